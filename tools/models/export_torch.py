@@ -1,0 +1,188 @@
+#!/usr/bin/python3
+"""Exports ResNets to ONNX through torch, with seeded weights, inputs and reference outputs.
+
+  export_torch.py [--output-dir DIR] [--only NAME...] [--opset N] [--seed N] [--list]
+
+Per model: NAME.onnx, NAME.json (what it is and which files belong to it) and NAME.bN.output.npy for each batch N;
+the inputs imagenet.bN.npy are shared, and the smaller batches are the first rows of the largest. The reference is
+ONNX Runtime's where tools/oracle/install.sh has put it, else torch's. The same seed and machine give the same bytes.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+from torch.onnx import TrainingMode
+
+import resnets
+
+DEFAULT_OPSET = 13
+BATCHES = (1, 3, 8)
+SIZE = 224
+
+TORCHVISION = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152']
+OURS = ['resnet18v2', 'resnet50v2', 'plain18', 'plain34']
+
+# What a suffix changes in the export: kept = BatchNormalization stays, fixed = batch 1 is written into the shapes.
+VARIANTS = {
+    '': dict(kept=False, fixed=False),
+    '_bn': dict(kept=True, fixed=False),
+    '_b1': dict(kept=False, fixed=True),
+    '_bn_b1': dict(kept=True, fixed=True),
+}
+# Fixed shapes differ from symbolic ones in no way that depends on depth: two networks stand for all.
+FIXED = ['resnet18', 'resnet50']
+
+
+def catalogue():
+    for network in TORCHVISION + OURS:
+        for suffix, variant in VARIANTS.items():
+            if not variant['fixed'] or network in FIXED:
+                yield network + suffix, network, variant
+
+
+def build(network):
+    if network in OURS:
+        return getattr(resnets, network)()
+    return getattr(torchvision.models, network)(weights=None)
+
+
+def pictures(count, seed):
+    """Normalized pictures: smooth colour fields with some grain, as photos have; (count, 3, SIZE, SIZE)."""
+    generator = torch.Generator().manual_seed(seed)
+    fields = sum(nn.functional.interpolate(torch.randn(count, 3, cells, cells, generator=generator), SIZE,
+                                           mode='bilinear', align_corners=False) / (level + 1)
+                 for level, cells in enumerate((4, 12, 40)))
+    return (fields + 0.1 * torch.randn(count, 3, SIZE, SIZE, generator=generator)).contiguous()
+
+
+def give_statistics(model, seed):
+    """Makes every BatchNorm non-trivial, yet the activations keep a sound size through the deepest network.
+
+    Gamma and beta are drawn; mean and variance come from data, so that each layer's output is normalized; then they
+    are bent a little, so that nothing is exactly normalized either.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(like, low, high):
+        return torch.rand(like.shape, generator=generator) * (high - low) + low
+
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.weight.copy_(uniform(norm.weight, 0.4, 1.2))
+            norm.bias.copy_(uniform(norm.bias, -0.4, 0.4))
+            norm.momentum = None  # the average of all batches seen
+        model.train()
+        model(pictures(4, seed + 1))
+        for norm in norms:
+            spread = norm.running_var.sqrt()
+            norm.running_mean.add_(spread * uniform(spread, -0.1, 0.1))
+            norm.running_var.mul_(uniform(spread, 0.85, 1.2))
+    model.eval()
+
+
+def export(model, variant, opset, path):
+    axes = None if variant['fixed'] else {'input': {0: 'N'}, 'output': {0: 'N'}}
+    torch.onnx.export(model, pictures(1, 0), path, opset_version=opset, input_names=['input'], output_names=['output'],
+                      dynamic_axes=axes, do_constant_folding=not variant['kept'],
+                      training=TrainingMode.PRESERVE if variant['kept'] else TrainingMode.EVAL)
+
+
+def ort_reference(model_path, input_path, output_path):
+    """Writes ONNX Runtime's answer; False when it is not installed."""
+    runner = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'oracle', 'ort_run.js')
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(['node', runner, model_path, '--input', 'input=' + input_path, '--output-dir', folder],
+                                  capture_output=True, text=True)
+        except FileNotFoundError:
+            return False
+        if done.returncode != 0:
+            if 'not installed' in done.stderr:
+                return False
+            sys.exit(f'export_torch: {model_path}: {done.stderr.strip()}')
+        np.save(output_path, np.load(os.path.join(folder, 'output.npy')))
+        return True
+
+
+def check_against_torch(model, inputs, output_path, name):
+    """The export itself must have kept the meaning."""
+    with torch.no_grad():
+        ours = model(torch.from_numpy(inputs)).numpy()
+    theirs = np.load(output_path)
+    error = np.abs(ours - theirs).max() / np.abs(ours).max()
+    if not error < 1e-3:
+        sys.exit(f'export_torch: {name}: the exported file computes something else than torch (error {error:.2g})')
+
+
+def write_model(name, network, variant, arguments, inputs):
+    torch.manual_seed(arguments.seed)
+    model = build(network)
+    give_statistics(model, arguments.seed)
+    name = name if arguments.opset == DEFAULT_OPSET else f'{name}_opset{arguments.opset}'
+    folder = arguments.output_dir
+    path = os.path.join(folder, name + '.onnx')
+    export(model, variant, arguments.opset, path)
+
+    batches, reference = [], 'onnxruntime'
+    for batch in (1,) if variant['fixed'] else BATCHES:
+        files = dict(batch=batch, inputs={'input': f'imagenet.b{batch}.npy'},
+                     outputs={'output': f'{name}.b{batch}.output.npy'})
+        output_path = os.path.join(folder, files['outputs']['output'])
+        if ort_reference(path, os.path.join(folder, files['inputs']['input']), output_path):
+            if batch == 1:
+                check_against_torch(model, inputs[:1], output_path, name)
+        else:
+            reference = 'torch'
+            with torch.no_grad():
+                np.save(output_path, model(torch.from_numpy(inputs[:batch])).numpy())
+        batches.append(files)
+    manifest = dict(name=name, model=name + '.onnx', network=network, trained=False, opset=arguments.opset,
+                    batch_norm='kept' if variant['kept'] else 'folded', batch='1' if variant['fixed'] else 'N',
+                    seed=arguments.seed, exporter=f'torch {torch.__version__}', reference=reference, batches=batches)
+    with open(os.path.join(folder, name + '.json'), 'w') as file:
+        json.dump(manifest, file, indent=2)
+        file.write('\n')
+    print(f'{name}: {os.path.getsize(path) / 1e6:.1f} MB, outputs by {reference}', flush=True)
+
+
+def main():
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--output-dir', default=os.path.normpath(os.path.join(root, 'models')), help='default: models/')
+    parser.add_argument('--only', nargs='+', metavar='NAME', help='these models only, by the names of --list')
+    parser.add_argument('--opset', type=int, default=DEFAULT_OPSET, choices=range(9, 18), metavar='9..17',
+                        help=f'default {DEFAULT_OPSET}; others are added to the names')
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--list', action='store_true', help='print the names and stop')
+    arguments = parser.parse_args()
+
+    entries = list(catalogue())
+    if arguments.list:
+        print('\n'.join(name for name, _, _ in entries))
+        return
+    if arguments.only:
+        unknown = set(arguments.only) - {name for name, _, _ in entries}
+        if unknown:
+            parser.error(f"no model named {', '.join(sorted(unknown))}; --list shows the names")
+        entries = [entry for entry in entries if entry[0] in arguments.only]
+
+    # The order of torch's sums, and so the last bits of the statistics, depends on the number of threads.
+    torch.set_num_threads(1)
+    os.makedirs(arguments.output_dir, exist_ok=True)
+    inputs = pictures(max(BATCHES), arguments.seed).numpy()
+    for batch in BATCHES:
+        np.save(os.path.join(arguments.output_dir, f'imagenet.b{batch}.npy'), inputs[:batch])
+    for name, network, variant in entries:
+        write_model(name, network, variant, arguments, inputs)
+
+
+if __name__ == '__main__':
+    main()
