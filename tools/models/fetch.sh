@@ -74,10 +74,10 @@ fetch_photos() {
     [ -d "$cache/photos" ] || {
         npm_package react-native-template-pytorch-live@0.2.3
         mkdir "$scratch/photos"
-        # The other pictures there are drawings and thumbnails.
-        for name in panda flamingo zebra teapot swan duck fish wnn_photo1_fpo wnn_photo2_fpo wnn_photo3_fpo; do
-            cp "$scratch/package/template/assets/images/$name.jpg" "$scratch/photos/"
-        done
+        images=$scratch/package/template/assets/images
+        # The other pictures there are drawings, thumbnails and scenes of no one class.
+        for name in panda flamingo zebra teapot swan duck fish; do cp "$images/$name.jpg" "$scratch/photos/"; done
+        cp "$images/wnn_photo1_fpo.jpg" "$scratch/photos/seashore.jpg"
         place "$scratch/photos" photos
     }
     echo "$cache/photos"
