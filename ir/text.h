@@ -1,0 +1,42 @@
+/* text.h: the graph as text, and back. What prints, parses: print(parse(print(g))) is print(g) at every stage.
+ *
+ *     graph @block(%x: f32[N,64,56,56]) -> f32[N,64,56,56] {
+ *       %w = weight "conv2.w" : f32[64,64,3,3]
+ *       %0 = kernel(%x, %w) direct_conv<v=16, oc=2, ow=14> {
+ *         %a = conv $0, $1 pads=[1, 1, 1, 1] : f32[N,64,56,56]{nchw16c}
+ *         %b = relu %a : f32[N,64,56,56]{nchw16c}
+ *         yield %b
+ *       } : f32[N,64,56,56]{nchw16c} at slab[200704N]
+ *       return %0
+ *     }
+ *
+ * `const` prints its elements (1, 0.5, nan, inf, 0x1.8p-3 is accepted) as a flat list in brackets; `weight` its name, which
+ * is quoted. A result's ONNX name prints when it is a parameter or an identifier of its own; other values are numbered.
+ * ONNX origins print as a trailing `from "conv1+bn1"`, if asked for. Comments run from `;` to the end of the line.
+ */
+#ifndef AGATE_IR_TEXT_H
+#define AGATE_IR_TEXT_H
+
+#include "ir/graph.h"
+
+typedef struct agate_print_options {
+    bool origins; /* print `from "..."` */
+} agate_print_options;
+
+/* Appends the graph. `options` may be NULL. Check text->failed at the end. */
+void agate_print(const agate_graph *graph, const agate_print_options *options, agate_text *text);
+
+/* One node, one line (kernels: several), without indentation; for messages and remarks. */
+void agate_print_node(const agate_node *node, agate_text *text);
+
+/* The signature of a kernel node (op, body, operand types, strategy, tiles; no names): equal text means equal code. */
+void agate_print_signature(const agate_node *kernel, agate_text *text);
+
+/* Parses one graph out of `size_bytes` of text (any bytes: untrusted). Errors name line and column and what was expected.
+ * Types are checked against inference. Weights come without contents. On success the graph is the caller's. */
+AGATE_MUST_USE agate_status agate_parse(const char *text, size_t size_bytes, agate_graph **out_graph);
+
+/* Like agate_parse, but does not check: faulty graphs that parse are returned for the verifier's tests. */
+AGATE_MUST_USE agate_status agate_parse_unchecked(const char *text, size_t size_bytes, agate_graph **out_graph);
+
+#endif

@@ -1,0 +1,64 @@
+/* type.h: what a value is: element type, shape that may follow the batch, layout in memory. */
+#ifndef AGATE_TYPE_H
+#define AGATE_TYPE_H
+
+#include "runtime/base/attrs.h"
+
+typedef enum agate_layout_kind {
+#define AGATE_LAYOUT(id, text, order) AGATE_LAYOUT_##id,
+#include "ir/layouts.def"
+#undef AGATE_LAYOUT
+    AGATE_LAYOUT_COUNT
+} agate_layout_kind;
+
+/* `block` is B in layouts.def; 0 for plain. */
+typedef struct agate_layout {
+    uint16_t kind;
+    uint16_t block;
+} agate_layout;
+
+typedef struct agate_type {
+    agate_dtype dtype; /* AGATE_DTYPE_NONE: no type (not inferred yet) */
+    agate_layout layout;
+    int32_t rank;
+    agate_dim dims[AGATE_MAX_RANK]; /* logical, outermost first; entries past rank are zero */
+} agate_type;
+
+agate_type agate_type_make(agate_dtype dtype, int32_t rank, const agate_dim *dims);
+bool agate_type_equal(const agate_type *a, const agate_type *b);
+bool agate_layout_equal(agate_layout a, agate_layout b);
+
+/* All dimensions fixed? */
+bool agate_type_is_fixed(const agate_type *type);
+
+/* Product of the logical dimensions. Returns false on overflow, or where it is no linear function of the batch. */
+bool agate_type_count(const agate_type *type, agate_dim *out_count);
+
+/* Bytes in memory, pads of a blocked layout included. Returns false as above. */
+bool agate_type_size(const agate_type *type, agate_dim *out_size_bytes);
+
+/* One axis of the physical order: dimension `dim`, cut as d/B (outer of a blocked dimension), d%B (inner), or whole. */
+typedef struct agate_phys_axis {
+    int32_t dim;
+    int32_t part; /* 0 whole, 1 outer (d/B), 2 inner (d%B) */
+    agate_dim extent;
+    agate_dim stride; /* in elements */
+} agate_phys_axis;
+
+#define AGATE_MAX_PHYS (AGATE_MAX_RANK + 2)
+
+/* Writes the physical axes of `type`, outermost first, and returns how many. The one place that knows the orders of
+ * layouts.def; addresses, sizes and the reorder kernel all derive from it. Only the outermost extent may follow the
+ * batch; returns -1 where an inner one does or a stride overflows. */
+int32_t agate_type_phys(const agate_type *type, agate_phys_axis out_axes[AGATE_MAX_PHYS]);
+
+/* Shape that operands broadcast to by ONNX's (numpy's) rules. Returns false where they do not. */
+bool agate_broadcast(const agate_type *a, const agate_type *b, agate_type *out_type);
+
+/* Appends "f32[N,64,56,56]{nchw16c}"; and parses it back, returning the end of what was read or NULL. */
+void agate_type_print(const agate_type *type, agate_text *text);
+const char *agate_type_parse(const char *text, agate_type *out_type);
+void agate_dim_print(agate_dim dim, agate_text *text); /* "64", "N", "49N", "2N+1" */
+const char *agate_dim_parse(const char *text, agate_dim *out_dim);
+
+#endif

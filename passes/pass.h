@@ -1,0 +1,83 @@
+/* pass.h: the frame that passes run in.
+ *
+ * A pass is a row of passes.def and a function `bool agate_pass_ID(agate_pass *, agate_graph *)` in its own file, which
+ * returns whether it changed the graph. It may decline to do something, and says so with a remark; it never fails. The
+ * runner, not the pass, owns verifying, printing, diffing, skipping, timing and fuel.
+ */
+#ifndef AGATE_PASS_H
+#define AGATE_PASS_H
+
+#include "ir/graph.h"
+#include "runtime/base/features.h"
+
+typedef enum agate_stage {
+    AGATE_STAGE_import,
+    AGATE_STAGE_canonical,
+    AGATE_STAGE_fused,
+    AGATE_STAGE_scheduled,
+    AGATE_STAGE_planned,
+    AGATE_STAGE_COUNT,
+} agate_stage;
+
+const char *agate_stage_name(agate_stage stage);
+bool agate_stage_parse(const char *text, agate_stage *out_stage);
+
+typedef void (*agate_remark_fn)(void *user, const char *pass, const agate_node *node, const char *message);
+
+/* What a running pass sees. */
+typedef struct agate_pass {
+    const char *name;
+    const agate_machine *machine;
+    agate_arena *scratch; /* emptied after each pass */
+    int64_t *fuel;        /* rewrites left; negative: no limit */
+    agate_remark_fn remark; /* NULL: nobody listens */
+    void *remark_user;
+} agate_pass;
+
+/* Asks leave for one rewrite at `node`; false when the fuel is spent. Call it once per rewrite, right before making it. */
+bool agate_pass_spend(agate_pass *pass, const agate_node *node, const char *rewrite);
+
+/* Says why something was or was not done. */
+void agate_pass_remark(agate_pass *pass, const agate_node *node, const char *format, ...) AGATE_PRINTF(3, 4);
+
+typedef struct agate_pass_info {
+    const char *name;
+    const char *summary;
+    agate_stage stage; /* the stage that holds once this pass has run */
+    bool (*run)(agate_pass *pass, agate_graph *graph);
+} agate_pass_info;
+
+/* All passes, in pipeline order. */
+extern const agate_pass_info agate_pass_table[];
+extern const size_t agate_pass_count;
+const agate_pass_info *agate_pass_find(const char *name); /* NULL: none of this name */
+
+/* Called by the runner after each pass that is to be shown; `before` is its text before (NULL unless asked for). */
+typedef void (*agate_dump_fn)(void *user, const char *pass, const agate_graph *graph, const char *before);
+
+/* Zero-initialize, then set what differs. */
+typedef struct agate_pass_options {
+    const agate_machine *machine; /* required */
+    const char *const *skip;      /* names of passes left out */
+    size_t skip_count;
+    const char *print_after; /* a pass, or "all"; NULL: none */
+    bool diff;               /* hand `before` to dump as well */
+    agate_dump_fn dump;
+    void *dump_user;
+    bool verify_each;
+    int64_t fuel; /* 0: no limit; n: n - 1 rewrites */
+    agate_remark_fn remark;
+    void *remark_user;
+    void (*timed)(void *user, const char *pass, uint64_t ns); /* NULL: not timed */
+    void *timed_user;
+} agate_pass_options;
+
+/* Runs the pipeline from the graph as imported up to and including `stage`. Always verifies at the end. */
+AGATE_MUST_USE agate_status agate_passes_run(agate_graph *graph, const agate_pass_options *options,
+                                             agate_stage stage);
+
+/* Runs the named passes in the order given. */
+AGATE_MUST_USE agate_status agate_passes_run_named(agate_graph *graph, const agate_pass_options *options,
+                                                   const char *const *names, size_t count);
+
+#endif

@@ -1,0 +1,21 @@
+/* model.h: how a compiled module becomes an agate_model. Internal to agate; not installed. */
+#ifndef AGATE_MODEL_H
+#define AGATE_MODEL_H
+
+#include "runtime/base/module.h"
+
+/* Wraps `module` in a model. `release(owner)` is called when the model goes; both are taken over on success only.
+ * Refuses a module of another version, or one that needs CPU features that are not here (naming them). */
+AGATE_MUST_USE agate_status agate_model_create(const agate_module *module, void (*release)(void *owner), void *owner,
+                                               agate_model **out_model);
+
+const agate_module *agate_model_module(const agate_model *model);
+
+/* Called after each step of a run with its time; for `bench --profile`. */
+typedef void (*agate_profile_fn)(void *user, uint32_t step, uint64_t start_ns, uint64_t end_ns);
+void agate_session_set_profile(agate_session *session, agate_profile_fn fn, void *user);
+
+/* Bytes of the slab as it is now. */
+size_t agate_session_slab_size(const agate_session *session);
+
+#endif
