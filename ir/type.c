@@ -1,0 +1,181 @@
+/* type.c: types, their sizes, and the one place that knows the physical order of each layout. */
+#include "ir/type.h"
+
+agate_type agate_type_make(agate_dtype dtype, int32_t rank, const agate_dim *dims)
+{
+    assert(rank >= 0 && rank <= AGATE_MAX_RANK);
+    agate_type type;
+    memset(&type, 0, sizeof type);
+    type.dtype = dtype;
+    type.rank = rank;
+    for (int32_t i = 0; i < rank; i++)
+        type.dims[i] = dims[i];
+    return type;
+}
+
+bool agate_layout_equal(agate_layout a, agate_layout b)
+{
+    return a.kind == b.kind && a.block == b.block;
+}
+
+bool agate_type_equal(const agate_type *a, const agate_type *b)
+{
+    if (a->dtype != b->dtype || a->rank != b->rank || !agate_layout_equal(a->layout, b->layout))
+        return false;
+    for (int32_t i = 0; i < a->rank; i++)
+        if (!agate_dim_equal(a->dims[i], b->dims[i]))
+            return false;
+    return true;
+}
+
+bool agate_type_is_fixed(const agate_type *type)
+{
+    for (int32_t i = 0; i < type->rank; i++)
+        if (!agate_dim_is_fixed(type->dims[i]))
+            return false;
+    return true;
+}
+
+bool agate_type_count(const agate_type *type, agate_dim *out_count)
+{
+    agate_dim count = agate_dim_fixed(1);
+
+    for (int32_t i = 0; i < type->rank; i++)
+        if (!agate_dim_mul(count, type->dims[i], &count))
+            return false;
+    *out_count = count;
+    return true;
+}
+
+/* ---- physical order ----------------------------------------------------------------------------------- */
+
+enum { WHOLE, OUTER, INNER };
+
+static void push(agate_phys_axis *axes, int32_t *count, int32_t dim, int32_t part)
+{
+    axes[(*count)++] = (agate_phys_axis){.dim = dim, .part = part};
+}
+
+/* Dimensions first..last-1, whole. */
+static void push_whole(agate_phys_axis *axes, int32_t *count, int32_t first, int32_t last)
+{
+    for (int32_t dim = first; dim < last; dim++)
+        push(axes, count, dim, WHOLE);
+}
+
+/* The rows of layouts.def, column `physical order`. */
+static int32_t push_order(const agate_type *type, agate_phys_axis *axes)
+{
+    int32_t count = 0, rank = type->rank;
+
+    switch ((agate_layout_kind)type->layout.kind) {
+    case AGATE_LAYOUT_plain:
+        push_whole(axes, &count, 0, rank);
+        break;
+    case AGATE_LAYOUT_channel:
+        push(axes, &count, 0, WHOLE);
+        push(axes, &count, 1, OUTER);
+        push_whole(axes, &count, 2, rank);
+        push(axes, &count, 1, INNER);
+        break;
+    case AGATE_LAYOUT_oi:
+        push(axes, &count, 0, OUTER);
+        push(axes, &count, 1, OUTER);
+        push_whole(axes, &count, 2, rank);
+        push(axes, &count, 1, INNER);
+        push(axes, &count, 0, INNER);
+        break;
+    case AGATE_LAYOUT_o:
+        push(axes, &count, 0, OUTER);
+        push_whole(axes, &count, 1, rank);
+        push(axes, &count, 0, INNER);
+        break;
+    case AGATE_LAYOUT_panel:
+        push_whole(axes, &count, 0, rank - 2);
+        push(axes, &count, rank - 1, OUTER);
+        push(axes, &count, rank - 2, WHOLE);
+        push(axes, &count, rank - 1, INNER);
+        break;
+    case AGATE_LAYOUT_COUNT:
+        break;
+    }
+    return count;
+}
+
+/* Least rank that a layout makes sense for. */
+static int32_t least_rank(agate_layout_kind kind)
+{
+    switch (kind) {
+    case AGATE_LAYOUT_plain:
+        return 0;
+    case AGATE_LAYOUT_o:
+        return 1;
+    default:
+        return 2;
+    }
+}
+
+static bool axis_extent(const agate_type *type, const agate_phys_axis *axis, agate_dim *out_extent)
+{
+    agate_dim dim = type->dims[axis->dim];
+    int64_t block = type->layout.block;
+
+    if (axis->part == WHOLE) {
+        *out_extent = dim;
+        return true;
+    }
+    if (!agate_dim_is_fixed(dim)) /* only a fixed dimension can be cut in blocks */
+        return false;
+    *out_extent = agate_dim_fixed(axis->part == INNER ? block : agate_ceil_div(dim.offset, block));
+    return true;
+}
+
+int32_t agate_type_phys(const agate_type *type, agate_phys_axis out_axes[AGATE_MAX_PHYS])
+{
+    agate_layout_kind kind = (agate_layout_kind)type->layout.kind;
+    if (kind >= AGATE_LAYOUT_COUNT || type->rank < least_rank(kind) ||
+        (kind != AGATE_LAYOUT_plain && type->layout.block == 0))
+        return -1;
+
+    int32_t count = push_order(type, out_axes);
+    agate_dim stride = agate_dim_fixed(1);
+    for (int32_t i = count - 1; i >= 0; i--) {
+        agate_phys_axis *axis = &out_axes[i];
+        if (!axis_extent(type, axis, &axis->extent))
+            return -1;
+        axis->stride = stride;
+        if (!agate_dim_mul(stride, axis->extent, &stride))
+            return -1;
+    }
+    return count;
+}
+
+bool agate_type_size(const agate_type *type, agate_dim *out_size_bytes)
+{
+    agate_phys_axis axes[AGATE_MAX_PHYS];
+    int32_t count = agate_type_phys(type, axes);
+    if (count < 0)
+        return false;
+
+    agate_dim size = agate_dim_fixed((int64_t)agate_dtype_size(type->dtype));
+    for (int32_t i = 0; i < count; i++)
+        if (!agate_dim_mul(size, axes[i].extent, &size))
+            return false;
+    *out_size_bytes = size;
+    return true;
+}
+
+bool agate_broadcast(const agate_type *a, const agate_type *b, agate_type *out_type)
+{
+    agate_type type = a->rank >= b->rank ? *a : *b;
+
+    for (int32_t i = 1; i <= type.rank; i++) { /* from the innermost dimension outwards */
+        agate_dim left = i <= a->rank ? a->dims[a->rank - i] : agate_dim_fixed(1);
+        agate_dim right = i <= b->rank ? b->dims[b->rank - i] : agate_dim_fixed(1);
+        if (!agate_dim_equal(left, right) && !agate_dim_is(left, 1) && !agate_dim_is(right, 1))
+            return false;
+        type.dims[type.rank - i] = agate_dim_is(left, 1) ? right : left;
+    }
+    *out_type = type;
+    return true;
+}
