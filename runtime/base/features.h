@@ -4,20 +4,18 @@
 
 #include "runtime/base/base.h"
 
-/* Bits that the system has enabled as well as the CPU has. */
+/* One bit per row of features.def; set when the system has enabled it as well as the CPU has it. */
 typedef enum agate_cpu_feature {
-    AGATE_CPU_AVX2_LEVEL = 1 << 0,   /* AVX2, FMA, F16C, BMI1, BMI2, LZCNT, MOVBE and what x86-64-v3 holds beside */
-    AGATE_CPU_AVX512_LEVEL = 1 << 1, /* AVX-512 F, BW, CD, DQ, VL: x86-64-v4 */
-    AGATE_CPU_AVX512_VNNI = 1 << 2,
-    AGATE_CPU_AVX512_BF16 = 1 << 3,
-    AGATE_CPU_AVX512_FP16 = 1 << 4,
-    AGATE_CPU_AMX_TILE = 1 << 5,
-    AGATE_CPU_AMX_BF16 = 1 << 6,
-    AGATE_CPU_AMX_INT8 = 1 << 7,
+#define AGATE_CPU_FEATURE(id, bit, ...) AGATE_CPU_##id = 1 << (bit),
+#include "runtime/base/features.def"
+#undef AGATE_CPU_FEATURE
 } agate_cpu_feature;
 
 /* The set of bits of the CPU this runs on. Thread-safe. */
 uint32_t agate_cpu_features(void);
+
+/* Appends the names of these bits: "AVX2 and FMA (x86-64-v3), AMX tiles". */
+void agate_cpu_features_print(uint32_t features, agate_text *text);
 
 /* Cores granted to this process: its affinity mask, capped by the cgroup's CPU quota (rounded up); at least 1. */
 int32_t agate_cpu_count(void);

@@ -1,0 +1,185 @@
+/* features.c: the CPU's features, by CPUID and XCR0, and the cores granted to this process. */
+#define _GNU_SOURCE
+#include "runtime/base/features.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#include <inttypes.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef struct feature_row {
+    uint32_t bit;
+    const char *text;
+    uint32_t needs;
+    uint64_t xcr0;
+    uint32_t cpuid[6]; /* in the order of features.def's columns */
+} feature_row;
+
+static const feature_row feature_rows[] = {
+#define AGATE_CPU_FEATURE(id, number, text, needs, xcr0, ...)                                                \
+    {1u << (number), text, needs, xcr0, {__VA_ARGS__}},
+#include "runtime/base/features.def"
+#undef AGATE_CPU_FEATURE
+};
+
+#if defined(__x86_64__)
+static uint32_t cpuid_register(uint32_t leaf, uint32_t subleaf, int32_t which)
+{
+    uint32_t registers[4] = {0}; /* EAX EBX ECX EDX; zero where the CPU has no such leaf */
+    if (!__get_cpuid_count(leaf, subleaf, &registers[0], &registers[1], &registers[2], &registers[3]))
+        return 0;
+    return registers[which];
+}
+
+uint32_t agate_cpu_features(void)
+{
+    enum { EAX, EBX, ECX, EDX };
+    const uint32_t cpuid[6] = {
+        cpuid_register(1, 0, ECX), cpuid_register(7, 0, EBX), cpuid_register(7, 0, ECX),
+        cpuid_register(7, 0, EDX), cpuid_register(7, 1, EAX), cpuid_register(0x80000001, 0, ECX),
+    };
+    const bool has_xgetbv = cpuid[0] >> 27 & 1;
+    uint32_t xcr0_low = 0, xcr0_high = 0;
+    if (has_xgetbv)
+        __asm__ volatile("xgetbv" : "=a"(xcr0_low), "=d"(xcr0_high) : "c"(0));
+    const uint64_t xcr0 = (uint64_t)xcr0_high << 32 | xcr0_low;
+
+    uint32_t features = 0;
+    for (size_t i = 0; i < AGATE_COUNT(feature_rows); i++) {
+        const feature_row *row = &feature_rows[i];
+        bool has = (row->needs & ~features) == 0 && (row->xcr0 & ~xcr0) == 0;
+        for (size_t j = 0; j < AGATE_COUNT(cpuid); j++)
+            has &= (row->cpuid[j] & ~cpuid[j]) == 0;
+        features |= has ? row->bit : 0;
+    }
+    return features;
+}
+#else
+uint32_t agate_cpu_features(void)
+{
+    return 0;
+}
+#endif
+
+void agate_cpu_features_print(uint32_t features, agate_text *text)
+{
+    const char *separator = "";
+    for (size_t i = 0; i < AGATE_COUNT(feature_rows); i++)
+        if (features & feature_rows[i].bit) {
+            agate_text_add(text, "%s%s", separator, feature_rows[i].text);
+            separator = ", ";
+            features &= ~feature_rows[i].bit;
+        }
+    if (features)
+        agate_text_add(text, "%sunknown features 0x%x", separator, features);
+}
+
+/* ---- cores granted ------------------------------------------------------------------------------------ */
+
+static int32_t affinity_count(void)
+{
+    /* The kernel refuses a set smaller than its own: grow until it fits. */
+    for (int32_t room = CPU_SETSIZE; room <= 1 << 20; room *= 4) {
+        cpu_set_t *set = CPU_ALLOC(room);
+        if (!set)
+            break;
+        const size_t size = CPU_ALLOC_SIZE(room);
+        const int32_t count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+        CPU_FREE(set);
+        if (count > 0)
+            return count;
+    }
+    return (int32_t)agate_max(sysconf(_SC_NPROCESSORS_ONLN), 1);
+}
+
+/* The first number or word pair of a small file under /sys. False if it is not there or reads otherwise. */
+static bool read_numbers(const char *folder, const char *name, int32_t want, int64_t out_values[2])
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+        return false;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    const int got = fscanf(file, "%" SCNd64 " %" SCNd64, &out_values[0], &out_values[1]);
+    fclose(file);
+    return got >= want;
+}
+
+/* Cores that the quota of one cgroup folder gives, rounded up; INT32_MAX where it sets none ("max" or -1). */
+static int32_t folder_quota(const char *folder)
+{
+    int64_t quota[2], period[2];
+    if (!read_numbers(folder, "cpu.max", 2, quota)) {
+        if (!read_numbers(folder, "cpu.cfs_quota_us", 1, quota) ||
+            !read_numbers(folder, "cpu.cfs_period_us", 1, period))
+            return INT32_MAX;
+        quota[1] = period[0];
+    }
+    if (quota[0] <= 0 || quota[1] <= 0)
+        return INT32_MAX;
+    return (int32_t)agate_min(agate_ceil_div(quota[0], quota[1]), INT32_MAX);
+}
+
+/* The least quota of `root`/`path` and the folders above it. In a container the path may be the host's:
+ * folders that are not there set no limit. */
+static int32_t hierarchy_quota(const char *root, const char *path)
+{
+    char folder[PATH_MAX];
+    const int size = snprintf(folder, sizeof(folder), "%s%s", root, path);
+    if (size < 0 || size >= (int)sizeof(folder))
+        return INT32_MAX;
+    const size_t root_size = strlen(root);
+    int32_t least = folder_quota(folder);
+    for (char *slash; (slash = strrchr(folder, '/')) && slash >= folder + root_size;) {
+        *slash = 0;
+        least = (int32_t)agate_min(least, folder_quota(folder));
+    }
+    return least;
+}
+
+static bool lists_cpu(char *controllers)
+{
+    char *rest;
+    for (char *word = strtok_r(controllers, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
+        if (strcmp(word, "cpu") == 0)
+            return true;
+    return false;
+}
+
+/* Lines of /proc/self/cgroup are "number:controllers:path"; version 2 is number 0 with no controllers. */
+static int32_t cgroup_count(void)
+{
+    int32_t least = INT32_MAX;
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    if (!file)
+        return least;
+    char *line = NULL;
+    size_t room = 0;
+    while (getline(&line, &room, file) > 0) {
+        line[strcspn(line, "\n")] = 0;
+        char *controllers = strchr(line, ':');
+        char *path = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!path)
+            continue;
+        *path++ = 0;
+        controllers++;
+        if (*controllers == 0)
+            least = (int32_t)agate_min(least, hierarchy_quota("/sys/fs/cgroup", path));
+        else if (lists_cpu(controllers))
+            least = (int32_t)agate_min(least, hierarchy_quota("/sys/fs/cgroup/cpu", path));
+    }
+    free(line);
+    fclose(file);
+    return least;
+}
+
+int32_t agate_cpu_count(void)
+{
+    return (int32_t)agate_max(agate_min(affinity_count(), cgroup_count()), 1);
+}
