@@ -1,0 +1,355 @@
+/* assign-layout: convolutional regions run in channel-blocked layout from end to end.
+ *
+ *     %w = weight "w" : f32[64,64,3,3]           %w = weight "w" : f32[64,64,3,3]{oihw16i16o}
+ *     %0 = kernel(%x, %w) {...}           ==>    %1 = kernel(%x) { reorder } : f32[N,64,56,56]{nchw16c}
+ *          : f32[N,64,56,56]                     %0 = kernel(%1, %w) {...} : f32[N,64,56,56]{nchw16c}
+ *
+ * One walk in execution order. A convolution wants the blocked layout; pools, pointwise chains and reductions follow what
+ * they are given; everything else, and the graph's edges, is plain. A reorder stands where a value is wanted in the other
+ * layout, once per value. A convolution of few channels (a stem) reads its input plain, so that the image needs no
+ * reorder. Needs kernels for all computations; breaks nothing.
+ */
+#include "ir/reorder.h"
+#include "passes/kernel.h"
+#include "passes/pass.h"
+
+/* A convolution of at most this many input channels reads plain NCHW: blocks would be mostly pads. */
+#define STEM_CHANNELS 4
+
+typedef enum wish { WISH_PLAIN, WISH_BLOCKED, WISH_FOLLOW } wish;
+
+typedef struct assigner {
+    agate_pass *pass;
+    agate_graph *graph;
+    agate_layout blocked;
+    bool changed;
+} assigner;
+
+static const agate_layout PLAIN = {AGATE_LAYOUT_plain, 0};
+
+static agate_type with_layout(const agate_type *type, agate_layout layout)
+{
+    agate_type other = *type;
+    other.layout = layout;
+    return other;
+}
+
+static bool is_blocked(const agate_value *value)
+{
+    return value->type.layout.kind == AGATE_LAYOUT_channel;
+}
+
+/* ---- values in the other layout ------------------------------------------------------------------------- */
+
+static agate_value *reorder_constant(agate_value *value, const agate_type *type)
+{
+    agate_node *node = value->node;
+    agate_data *data = NULL;
+
+    if (node->data && !(data = agate_data_reorder(node->data, &value->type, type)))
+        return NULL;
+    agate_value *reordered = agate_build_constant(node->graph, node, type, data, node->label);
+    reordered->node->op = node->op;
+    reordered->node->origin = node->origin;
+    return reordered;
+}
+
+/* `value` in `layout`, in front of `before`. NULL where memory for a packed constant is short. */
+static agate_value *in_layout(assigner *a, agate_value *value, agate_layout layout, agate_node *before)
+{
+    if (agate_layout_equal(value->type.layout, layout))
+        return value;
+    agate_value *other = (agate_value *)(intptr_t)value->scratch; /* made before? */
+    if (other && agate_layout_equal(other->type.layout, layout))
+        return other;
+
+    agate_type type = with_layout(&value->type, layout);
+    if (value->node && agate_node_has(value->node, AGATE_CONSTANT)) {
+        other = reorder_constant(value, &type);
+    } else {
+        agate_pass_spend(a->pass, before, "reorder");
+        other = agate_result(
+            agate_kernel_build(a->graph, before, AGATE_OP_reorder, (agate_value *[]){value}, 1, &type));
+    }
+    value->scratch = (int64_t)(intptr_t)other;
+    a->changed = true;
+    return other;
+}
+
+static bool set_layout(assigner *a, agate_node *kernel, int32_t index, agate_layout layout)
+{
+    agate_value *value = in_layout(a, kernel->operands[index], layout, kernel);
+    if (!value)
+        return false;
+    if (value != kernel->operands[index])
+        agate_node_set_operand(kernel, index, value);
+    kernel->body->params[index]->type = value->type;
+    return true;
+}
+
+/* A constant per channel as [1,C,1,1], which has a channel dimension to block. */
+static agate_value *as_channel_shape(agate_value *value, int32_t rank, agate_node *before)
+{
+    agate_attrs attrs;
+    agate_attrs_init(AGATE_SET_shape, &attrs);
+    attrs.shape.shape.count = rank;
+    for (int32_t i = 0; i < rank; i++) {
+        int32_t from = i - (rank - value->type.rank);
+        attrs.shape.shape.v[i] = from >= 0 ? value->type.dims[from] : agate_dim_fixed(1);
+    }
+    if (value->node && agate_node_has(value->node, AGATE_CONSTANT)) {
+        agate_type type = agate_type_make(value->type.dtype, rank, attrs.shape.shape.v);
+        agate_value *same = agate_build_constant(value->node->graph, before, &type,
+                                                 agate_data_retain(value->node->data), value->node->label);
+        same->node->op = value->node->op;
+        return same;
+    }
+    return agate_build(before->graph, before, AGATE_OP_reshape, &attrs, &value, 1);
+}
+
+/* ---- what a kernel wants ---------------------------------------------------------------------------------- */
+
+static bool is_depthwise(const agate_node *conv)
+{
+    const agate_type *w = &conv->operands[1]->type;
+    return conv->attrs.conv.group > 1 && agate_dim_is(w->dims[1], 1) &&
+           agate_dim_is(w->dims[0], conv->attrs.conv.group);
+}
+
+static const char *conv_refuses(const assigner *a, const agate_node *kernel, const agate_node *conv)
+{
+    const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type;
+    const agate_value *weights = agate_kernel_operand(kernel, conv->operands[1]);
+    int64_t group = conv->attrs.conv.group, block = a->blocked.block;
+
+    if (x->dtype != AGATE_F32)
+        return "its type is not f32";
+    if (x->rank != 4)
+        return "it is not two-dimensional";
+    if (!weights || !weights->node || !agate_node_has(weights->node, AGATE_CONSTANT))
+        return "its weights are not constant";
+    if (conv->operand_count > 2) {
+        const agate_value *bias = agate_kernel_operand(kernel, conv->operands[2]);
+        if (!bias || !bias->node || !agate_node_has(bias->node, AGATE_CONSTANT))
+            return "its bias is not constant";
+    }
+    if (!agate_dim_is_fixed(x->dims[1]) || !agate_dim_is_fixed(x->dims[2]) || !agate_dim_is_fixed(x->dims[3]))
+        return "its image follows the batch";
+    if (group > 1 && !is_depthwise(conv) &&
+        (w->dims[1].offset % block != 0 || (w->dims[0].offset / group) % block != 0))
+        return "its groups do not fill vectors";
+    return NULL;
+}
+
+/* Every dimension but the batch fixed, rank 4, f32: can the blocked layout hold it? */
+static bool can_block(const agate_type *type)
+{
+    return type->rank == 4 && type->dtype == AGATE_F32 && agate_dim_is_fixed(type->dims[1]);
+}
+
+static bool same_shape(const agate_type *a, const agate_type *b)
+{
+    if (a->rank != b->rank)
+        return false;
+    for (int32_t i = 0; i < a->rank; i++)
+        if (!agate_dim_equal(a->dims[i], b->dims[i]))
+            return false;
+    return true;
+}
+
+/* Reductions that leave batch and channels alone: global pools and their like. */
+static bool reduces_space_only(const agate_node *reduce)
+{
+    const agate_attrs_reduce *attrs = &reduce->attrs.reduce;
+    for (int32_t i = 0; i < attrs->axes.count; i++)
+        if (attrs->axes.v[i] < 2)
+            return false;
+    return attrs->axes.count > 0;
+}
+
+static wish kernel_wish(assigner *a, const agate_node *kernel, const agate_node *anchor)
+{
+    if (!anchor)
+        return WISH_FOLLOW;
+    switch (agate_node_info(anchor)->family) {
+    case AGATE_FAMILY_conv: {
+        const char *reason = conv_refuses(a, kernel, anchor);
+        if (reason)
+            agate_pass_remark(a->pass, kernel, "convolution stays in plain layout: %s", reason);
+        return reason ? WISH_PLAIN : WISH_BLOCKED;
+    }
+    case AGATE_FAMILY_window:
+        return WISH_FOLLOW;
+    case AGATE_FAMILY_reduce:
+        return reduces_space_only(anchor) ? WISH_FOLLOW : WISH_PLAIN;
+    default:
+        return WISH_PLAIN;
+    }
+}
+
+/* Does following pay and work: some operand is blocked, and each result and operand fits the layout? */
+static bool follows_blocked(const agate_node *kernel, const agate_node *anchor)
+{
+    const agate_type *shape = &agate_kernel_yield(kernel)->operands[0]->type;
+    bool any = false;
+
+    if (anchor && !can_block(&anchor->operands[0]->type))
+        return false;
+    if (!anchor && !can_block(shape))
+        return false;
+    for (int32_t i = 0; i < kernel->result_count; i++)
+        if (kernel->results[i].type.dtype != AGATE_F32 || !same_shape(&kernel->results[i].type, shape))
+            return false;
+    for (int32_t i = 0; i < kernel->operand_count; i++) {
+        const agate_value *operand = kernel->operands[i];
+        bool anchored = anchor && anchor->operands[0] == kernel->body->params[i];
+        if (operand->type.dtype != AGATE_F32)
+            return false;
+        any |= is_blocked(operand) && (!anchor || anchored);
+    }
+    return any;
+}
+
+/* ---- applying it ------------------------------------------------------------------------------------------ */
+
+/* Operands that scalar ops read at the result's coordinates. */
+static bool block_epilogue_operand(assigner *a, agate_node *kernel, int32_t index, int32_t rank)
+{
+    agate_value *value = kernel->operands[index];
+    int32_t channel = value->type.rank - (rank - 1); /* the dimension that meets the result's channels */
+
+    if (is_blocked(value)) {
+        kernel->body->params[index]->type = value->type;
+        return true;
+    }
+    if (channel < 0 || agate_dim_is(value->type.dims[channel], 1)) /* the same for all channels: plain will do */
+        return set_layout(a, kernel, index, PLAIN);
+    if (value->type.rank < rank) {
+        value = as_channel_shape(value, rank, kernel);
+        agate_node_set_operand(kernel, index, value);
+    }
+    return set_layout(a, kernel, index, a->blocked);
+}
+
+static bool is_operand_of(const agate_node *node, const agate_value *param)
+{
+    for (int32_t i = 0; node && i < node->operand_count; i++)
+        if (node->operands[i] == param)
+            return true;
+    return false;
+}
+
+static bool pack_conv(assigner *a, agate_node *kernel, const agate_node *conv)
+{
+    uint16_t block = a->blocked.block;
+    const agate_value *x = conv->operands[0];
+    bool depthwise = is_depthwise(conv);
+    bool stem = !depthwise && !is_blocked(agate_kernel_operand(kernel, x)) && x->type.dims[1].offset <= STEM_CHANNELS;
+    agate_layout weights = {depthwise || stem ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, block};
+
+    if (!set_layout(a, kernel, x->index, stem ? PLAIN : a->blocked) ||
+        !set_layout(a, kernel, conv->operands[1]->index, weights))
+        return false;
+    return conv->operand_count < 3 ||
+           set_layout(a, kernel, conv->operands[2]->index, (agate_layout){AGATE_LAYOUT_o, block});
+}
+
+/* Results of the body's nodes, and the kernel's, take `layout`. */
+static void lay_out_results(agate_node *kernel, agate_layout layout)
+{
+    AGATE_EACH_NODE(node, kernel->body)
+        for (int32_t i = 0; i < node->result_count; i++)
+            if (node->results[i].type.rank == 4)
+                node->results[i].type.layout = layout;
+    for (int32_t i = 0; i < kernel->result_count; i++)
+        kernel->results[i].type = agate_kernel_yield(kernel)->operands[i]->type;
+}
+
+static bool block_kernel(assigner *a, agate_node *kernel, agate_node *anchor)
+{
+    int32_t rank = agate_kernel_yield(kernel)->operands[0]->type.rank;
+    bool is_conv = anchor && anchor->op == AGATE_OP_conv;
+
+    if (is_conv && !pack_conv(a, kernel, anchor))
+        return false;
+    for (int32_t i = 0; i < kernel->operand_count; i++) {
+        if (is_operand_of(anchor, kernel->body->params[i])) {
+            if (!is_conv && !set_layout(a, kernel, i, a->blocked))
+                return false;
+        } else if (!block_epilogue_operand(a, kernel, i, rank)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* With one pixel per channel, blocked and plain order differ in pads only; plain serves the heads behind. */
+static bool result_stays_plain(const agate_node *kernel, const agate_node *anchor)
+{
+    if (!anchor || agate_node_info(anchor)->family != AGATE_FAMILY_reduce || kernel->operand_count > 1)
+        return false;
+    for (int32_t r = 0; r < kernel->result_count; r++) {
+        for (int32_t u = 0; u < kernel->results[r].use_count; u++) {
+            const agate_node *user = kernel->results[r].uses[u].node;
+            const agate_node *next = user->op == AGATE_OP_kernel ? agate_kernel_anchor(user) : NULL;
+            if (user->op == AGATE_OP_kernel && (!next || next->op == AGATE_OP_conv))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool plain_kernel(assigner *a, agate_node *kernel)
+{
+    for (int32_t i = 0; i < kernel->operand_count; i++)
+        if (!set_layout(a, kernel, i, PLAIN))
+            return false;
+    return true;
+}
+
+static void assign_kernel(assigner *a, agate_node *kernel)
+{
+    agate_node *anchor = agate_kernel_anchor(kernel);
+    wish wants = kernel_wish(a, kernel, anchor);
+    bool blocked = wants == WISH_BLOCKED || (wants == WISH_FOLLOW && follows_blocked(kernel, anchor));
+
+    if (!blocked) {
+        if (!plain_kernel(a, kernel))
+            agate_pass_remark(a->pass, kernel, "memory is too short for a reordered constant");
+        return;
+    }
+    if (!block_kernel(a, kernel, anchor)) {
+        agate_pass_remark(a->pass, kernel, "memory is too short for packed weights");
+        plain_kernel(a, kernel);
+        return;
+    }
+    a->changed = true;
+    lay_out_results(kernel, result_stays_plain(kernel, anchor) ? PLAIN : a->blocked);
+}
+
+bool agate_pass_assign_layout(agate_pass *pass, agate_graph *graph)
+{
+    assigner a = {.pass = pass,
+                  .graph = graph,
+                  .blocked = {AGATE_LAYOUT_channel, (uint16_t)agate_machine_lanes(pass->machine)}};
+
+    for (int32_t i = 0; i < graph->param_count; i++)
+        graph->params[i]->scratch = 0;
+    AGATE_EACH_NODE(node, graph)
+        for (int32_t i = 0; i < node->result_count; i++)
+            node->results[i].scratch = 0;
+
+    AGATE_EACH_NODE(node, graph)
+    {
+        if (node->op == AGATE_OP_kernel) {
+            assign_kernel(&a, node);
+            continue;
+        }
+        for (int32_t i = 0; i < node->operand_count; i++) { /* views and the graph's results are plain */
+            agate_value *plain = in_layout(&a, node->operands[i], PLAIN, node);
+            if (plain && plain != node->operands[i])
+                agate_node_set_operand(node, i, plain);
+        }
+    }
+    return a.changed;
+}

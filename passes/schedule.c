@@ -1,0 +1,50 @@
+/* schedule: a strategy and tiles for each kernel.
+ *
+ *     %0 = kernel(%x, %w, %b) {...}   ==>   %0 = kernel(%x, %w, %b) direct_conv<v=16, oc=2, ow=14, ...> {...}
+ *
+ * The rows of strategies.def are asked in order; the first that applies plans the tiles. Each refusal before it is a
+ * remark. Kernels that have a strategy already (a person's, in a text) keep it. Needs layouts; breaks nothing.
+ */
+#include "passes/strategy.h"
+
+typedef struct strategy_row {
+    agate_applies_fn applies;
+    agate_plan_fn plan;
+} strategy_row;
+
+static const strategy_row rows[AGATE_STRATEGY_COUNT] = {
+#define AGATE_STRATEGY(id, summary) [AGATE_STRATEGY_##id] = {agate_##id##_applies, agate_##id##_plan},
+#include "ir/strategies.def"
+#undef AGATE_STRATEGY
+};
+
+static void schedule_kernel(agate_pass *pass, agate_node *kernel)
+{
+    agate_candidate candidate = {pass->machine, kernel, agate_kernel_anchor(kernel)};
+
+    for (int strategy = 1; strategy < AGATE_STRATEGY_COUNT; strategy++) {
+        const char *reason = rows[strategy].applies(&candidate);
+        if (reason) {
+            agate_pass_remark(pass, kernel, "%s refused: %s", agate_strategy_name((agate_strategy)strategy), reason);
+            continue;
+        }
+        kernel->strategy = (agate_strategy)strategy;
+        kernel->tiles = rows[strategy].plan(&candidate);
+        return;
+    }
+    agate_pass_remark(pass, kernel, "no strategy can compute this kernel");
+}
+
+bool agate_pass_schedule(agate_pass *pass, agate_graph *graph)
+{
+    bool changed = false;
+
+    AGATE_EACH_NODE(node, graph)
+    {
+        if (node->op != AGATE_OP_kernel || node->strategy != AGATE_STRATEGY_none)
+            continue;
+        schedule_kernel(pass, node);
+        changed = true;
+    }
+    return changed;
+}

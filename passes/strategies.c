@@ -1,0 +1,196 @@
+/* strategies.c: when each strategy but the convolutions applies, and its tiles. Rows in the order of strategies.def. */
+#include "passes/strategy.h"
+
+static int32_t lanes(const agate_candidate *c)
+{
+    return agate_machine_lanes(c->machine);
+}
+
+/* A task should be worth waking a thread for: about this many elements. */
+#define TASK_ELEMENTS 16384
+
+static bool all_f32(const agate_candidate *c)
+{
+    for (int32_t i = 0; i < c->kernel->operand_count; i++)
+        if (c->kernel->operands[i]->type.dtype != AGATE_F32)
+            return false;
+    for (int32_t i = 0; i < c->kernel->result_count; i++)
+        if (c->kernel->results[i].type.dtype != AGATE_F32)
+            return false;
+    return true;
+}
+
+static bool anchor_is(const agate_candidate *c, agate_family family)
+{
+    return c->anchor && agate_node_info(c->anchor)->family == family;
+}
+
+/* Is the anchor the only node that is not pointwise, reading the kernel's operands directly? */
+static bool anchor_reads_operands(const agate_candidate *c)
+{
+    for (int32_t i = 0; i < c->anchor->operand_count; i++)
+        if (c->anchor->operands[i]->node)
+            return false;
+    AGATE_EACH_NODE(node, c->kernel->body)
+        if (node != c->anchor && agate_node_info(node)->family != AGATE_FAMILY_pointwise &&
+            !agate_node_has(node, AGATE_TERMINATOR) && !agate_node_has(node, AGATE_CONSTANT))
+            return false;
+    return true;
+}
+
+/* ---- gemm ----------------------------------------------------------------------------------------------- */
+
+const char *agate_gemm_applies(const agate_candidate *c)
+{
+    if (!anchor_is(c, AGATE_FAMILY_matmul))
+        return "no matmul";
+    if (!all_f32(c))
+        return "not all f32";
+    if (!anchor_reads_operands(c))
+        return "its operands are computed in the kernel";
+    for (int32_t i = 0; i < 2; i++)
+        if (c->anchor->operands[i]->type.rank < 2)
+            return "an operand is a vector";
+    return NULL;
+}
+
+agate_tiles agate_gemm_plan(const agate_candidate *c)
+{
+    agate_tiles tiles = {.v = lanes(c)};
+    bool wide = c->machine->vector_registers >= 32;
+
+    tiles.oc = wide ? 4 : 2;
+    tiles.ow = 6;
+    tiles.ic = 4;
+    tiles.ocs = 1;
+    return tiles;
+}
+
+/* ---- pool, reduce, softmax -------------------------------------------------------------------------------- */
+
+const char *agate_pool_applies(const agate_candidate *c)
+{
+    if (!anchor_is(c, AGATE_FAMILY_window))
+        return "no window";
+    if (!all_f32(c))
+        return "not all f32";
+    if (!anchor_reads_operands(c))
+        return "its operand is computed in the kernel";
+    if (c->anchor->operands[0]->type.layout.kind != AGATE_LAYOUT_channel ||
+        agate_result((agate_node *)c->anchor)->type.layout.kind != AGATE_LAYOUT_channel)
+        return "not in blocked layout";
+    return NULL;
+}
+
+agate_tiles agate_pool_plan(const agate_candidate *c)
+{
+    return (agate_tiles){.v = lanes(c), .oh = 1};
+}
+
+const char *agate_reduce_applies(const agate_candidate *c)
+{
+    if (!anchor_is(c, AGATE_FAMILY_reduce))
+        return "no reduction";
+    if (!all_f32(c))
+        return "not all f32";
+    if (!anchor_reads_operands(c))
+        return "its operand is computed in the kernel";
+    return NULL;
+}
+
+agate_tiles agate_reduce_plan(const agate_candidate *c)
+{
+    return (agate_tiles){.v = lanes(c), .grain = 1};
+}
+
+const char *agate_softmax_applies(const agate_candidate *c)
+{
+    if (!anchor_is(c, AGATE_FAMILY_softmax))
+        return "no softmax";
+    if (!all_f32(c))
+        return "not all f32";
+    return anchor_reads_operands(c) ? NULL : "its operand is computed in the kernel";
+}
+
+agate_tiles agate_softmax_plan(const agate_candidate *c)
+{
+    return (agate_tiles){.v = lanes(c), .grain = 1};
+}
+
+/* ---- pointwise, nest, library ------------------------------------------------------------------------------ */
+
+static bool can_emit(agate_dtype dtype)
+{
+    return dtype != AGATE_F16 && dtype != AGATE_BF16;
+}
+
+static const char *dtypes_refused(const agate_candidate *c)
+{
+    for (int32_t i = 0; i < c->kernel->operand_count; i++)
+        if (!can_emit(c->kernel->operands[i]->type.dtype))
+            return "an operand is of 16-bit floats";
+    for (int32_t i = 0; i < c->kernel->result_count; i++)
+        if (!can_emit(c->kernel->results[i].type.dtype))
+            return "a result is of 16-bit floats";
+    return NULL;
+}
+
+/* An index out of range must be an error, which only the library kernel can give. */
+static bool gathers(const agate_candidate *c)
+{
+    AGATE_EACH_NODE(node, c->kernel->body)
+        if (node->op == AGATE_OP_gather)
+            return true;
+    return false;
+}
+
+const char *agate_pointwise_applies(const agate_candidate *c)
+{
+    if (gathers(c))
+        return "an index may be out of range";
+    AGATE_EACH_NODE(node, c->kernel->body)
+    {
+        agate_family family = agate_node_info(node)->family;
+        if (family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_move && family != AGATE_FAMILY_cast &&
+            family != AGATE_FAMILY_terminator && family != AGATE_FAMILY_data)
+            return "more than scalar ops and moves";
+    }
+    return dtypes_refused(c);
+}
+
+agate_tiles agate_pointwise_plan(const agate_candidate *c)
+{
+    return (agate_tiles){.v = lanes(c), .grain = TASK_ELEMENTS};
+}
+
+const char *agate_nest_applies(const agate_candidate *c)
+{
+    if (gathers(c))
+        return "an index may be out of range";
+    if (c->anchor && agate_node_info(c->anchor)->family == AGATE_FAMILY_library)
+        return "the op has no loop";
+    if (anchor_is(c, AGATE_FAMILY_softmax))
+        return "softmax has no loop of this kind";
+    return dtypes_refused(c);
+}
+
+agate_tiles agate_nest_plan(const agate_candidate *c)
+{
+    (void)c;
+    return (agate_tiles){.v = 1, .grain = 256};
+}
+
+const char *agate_library_applies(const agate_candidate *c)
+{
+    const agate_node *only = c->kernel->body->first;
+
+    if (only->next != c->kernel->body->last)
+        return "more than one op";
+    return agate_node_info(only)->reference ? NULL : "the op has no reference kernel";
+}
+
+agate_tiles agate_library_plan(const agate_candidate *c)
+{
+    (void)c;
+    return (agate_tiles){0};
+}

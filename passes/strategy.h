@@ -1,0 +1,27 @@
+/* strategy.h: the scheduler's half of a strategy row: may it serve this kernel, and with which tiles? */
+#ifndef AGATE_STRATEGY_H
+#define AGATE_STRATEGY_H
+
+#include "passes/kernel.h"
+#include "passes/pass.h"
+
+/* What a row is asked about. */
+typedef struct agate_candidate {
+    const agate_machine *machine;
+    const agate_node *kernel;
+    const agate_node *anchor; /* NULL: scalar ops alone */
+} agate_candidate;
+
+/* NULL: it can serve the kernel; otherwise why not, in a few words. */
+typedef const char *(*agate_applies_fn)(const agate_candidate *candidate);
+
+/* The tiles it would run with. */
+typedef agate_tiles (*agate_plan_fn)(const agate_candidate *candidate);
+
+#define AGATE_STRATEGY(id, summary)                                                                           \
+    const char *agate_##id##_applies(const agate_candidate *candidate);                                       \
+    agate_tiles agate_##id##_plan(const agate_candidate *candidate);
+#include "ir/strategies.def"
+#undef AGATE_STRATEGY
+
+#endif
