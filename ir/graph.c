@@ -1,5 +1,6 @@
 /* graph.c: building and editing the graph. Every edit is constant time, but for searching a value's uses. */
 #include "ir/graph.h"
+#include "ir/infer.h"
 
 agate_graph *agate_graph_create(const char *name)
 {
@@ -142,20 +143,13 @@ agate_node *agate_node_create(agate_graph *graph, agate_node *before, agate_op o
 
 bool agate_node_infer(agate_node *node, agate_text *fault)
 {
-    const agate_op_info *info = agate_node_info(node);
-
-    if (node->operand_count < info->operand_min || node->operand_count > info->operand_max) {
-        agate_text_add(fault, "%s takes %d to %d operands, not %d", info->name, info->operand_min,
-                       info->operand_max, node->operand_count);
-        return false;
-    }
-    if (!info->infer)
-        return true;
     agate_type type;
+
     memset(&type, 0, sizeof type);
-    if (!info->infer(node, &type, fault))
+    if (!agate_infer_node(node, &type, fault))
         return false;
-    agate_result(node)->type = type;
+    if (node->result_count == 1)
+        node->results[0].type = type;
     return true;
 }
 

@@ -165,6 +165,48 @@ bool agate_type_size(const agate_type *type, agate_dim *out_size_bytes)
     return true;
 }
 
+/* Bytes that a user-space address can reach. */
+#define REACH_BYTES ((int64_t)1 << 47)
+
+bool agate_type_check(const agate_type *type, agate_text *fault)
+{
+    agate_phys_axis axes[AGATE_MAX_PHYS];
+    agate_layout_kind kind = (agate_layout_kind)type->layout.kind;
+    agate_dim size;
+
+    if (agate_dtype_size(type->dtype) == 0 || type->rank < 0 || type->rank > AGATE_MAX_RANK) {
+        agate_text_add(fault, "a value has no type");
+        return false;
+    }
+    if (kind >= AGATE_LAYOUT_COUNT || type->rank < least_rank(kind) ||
+        (kind == AGATE_LAYOUT_plain) != (type->layout.block == 0)) {
+        agate_text_add(fault, "the layout does not fit %d dimensions", type->rank);
+        return false;
+    }
+    for (int32_t i = 0; i < type->rank; i++) {
+        agate_dim dim = type->dims[i];
+        if (dim.scale < 0 || dim.scale > REACH_BYTES || dim.offset > REACH_BYTES || dim.offset < -dim.scale) {
+            agate_text_add(fault, "dimension %d is negative, or larger than any memory", i);
+            return false;
+        }
+        if (i > 0 && !agate_dim_is_fixed(dim)) {
+            agate_text_add(fault, "dimension %d follows the batch, which only the outermost one can", i);
+            return false;
+        }
+    }
+    if (push_order(type, axes) > 0 && !agate_dim_is_fixed(type->dims[0]) &&
+        (axes[0].dim != 0 || axes[0].part != WHOLE)) {
+        agate_text_add(fault, "the layout cuts or moves dimension 0, which follows the batch");
+        return false;
+    }
+    if (agate_type_phys(type, axes) < 0 || !agate_type_size(type, &size) || size.scale > REACH_BYTES ||
+        size.offset > REACH_BYTES) {
+        agate_text_add(fault, "the tensor is larger than any memory");
+        return false;
+    }
+    return true;
+}
+
 bool agate_broadcast(const agate_type *a, const agate_type *b, agate_type *out_type)
 {
     agate_type type = a->rank >= b->rank ? *a : *b;

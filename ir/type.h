@@ -37,6 +37,11 @@ bool agate_type_count(const agate_type *type, agate_dim *out_count);
 /* Bytes in memory, pads of a blocked layout included. Returns false as above. */
 bool agate_type_size(const agate_type *type, agate_dim *out_size_bytes);
 
+/* Can a value have this type? Looks for an element type, dimensions that are never negative, a layout that fits the rank,
+ * a batch that only the outermost dimension follows, and a size that an address can reach. On a fault appends a sentence
+ * to `fault` and returns false. */
+bool agate_type_check(const agate_type *type, agate_text *fault);
+
 /* One axis of the physical order: dimension `dim`, cut as d/B (outer of a blocked dimension), d%B (inner), or whole. */
 typedef struct agate_phys_axis {
     int32_t dim;
@@ -55,7 +60,9 @@ int32_t agate_type_phys(const agate_type *type, agate_phys_axis out_axes[AGATE_M
 /* Shape that operands broadcast to by ONNX's (numpy's) rules. Returns false where they do not. */
 bool agate_broadcast(const agate_type *a, const agate_type *b, agate_type *out_type);
 
-/* Appends "f32[N,64,56,56]{nchw16c}"; and parses it back, returning the end of what was read or NULL. */
+/* Appends "f32[N,64,56,56]{nchw16c}"; and parses it back out of a 0-terminated text, returning the end of what was read,
+ * or NULL where it is no type. A layout is named by its dimensions, then block and dimension of each inner axis, as
+ * layouts.def shows for rank 4: {ncw8c}, {nc16c}, {ncdhw16c}, {oihw16i16o}, {oihw16o}, {o16o}, {kn16n}, {bkn16n}. */
 void agate_type_print(const agate_type *type, agate_text *text);
 const char *agate_type_parse(const char *text, agate_type *out_type);
 void agate_dim_print(agate_dim dim, agate_text *text); /* "64", "N", "49N", "2N+1" */
