@@ -8,11 +8,8 @@ the inputs imagenet.bN.npy are shared, and the smaller batches are the first row
 ONNX Runtime's where tools/oracle/install.sh has put it, else torch's. The same seed and machine give the same bytes.
 """
 import argparse
-import json
 import os
-import subprocess
 import sys
-import tempfile
 
 import numpy as np
 import torch
@@ -21,9 +18,9 @@ from torch import nn
 from torch.onnx import TrainingMode
 
 import resnets
+from model_set import BATCHES, add_model
 
 DEFAULT_OPSET = 13
-BATCHES = (1, 3, 8)
 SIZE = 224
 
 TORCHVISION = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152']
@@ -95,31 +92,9 @@ def export(model, variant, opset, path):
                       training=TrainingMode.PRESERVE if variant['kept'] else TrainingMode.EVAL)
 
 
-def ort_reference(model_path, input_path, output_path):
-    """Writes ONNX Runtime's answer; False when it is not installed."""
-    runner = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'oracle', 'ort_run.js')
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            done = subprocess.run(['node', runner, model_path, '--input', 'input=' + input_path, '--output-dir', folder],
-                                  capture_output=True, text=True)
-        except FileNotFoundError:
-            return False
-        if done.returncode != 0:
-            if 'not installed' in done.stderr:
-                return False
-            sys.exit(f'export_torch: {model_path}: {done.stderr.strip()}')
-        np.save(output_path, np.load(os.path.join(folder, 'output.npy')))
-        return True
-
-
-def check_against_torch(model, inputs, output_path, name):
-    """The export itself must have kept the meaning."""
+def answer(model, inputs):
     with torch.no_grad():
-        ours = model(torch.from_numpy(inputs)).numpy()
-    theirs = np.load(output_path)
-    error = np.abs(ours - theirs).max() / np.abs(ours).max()
-    if not error < 1e-3:
-        sys.exit(f'export_torch: {name}: the exported file computes something else than torch (error {error:.2g})')
+        return model(torch.from_numpy(inputs)).numpy()
 
 
 def write_model(name, network, variant, arguments, inputs):
@@ -127,30 +102,21 @@ def write_model(name, network, variant, arguments, inputs):
     model = build(network)
     give_statistics(model, arguments.seed)
     name = name if arguments.opset == DEFAULT_OPSET else f'{name}_opset{arguments.opset}'
-    folder = arguments.output_dir
-    path = os.path.join(folder, name + '.onnx')
-    export(model, variant, arguments.opset, path)
+    export(model, variant, arguments.opset, os.path.join(arguments.output_dir, name + '.onnx'))
+    outputs = add_model(
+        arguments.output_dir, name, (1,) if variant['fixed'] else BATCHES, {b: input_file(b) for b in BATCHES},
+        ('input', 'output'), lambda batch: answer(model, inputs[:batch]), network=network, trained=False,
+        opset=arguments.opset, batch_norm='kept' if variant['kept'] else 'folded', batch='1' if variant['fixed'] else 'N',
+        seed=arguments.seed, exporter=f'torch {torch.__version__}')
+    # The export itself must have kept the meaning.
+    ours = answer(model, inputs[:1])
+    error = np.abs(ours - outputs[1]).max() / np.abs(ours).max()
+    if not error < 1e-3:
+        sys.exit(f'export_torch: {name}: the exported file computes something else than torch (error {error:.2g})')
 
-    batches, reference = [], 'onnxruntime'
-    for batch in (1,) if variant['fixed'] else BATCHES:
-        files = dict(batch=batch, inputs={'input': f'imagenet.b{batch}.npy'},
-                     outputs={'output': f'{name}.b{batch}.output.npy'})
-        output_path = os.path.join(folder, files['outputs']['output'])
-        if ort_reference(path, os.path.join(folder, files['inputs']['input']), output_path):
-            if batch == 1:
-                check_against_torch(model, inputs[:1], output_path, name)
-        else:
-            reference = 'torch'
-            with torch.no_grad():
-                np.save(output_path, model(torch.from_numpy(inputs[:batch])).numpy())
-        batches.append(files)
-    manifest = dict(name=name, model=name + '.onnx', network=network, trained=False, opset=arguments.opset,
-                    batch_norm='kept' if variant['kept'] else 'folded', batch='1' if variant['fixed'] else 'N',
-                    seed=arguments.seed, exporter=f'torch {torch.__version__}', reference=reference, batches=batches)
-    with open(os.path.join(folder, name + '.json'), 'w') as file:
-        json.dump(manifest, file, indent=2)
-        file.write('\n')
-    print(f'{name}: {os.path.getsize(path) / 1e6:.1f} MB, outputs by {reference}', flush=True)
+
+def input_file(batch):
+    return f'imagenet.b{batch}.npy'
 
 
 def main():
@@ -179,7 +145,7 @@ def main():
     os.makedirs(arguments.output_dir, exist_ok=True)
     inputs = pictures(max(BATCHES), arguments.seed).numpy()
     for batch in BATCHES:
-        np.save(os.path.join(arguments.output_dir, f'imagenet.b{batch}.npy'), inputs[:batch])
+        np.save(os.path.join(arguments.output_dir, input_file(batch)), inputs[:batch])
     for name, network, variant in entries:
         write_model(name, network, variant, arguments, inputs)
 
