@@ -1,7 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing and the model tools need; does nothing when all are there.
 #
-#   tools/setup.sh [build] [test] [models]      default: all three
+#   tools/setup.sh [build] [test] [convert] [models]      default: all
+#
+# build: the compiler and libraries; test: what the tests need on top; convert: what fetching and converting the trained
+# models needs; models: what exporting and training through torch needs on top of that.
 #
 # Runs apt-get as root or through passwordless sudo; otherwise prints the one line to run and exits with 1.
 set -eu
@@ -10,8 +13,8 @@ set -eu
 build_packages="gcc g++ libc6-dev cmake ninja-build pkg-config git libprotobuf-c-dev protobuf-c-compiler
     libjansson-dev libstb-dev check"
 test_packages="$build_packages clang libclang-rt-dev clang-format libonnx-testdata python3 python3-numpy python3-onnx"
-model_packages="ca-certificates xz-utils bzip2 python3 python3-numpy python3-onnx python3-pil
-    python3-torch python3-torchvision libonnx-testdata"
+convert_packages="ca-certificates xz-utils bzip2 python3 python3-numpy python3-onnx python3-pil"
+models_packages="$convert_packages python3-torch python3-torchvision"
 llvm_choices="llvm-22-dev llvm-19-dev"
 
 say() { printf '%s\n' "setup: $*"; }
@@ -24,24 +27,24 @@ if ! command -v apt-get >/dev/null; then
 fi
 
 wanted=""
-[ $# -gt 0 ] || set -- build test models
+[ $# -gt 0 ] || set -- build test convert models
 for group; do
     case $group in
     build) wanted="$wanted $build_packages llvm" ;;
     test) wanted="$wanted $test_packages llvm" ;;
-    models)
-        wanted="$wanted $model_packages"
+    convert | models)
+        [ "$group" = models ] && wanted="$wanted $models_packages" || wanted="$wanted $convert_packages"
         # Debian's nodejs conflicts with one from elsewhere: any node that works will do.
         if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
             wanted="$wanted nodejs npm"
         fi
         ;;
     -h | --help)
-        sed -n '2,6s/^# \{0,1\}//p' "$0"
+        sed -n '2,9s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *)
-        say "no group named '$group'; the groups are build, test and models" >&2
+        say "no group named '$group'; the groups are build, test, convert and models" >&2
         exit 2
         ;;
     esac

