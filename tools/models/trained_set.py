@@ -10,6 +10,7 @@ import argparse
 import glob
 import os
 import subprocess
+import sys
 
 import numpy as np
 
@@ -33,7 +34,10 @@ MODELS = {
 def fetch(name):
     """The paths that fetch.sh prints."""
     command = [os.path.join(HERE, 'fetch.sh'), name]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f'trained_set: {name} could not be fetched')
+    return done.stdout.splitlines()
 
 
 def convert(source, options, path):
