@@ -51,7 +51,7 @@ static bool window_dims(const window *w, const agate_type *x, agate_type *type, 
         !agate_infer_list(w->dilations, spatial, 1, "dilations", fault))
         return false;
     for (int32_t i = 0; i < spatial; i++) {
-        int64_t extent;
+        int64_t extent = 0;
         if (!window_extent(w, spatial, i, x->dims[2 + i], &extent, fault))
             return false;
         type->dims[2 + i] = agate_dim_fixed(extent);
