@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Exports ResNets to ONNX through torch, with seeded weights, inputs and reference outputs.
 
-  export_torch.py [--output-dir DIR] [--only NAME...] [--opset N] [--seed N] [--list]
+  export_torch.py [--output-dir DIR] [--only NAME...] [--missing] [--opset N] [--seed N] [--list]
 
 Per model: NAME.onnx, NAME.json (what it is and which files belong to it) and NAME.bN.output.npy for each batch N;
 the inputs imagenet.bN.npy are shared, and the smaller batches are the first rows of the largest. The reference is
@@ -98,10 +98,13 @@ def answer(model, inputs):
 
 
 def write_model(name, network, variant, arguments, inputs):
+    name = name if arguments.opset == DEFAULT_OPSET else f'{name}_opset{arguments.opset}'
+    # The manifest is written last: where it is, all is.
+    if arguments.missing and os.path.exists(os.path.join(arguments.output_dir, name + '.json')):
+        return
     torch.manual_seed(arguments.seed)
     model = build(network)
     give_statistics(model, arguments.seed)
-    name = name if arguments.opset == DEFAULT_OPSET else f'{name}_opset{arguments.opset}'
     export(model, variant, arguments.opset, os.path.join(arguments.output_dir, name + '.onnx'))
     outputs = add_model(
         arguments.output_dir, name, (1,) if variant['fixed'] else BATCHES, {b: input_file(b) for b in BATCHES},
@@ -124,6 +127,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--output-dir', default=os.path.normpath(os.path.join(root, 'models')), help='default: models/')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='these models only, by the names of --list')
+    parser.add_argument('--missing', action='store_true', help='leave alone what an earlier run has written')
     parser.add_argument('--opset', type=int, default=DEFAULT_OPSET, choices=range(9, 18), metavar='9..17',
                         help=f'default {DEFAULT_OPSET}; others are added to the names')
     parser.add_argument('--seed', type=int, default=1)
