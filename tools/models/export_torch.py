@@ -4,12 +4,13 @@
   export_torch.py [--output-dir DIR] [--only NAME...] [--missing] [--opset N] [--seed N] [--list]
 
 Per model: NAME.onnx, NAME.json (what it is and which files belong to it) and NAME.bN.output.npy for each batch N;
-the inputs imagenet.bN.npy are shared, and the smaller batches are the first rows of the largest. The reference is
+the inputs KIND.bN.npy are shared, and the smaller batches are the first rows of the largest. The reference is
 ONNX Runtime's where tools/oracle/install.sh has put it, else torch's. The same seed and machine give the same bytes.
 """
 import argparse
 import os
 import sys
+import warnings
 
 import numpy as np
 import torch
@@ -21,10 +22,13 @@ import resnets
 from model_set import BATCHES, add_model
 
 DEFAULT_OPSET = 13
-SIZE = 224
 
 TORCHVISION = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152']
-OURS = ['resnet18v2', 'resnet50v2', 'plain18', 'plain34']
+OURS = ['resnet18v2', 'resnet50v2', 'plain18', 'plain34', 'cifar20', 'resnet18_tf']
+
+# Kinds of input: the size of its pictures, and whether channels come last. Networks not named take the first.
+KINDS = {'imagenet': (224, False), 'cifar': (32, False), 'imagenet_nhwc': (224, True)}
+KIND_OF = {'cifar20': 'cifar', 'resnet18_tf': 'imagenet_nhwc'}
 
 # What a suffix changes in the export: kept = BatchNormalization stays, fixed = batch 1 is written into the shapes.
 VARIANTS = {
@@ -33,8 +37,8 @@ VARIANTS = {
     '_b1': dict(kept=False, fixed=True),
     '_bn_b1': dict(kept=True, fixed=True),
 }
-# Fixed shapes differ from symbolic ones in no way that depends on depth: two networks stand for all.
-FIXED = ['resnet18', 'resnet50']
+# Fixed shapes differ from symbolic ones in no way that depends on depth: a few stand for all.
+FIXED = ['resnet18', 'resnet50', 'cifar20']
 
 
 def catalogue():
@@ -50,16 +54,18 @@ def build(network):
     return getattr(torchvision.models, network)(weights=None)
 
 
-def pictures(count, seed):
-    """Normalized pictures: smooth colour fields with some grain, as photos have; (count, 3, SIZE, SIZE)."""
+def pictures(count, seed, kind):
+    """Normalized pictures: smooth colour fields with some grain, as photos have."""
+    size, channels_last = KINDS[kind]
     generator = torch.Generator().manual_seed(seed)
-    fields = sum(nn.functional.interpolate(torch.randn(count, 3, cells, cells, generator=generator), SIZE,
+    fields = sum(nn.functional.interpolate(torch.randn(count, 3, cells, cells, generator=generator), size,
                                            mode='bilinear', align_corners=False) / (level + 1)
                  for level, cells in enumerate((4, 12, 40)))
-    return (fields + 0.1 * torch.randn(count, 3, SIZE, SIZE, generator=generator)).contiguous()
+    fields = fields + 0.1 * torch.randn(count, 3, size, size, generator=generator)
+    return (fields.permute(0, 2, 3, 1) if channels_last else fields).contiguous()
 
 
-def give_statistics(model, seed):
+def give_statistics(model, seed, kind):
     """Makes every BatchNorm non-trivial, yet the activations keep a sound size through the deepest network.
 
     Gamma and beta are drawn; mean and variance come from data, so that each layer's output is normalized; then they
@@ -77,7 +83,7 @@ def give_statistics(model, seed):
             norm.bias.copy_(uniform(norm.bias, -0.4, 0.4))
             norm.momentum = None  # the average of all batches seen
         model.train()
-        model(pictures(4, seed + 1))
+        model(pictures(4, seed + 1, kind))
         for norm in norms:
             spread = norm.running_var.sqrt()
             norm.running_mean.add_(spread * uniform(spread, -0.1, 0.1))
@@ -85,10 +91,10 @@ def give_statistics(model, seed):
     model.eval()
 
 
-def export(model, variant, opset, path):
+def export(model, variant, opset, kind, path):
     axes = None if variant['fixed'] else {'input': {0: 'N'}, 'output': {0: 'N'}}
-    torch.onnx.export(model, pictures(1, 0), path, opset_version=opset, input_names=['input'], output_names=['output'],
-                      dynamic_axes=axes, do_constant_folding=not variant['kept'],
+    torch.onnx.export(model, pictures(1, 0, kind), path, opset_version=opset, input_names=['input'],
+                      output_names=['output'], dynamic_axes=axes, do_constant_folding=not variant['kept'],
                       training=TrainingMode.PRESERVE if variant['kept'] else TrainingMode.EVAL)
 
 
@@ -97,29 +103,36 @@ def answer(model, inputs):
         return model(torch.from_numpy(inputs)).numpy()
 
 
-def write_model(name, network, variant, arguments, inputs):
+def write_inputs(kind, arguments):
+    """Writes a kind's batches; returns the whole array and the file of each batch."""
+    inputs = pictures(max(BATCHES), arguments.seed, kind).numpy()
+    files = {batch: f'{kind}.b{batch}.npy' for batch in BATCHES}
+    for batch, file in files.items():
+        np.save(os.path.join(arguments.output_dir, file), inputs[:batch])
+    return inputs, files
+
+
+def write_model(name, network, variant, arguments):
     name = name if arguments.opset == DEFAULT_OPSET else f'{name}_opset{arguments.opset}'
     # The manifest is written last: where it is, all is.
     if arguments.missing and os.path.exists(os.path.join(arguments.output_dir, name + '.json')):
         return
+    kind = KIND_OF.get(network, 'imagenet')
     torch.manual_seed(arguments.seed)
     model = build(network)
-    give_statistics(model, arguments.seed)
-    export(model, variant, arguments.opset, os.path.join(arguments.output_dir, name + '.onnx'))
+    give_statistics(model, arguments.seed, kind)
+    export(model, variant, arguments.opset, kind, os.path.join(arguments.output_dir, name + '.onnx'))
+    inputs, files = write_inputs(kind, arguments)
     outputs = add_model(
-        arguments.output_dir, name, (1,) if variant['fixed'] else BATCHES, {b: input_file(b) for b in BATCHES},
-        ('input', 'output'), lambda batch: answer(model, inputs[:batch]), network=network, trained=False,
-        opset=arguments.opset, batch_norm='kept' if variant['kept'] else 'folded', batch='1' if variant['fixed'] else 'N',
-        seed=arguments.seed, exporter=f'torch {torch.__version__}')
+        arguments.output_dir, name, (1,) if variant['fixed'] else BATCHES, files, ('input', 'output'),
+        lambda batch: answer(model, inputs[:batch]), network=network, trained=False, opset=arguments.opset,
+        batch_norm='kept' if variant['kept'] else 'folded', batch='1' if variant['fixed'] else 'N', seed=arguments.seed,
+        exporter=f'torch {torch.__version__}')
     # The export itself must have kept the meaning.
     ours = answer(model, inputs[:1])
     error = np.abs(ours - outputs[1]).max() / np.abs(ours).max()
     if not error < 1e-3:
         sys.exit(f'export_torch: {name}: the exported file computes something else than torch (error {error:.2g})')
-
-
-def input_file(batch):
-    return f'imagenet.b{batch}.npy'
 
 
 def main():
@@ -144,14 +157,13 @@ def main():
             parser.error(f"no model named {', '.join(sorted(unknown))}; --list shows the names")
         entries = [entry for entry in entries if entry[0] in arguments.only]
 
+    # What the exporter leaves unfolded is what we want to see.
+    warnings.filterwarnings('ignore', module='torch.onnx')
     # The order of torch's sums, and so the last bits of the statistics, depends on the number of threads.
     torch.set_num_threads(1)
     os.makedirs(arguments.output_dir, exist_ok=True)
-    inputs = pictures(max(BATCHES), arguments.seed).numpy()
-    for batch in BATCHES:
-        np.save(os.path.join(arguments.output_dir, input_file(batch)), inputs[:batch])
     for name, network, variant in entries:
-        write_model(name, network, variant, arguments, inputs)
+        write_model(name, network, variant, arguments)
 
 
 if __name__ == '__main__':

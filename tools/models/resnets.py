@@ -1,5 +1,8 @@
-"""The networks of the residual-learning papers that torchvision does not have: pre-activation and plain ones."""
+"""Residual networks that torchvision does not have: pre-activation, plain, CIFAR's, and one as TensorFlow would have it."""
+import torch
+import torchvision
 from torch import flatten, nn
+from torch.nn import functional
 
 
 def conv(inputs, outputs, size, stride=1):
@@ -86,6 +89,57 @@ class Network(nn.Module):
         return self.fc(flatten(self.pool(self.last(self.blocks(self.stem(x)))), 1))
 
 
+class CifarBlock(nn.Module):
+    """Two 3x3 convolutions; a shortcut that subsamples and appends channels of zeros (the paper's option A)."""
+
+    def __init__(self, inputs, width, stride):
+        super().__init__()
+        self.conv1, self.bn1 = conv(inputs, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = conv(width, width, 3), nn.BatchNorm2d(width)
+        self.relu, self.added = nn.ReLU(), width - inputs
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        if self.added:
+            half = self.added // 2
+            x = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, half, self.added - half))
+        return self.relu(y + x)
+
+
+class CifarNetwork(nn.Module):
+    """The paper's CIFAR-10 network: three widths of `depth` blocks, and an average over the last 8x8 window."""
+
+    def __init__(self, depth):
+        super().__init__()
+        blocks = [CifarBlock(*shape) for shape in ((16, 16, 1), (16, 32, 2), (32, 64, 2))
+                  for shape in [shape] + [(shape[1], shape[1], 1)] * (depth - 1)]
+        self.body = nn.Sequential(conv(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), *blocks)
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = functional.avg_pool2d(self.body(x), 8)
+        return self.fc(x.view(x.size(0), -1))
+
+
+class TensorFlowStyle(nn.Module):
+    """ResNet-18 with TensorFlow's habits: NHWC input, stand-alone asymmetric pads, a mean, a product and a sum as head."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = torchvision.models.resnet18(weights=None)
+        self.net.conv1.padding = (0, 0)
+        self.stem_pad, self.pool_pad = nn.ZeroPad2d((2, 3, 2, 3)), nn.ZeroPad2d((0, 1, 0, 1))
+        self.pool = nn.MaxPool2d(3, 2)
+        self.weight = nn.Parameter(torch.randn(512, 1000) * 0.03)
+        self.bias = nn.Parameter(torch.randn(1000) * 0.03)
+
+    def forward(self, x):
+        net = self.net
+        x = net.relu(net.bn1(net.conv1(self.stem_pad(x.permute(0, 3, 1, 2)))))
+        x = net.layer4(net.layer3(net.layer2(net.layer1(self.pool(self.pool_pad(x))))))
+        return torch.matmul(x.mean([2, 3]), self.weight) + self.bias
+
+
 def resnet18v2():
     return Network(PreBasic, [2, 2, 2, 2], stem_activated=False)
 
@@ -100,3 +154,11 @@ def plain18():
 
 def plain34():
     return Network(PlainBlock, [3, 4, 6, 3], stem_activated=True)
+
+
+def cifar20():
+    return CifarNetwork(3)
+
+
+def resnet18_tf():
+    return TensorFlowStyle()
