@@ -173,24 +173,29 @@ typedef struct agate_session agate_session;
 
 /* Zero-initialize, then set what differs from the default. */
 typedef struct agate_session_options {
-    int32_t threads;   /* 0: every core granted to the process (affinity and cgroup quota) */
+    int32_t threads;   /* 0, or more than there are: every core granted to the process (affinity, cgroup quota) */
     int64_t max_batch; /* the slab is sized for this batch at once; 0: 1. A larger batch grows it on first use */
 } agate_session_options;
 
-/* A session keeps its model alive. `options` may be NULL. */
+/* A session keeps its model alive. `options` may be NULL. The session has threads of its own, which sleep between runs:
+ * where many sessions run at once, give each few. Thread-safe. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_create(agate_model *model,
                                                            const agate_session_options *options,
                                                            agate_session **out_session);
+
+/* NULL is accepted. Not while the session runs. */
 AGATE_API void agate_session_release(agate_session *session);
 
-/* Writes dtype, rank, dims and size_bytes (not data) of output `index` for this batch size. */
+/* Writes dtype, rank, dims and size_bytes (not data) of output `index` for this batch size (of no account where the
+ * model's sizes are fixed). */
 AGATE_API AGATE_MUST_USE agate_status agate_session_output_shape(const agate_session *session, size_t index,
                                                                  int64_t batch, agate_tensor *out_tensor);
 
 /* Runs the model once. `inputs` are in the model's order with dtype, rank, dims and data set; all must agree on the
  * batch. `outputs` come with data and size_bytes (room) set; dtype, rank and dims are written. Inputs are not
- * changed; inputs and outputs must not overlap. Allocates nothing and takes no lock, unless the batch exceeds every
- * one before it. The answer is bit-identical for any thread count, and for a row alone or in a batch. */
+ * changed; inputs and outputs must not overlap. A tensor of no elements may have NULL data. Allocates nothing and takes
+ * no lock, unless the batch exceeds every one before it. On failure the outputs' contents are unspecified; the session
+ * can run again. The answer is bit-identical for any thread count, and for a row alone or in a batch. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_run(agate_session *session, const agate_tensor *inputs,
                                                         size_t input_count, agate_tensor *outputs,
                                                         size_t output_count);

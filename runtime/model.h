@@ -9,6 +9,9 @@
 AGATE_MUST_USE agate_status agate_model_create(const agate_module *module, void (*release)(void *owner), void *owner,
                                                agate_model **out_model);
 
+/* One more reference; agate_model_release gives it back. Thread-safe. */
+void agate_model_retain(agate_model *model);
+
 const agate_module *agate_model_module(const agate_model *model);
 
 /* Called after each step of a run with its time; for `bench --profile`. */

@@ -11,7 +11,9 @@
 
 #define AGATE_MODULE_VERSION 1
 
-/* Compiled code: computes tasks first <= t < last. `buffers` are the step's arguments, operands then results. */
+/* Compiled code: computes tasks first <= t < last. `buffers` are the step's arguments, operands then results. Buffers in
+ * the slab (at offsets that are) and constants are aligned to AGATE_ALIGNMENT, the caller's inputs and outputs to their
+ * element type only. A buffer of no bytes may be NULL. Called on any thread, on several at once for disjoint tasks. */
 typedef void (*agate_kernel_fn)(void *const *buffers, int64_t batch, int64_t first, int64_t last);
 
 typedef enum agate_storage {
@@ -59,9 +61,10 @@ typedef struct agate_module_value {
     agate_module_type type;
 } agate_module_value;
 
-/* A model output that a graph input or constant is passed through to: copied by the runtime at the end of a run. */
+/* A model output that an input, a constant or another output is passed through to: copied by the runtime, in order, at
+ * the end of a run. */
 typedef struct agate_module_copy {
-    agate_module_arg from;
+    agate_module_arg from; /* not SLAB; of the output's type */
     uint32_t output;
 } agate_module_copy;
 

@@ -1,0 +1,201 @@
+/* model.c: a compiled module, counted by reference. */
+#include "runtime/model.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "runtime/base/features.h"
+
+struct agate_model {
+    atomic_int references;
+    const agate_module *module;
+    void (*release)(void *owner);
+    void *owner;
+};
+
+/* ---- is the module one that we can run? ---------------------------------------------------------------- */
+
+static bool type_is_sound(const agate_module_type *type)
+{
+    bool sound = agate_dtype_size(type->dtype) > 0 && type->rank >= 0 && type->rank <= AGATE_MAX_RANK;
+    for (int32_t i = 0; sound && i < type->rank; i++)
+        sound = type->dims[i].scale >= 0;
+    return sound;
+}
+
+static bool arg_is_sound(const agate_module *module, const agate_module_arg *arg)
+{
+    const uint32_t counts[] = {
+        [AGATE_STORAGE_INPUT] = module->input_count,
+        [AGATE_STORAGE_OUTPUT] = module->output_count,
+        [AGATE_STORAGE_CONSTANT] = module->constant_count,
+        [AGATE_STORAGE_SLAB] = UINT32_MAX,
+    };
+    if ((size_t)arg->storage >= AGATE_COUNT(counts) || arg->index >= counts[arg->storage])
+        return false;
+    return type_is_sound(&arg->type);
+}
+
+static bool value_is_sound(const agate_module_value *value)
+{
+    return value->name && type_is_sound(&value->type);
+}
+
+static bool type_is_equal(const agate_module_type *a, const agate_module_type *b)
+{
+    bool equal = a->dtype == b->dtype && a->rank == b->rank;
+    for (int32_t i = 0; equal && i < a->rank; i++)
+        equal = agate_dim_equal(a->dims[i], b->dims[i]);
+    return equal;
+}
+
+/* A copy moves as many bytes as the output takes, so what it comes from must be as large. */
+static bool copy_is_sound(const agate_module *module, const agate_module_copy *copy)
+{
+    if (copy->output >= module->output_count || !arg_is_sound(module, &copy->from))
+        return false;
+    const agate_module_type *type = &module->outputs[copy->output].type;
+    switch (copy->from.storage) {
+    case AGATE_STORAGE_INPUT:
+        return type_is_equal(type, &module->inputs[copy->from.index].type);
+    case AGATE_STORAGE_OUTPUT:
+        return type_is_equal(type, &module->outputs[copy->from.index].type);
+    case AGATE_STORAGE_CONSTANT:
+        return type_is_equal(type, &copy->from.type);
+    default:
+        return false;
+    }
+}
+
+static agate_status check_steps(const agate_module *module)
+{
+    for (uint32_t i = 0; i < module->step_count; i++) {
+        const agate_module_step *step = &module->steps[i];
+        const uint64_t end = (uint64_t)step->first_arg + step->operand_count + step->result_count;
+        const bool callable = step->kernel || (step->library && step->attrs);
+        if (end > module->arg_count || !callable || !step->symbol || !step->label || !step->origin)
+            return agate_error_make(AGATE_CODE_INTERNAL, "step %u of the compiled module is damaged", i);
+    }
+    return AGATE_OK;
+}
+
+static agate_status check_module(const agate_module *module)
+{
+    for (uint32_t i = 0; i < module->input_count; i++)
+        if (!value_is_sound(&module->inputs[i]))
+            return agate_error_make(AGATE_CODE_INTERNAL, "input %u of the compiled module is damaged", i);
+    for (uint32_t i = 0; i < module->output_count; i++)
+        if (!value_is_sound(&module->outputs[i]))
+            return agate_error_make(AGATE_CODE_INTERNAL, "output %u of the compiled module is damaged", i);
+    for (uint32_t i = 0; i < module->arg_count; i++)
+        if (!arg_is_sound(module, &module->args[i]))
+            return agate_error_make(AGATE_CODE_INTERNAL, "argument %u of the compiled module is damaged", i);
+    for (uint32_t i = 0; i < module->copy_count; i++)
+        if (!copy_is_sound(module, &module->copies[i]))
+            return agate_error_make(AGATE_CODE_INTERNAL, "copy %u of the compiled module is damaged", i);
+    return check_steps(module);
+}
+
+static agate_status check_features(const agate_module *module)
+{
+    const uint32_t missing = module->needs & ~agate_cpu_features();
+    if (!missing)
+        return AGATE_OK;
+    agate_text names = {0};
+    agate_cpu_features_print(missing, &names);
+    agate_status status =
+        agate_error_make(AGATE_CODE_NOT_FOUND,
+                         "the model was compiled for %s, and this CPU lacks %s; compile it for a lower isa",
+                         module->isa, agate_text_c(&names));
+    agate_text_deinit(&names);
+    return status;
+}
+
+/* ---- the model ----------------------------------------------------------------------------------------- */
+
+agate_status agate_model_create(const agate_module *module, void (*release)(void *owner), void *owner,
+                                agate_model **out_model)
+{
+    if (module->version != AGATE_MODULE_VERSION)
+        return agate_error_make(
+            AGATE_CODE_UNSUPPORTED,
+            "the model was compiled for runtime interface %u, and this runtime has %u; compile "
+            "it again",
+            module->version, AGATE_MODULE_VERSION);
+    AGATE_TRY(check_features(module));
+    AGATE_TRY(check_module(module));
+
+    agate_model *model = malloc(sizeof(*model));
+    if (!model)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a model");
+    atomic_init(&model->references, 1);
+    model->module = module;
+    model->release = release;
+    model->owner = owner;
+    *out_model = model;
+    return AGATE_OK;
+}
+
+void agate_model_retain(agate_model *model)
+{
+    atomic_fetch_add_explicit(&model->references, 1, memory_order_relaxed);
+}
+
+void agate_model_release(agate_model *model)
+{
+    if (!model || atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) > 1)
+        return;
+    if (model->release)
+        model->release(model->owner);
+    free(model);
+}
+
+const agate_module *agate_model_module(const agate_model *model)
+{
+    return model->module;
+}
+
+/* ---- what it takes and gives --------------------------------------------------------------------------- */
+
+size_t agate_model_input_count(const agate_model *model)
+{
+    return model->module->input_count;
+}
+
+size_t agate_model_output_count(const agate_model *model)
+{
+    return model->module->output_count;
+}
+
+static agate_status value_info(const agate_module_value *values, size_t count, size_t index, const char *what,
+                               agate_value_info *out_info)
+{
+    if (index >= count)
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "the model has %zu %ss, so no %s %zu", count,
+                                what, what, index);
+    const agate_module_type *type = &values[index].type;
+    agate_value_info info = {.name = values[index].name, .dtype = type->dtype, .rank = type->rank};
+    for (int32_t i = 0; i < type->rank; i++)
+        info.dims[i] = agate_dim_is_fixed(type->dims[i]) ? type->dims[i].offset : AGATE_DIM_BATCH;
+    *out_info = info;
+    return AGATE_OK;
+}
+
+agate_status agate_model_input_info(const agate_model *model, size_t index, agate_value_info *out_info)
+{
+    return value_info(model->module->inputs, model->module->input_count, index, "input", out_info);
+}
+
+agate_status agate_model_output_info(const agate_model *model, size_t index, agate_value_info *out_info)
+{
+    return value_info(model->module->outputs, model->module->output_count, index, "output", out_info);
+}
+
+#define TEXT(x)          #x
+#define VERSION(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
+
+const char *agate_version(void)
+{
+    return VERSION(AGATE_VERSION_MAJOR, AGATE_VERSION_MINOR, AGATE_VERSION_PATCH);
+}

@@ -1,0 +1,141 @@
+/* resolve.c: a session made ready for one batch size: the slab, and every number and address that follows N.
+ */
+#define _GNU_SOURCE
+#include "runtime/session.h"
+
+#include <sys/mman.h>
+
+/* Slabs of at least this size are aligned to it, so that the system may back them with huge pages. */
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
+
+/* A second thread is worth a step for each of these: what fork and join cost, several times over. */
+#define NS_PER_THREAD 4000
+
+/* Modest figures of one core, for telling small steps from large ones: FLOP and bytes per nanosecond. */
+enum { FLOPS_PER_NS = 32, BYTES_PER_NS = 16 };
+
+bool agate_dim_resolve(agate_dim dim, int64_t batch, int64_t *out_value)
+{
+    int64_t value;
+    if (__builtin_mul_overflow(dim.scale, batch, &value) ||
+        __builtin_add_overflow(value, dim.offset, &value) || value < 0)
+        return false;
+    *out_value = value;
+    return true;
+}
+
+bool agate_module_type_resolve(const agate_module_type *type, int64_t batch, agate_tensor *out_tensor)
+{
+    agate_tensor tensor = {.dtype = type->dtype, .rank = type->rank, .data = out_tensor->data};
+    for (int32_t i = 0; i < type->rank; i++)
+        if (!agate_dim_resolve(type->dims[i], batch, &tensor.dims[i]))
+            return false;
+    if (!agate_tensor_size(tensor.dtype, tensor.rank, tensor.dims, &tensor.size_bytes))
+        return false;
+    *out_tensor = tensor;
+    return true;
+}
+
+/* ---- the slab ------------------------------------------------------------------------------------------ */
+
+static agate_status batch_too_large(int64_t batch)
+{
+    return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "batch %lld is too large: sizes overflow",
+                            (long long)batch);
+}
+
+void agate_session_unmap(agate_session *session)
+{
+    if (session->slab_region)
+        munmap(session->slab_region, session->slab_region_size_bytes);
+    session->slab_region = NULL;
+}
+
+agate_status agate_session_reserve(agate_session *session, int64_t batch)
+{
+    int64_t need;
+    if (!agate_dim_resolve(session->module->slab_size_bytes, batch, &need) || need > INT64_MAX / 2)
+        return batch_too_large(batch);
+    const size_t size = (size_t)agate_max(need, AGATE_ALIGNMENT);
+    if (session->slab && size <= session->slab_size_bytes)
+        return AGATE_OK;
+
+    /* mmap aligns to small pages only: take more addresses than needed, and start at a huge page among them.
+     */
+    const size_t region_size = size < HUGE_PAGE_BYTES ? size : size + HUGE_PAGE_BYTES;
+    char *region = mmap(NULL, region_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (region == MAP_FAILED)
+        return agate_error_make(
+            AGATE_CODE_OUT_OF_MEMORY,
+            "the system refused %zu bytes of working memory for batch %lld; use a smaller batch", size,
+            (long long)batch);
+    agate_session_unmap(session);
+    session->slab_region = session->slab = region;
+    session->slab_region_size_bytes = region_size;
+    session->slab_size_bytes = size;
+    if (region_size > size) {
+        session->slab = region + (HUGE_PAGE_BYTES - (uintptr_t)region % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
+        (void)madvise(session->slab, size, MADV_HUGEPAGE); /* only advice: the answer does not matter */
+    }
+    return AGATE_OK;
+}
+
+/* ---- arguments and steps ------------------------------------------------------------------------------- */
+
+static agate_status resolve_arg(agate_session *session, uint32_t index, int64_t batch)
+{
+    const agate_module_arg *arg = &session->module->args[index];
+    agate_tensor *tensor = &session->tensors[index];
+    int64_t offset;
+    if (!agate_module_type_resolve(&arg->type, batch, tensor) ||
+        !agate_dim_resolve(arg->offset, batch, &offset))
+        return batch_too_large(batch);
+    if (arg->storage == AGATE_STORAGE_SLAB)
+        tensor->data = (char *)session->slab + offset;
+    else if (arg->storage == AGATE_STORAGE_CONSTANT)
+        tensor->data = (void *)session->module->constants[arg->index].bytes;
+    session->buffers[index] = tensor->data;
+    return AGATE_OK;
+}
+
+/* How many threads the step is worth. The answer does not depend on it, only the time does. */
+static int32_t worthwhile_threads(const agate_session *session, const agate_module_step *step, int64_t batch)
+{
+    double bytes = 0;
+    for (uint32_t i = 0; i < step->operand_count + step->result_count; i++)
+        bytes += (double)session->tensors[step->first_arg + i].size_bytes;
+    const double flops = (double)step->flops.scale * (double)batch + (double)step->flops.offset;
+    const double ns = flops / FLOPS_PER_NS + bytes / BYTES_PER_NS, threads = ns / NS_PER_THREAD;
+    const int32_t limit = agate_pool_threads(session->pool);
+    return threads >= limit ? limit : (int32_t)agate_max((int64_t)threads, 1);
+}
+
+static agate_status resolve_step(agate_session *session, uint32_t index, int64_t batch)
+{
+    const agate_module_step *step = &session->module->steps[index];
+    agate_session_step ready = {
+        .kernel = step->kernel, .buffers = session->buffers + step->first_arg, .batch = batch};
+    if (!agate_dim_resolve(step->task_count, batch, &ready.task_count))
+        return batch_too_large(batch);
+    ready.threads = worthwhile_threads(session, step, batch);
+    session->steps[index] = ready;
+    return AGATE_OK;
+}
+
+agate_status agate_session_resolve(agate_session *session, int64_t batch)
+{
+    const agate_module *module = session->module;
+    if (session->batch == batch)
+        return AGATE_OK;
+    session->batch = -1; /* until all of it is done */
+    AGATE_TRY(agate_session_reserve(session, batch));
+    for (uint32_t i = 0; i < module->arg_count; i++)
+        AGATE_TRY(resolve_arg(session, i, batch));
+    for (uint32_t i = 0; i < module->step_count; i++)
+        AGATE_TRY(resolve_step(session, i, batch));
+    for (uint32_t i = 0; i < module->output_count; i++)
+        if (!agate_module_type_resolve(&module->outputs[i].type, batch, &session->output_shapes[i]))
+            return batch_too_large(batch);
+    session->batch = batch;
+    return AGATE_OK;
+}
