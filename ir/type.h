@@ -65,7 +65,6 @@ bool agate_broadcast(const agate_type *a, const agate_type *b, agate_type *out_t
  * layouts.def shows for rank 4: {ncw8c}, {nc16c}, {ncdhw16c}, {oihw16i16o}, {oihw16o}, {o16o}, {kn16n}, {bkn16n}. */
 void agate_type_print(const agate_type *type, agate_text *text);
 const char *agate_type_parse(const char *text, agate_type *out_type);
-void agate_dim_print(agate_dim dim, agate_text *text); /* "64", "N", "49N", "2N+1" */
 const char *agate_dim_parse(const char *text, agate_dim *out_dim);
 
 #endif

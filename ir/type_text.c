@@ -8,19 +8,6 @@ enum { LAYOUT_TEXT_BYTES = 48, MAX_BLOCK = 1024 };
 
 /* ---- dimensions ---------------------------------------------------------------------------------------- */
 
-void agate_dim_print(agate_dim dim, agate_text *text)
-{
-    if (dim.scale == 0) {
-        agate_text_add(text, "%lld", (long long)dim.offset);
-        return;
-    }
-    if (dim.scale != 1)
-        agate_text_add(text, "%lld", (long long)dim.scale);
-    agate_text_add(text, "N");
-    if (dim.offset != 0)
-        agate_text_add(text, "%+lld", (long long)dim.offset);
-}
-
 /* Digits only; NULL where there are none, or too many. */
 static const char *parse_digits(const char *text, int64_t *out_value)
 {

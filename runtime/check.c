@@ -1,23 +1,13 @@
 /* check.c: what a caller hands to a run, checked against what the model says, with messages for people. */
 #include "runtime/session.h"
 
-static void add_dim(agate_text *text, agate_dim dim)
-{
-    if (dim.scale != 0 && dim.scale != 1)
-        agate_text_add(text, "%lld", (long long)dim.scale);
-    if (dim.scale != 0)
-        agate_text_add(text, "N");
-    if (dim.scale == 0 || dim.offset != 0)
-        agate_text_add(text, dim.scale ? "%+lld" : "%lld", (long long)dim.offset);
-}
-
 /* "f32[N,3,224,224]" */
 static void add_type(agate_text *text, const agate_module_type *type)
 {
     agate_text_add(text, "%s[", agate_dtype_name(type->dtype));
     for (int32_t i = 0; i < type->rank; i++) {
         agate_text_add(text, i ? "," : "");
-        add_dim(text, type->dims[i]);
+        agate_dim_print(type->dims[i], text);
     }
     agate_text_add(text, "]");
 }
@@ -112,7 +102,7 @@ static bool explain_mismatch(const agate_module_type *type, const agate_tensor *
     for (int32_t i = 0; i < type->rank; i++)
         if (!solve(type->dims[i], tensor->dims[i], &batch)) {
             agate_text_add(why, "dimension %d is %lld, not ", i, (long long)tensor->dims[i]);
-            add_dim(why, type->dims[i]);
+            agate_dim_print(type->dims[i], why);
             return true;
         }
     return false;

@@ -137,6 +137,9 @@ bool agate_dim_add(agate_dim a, agate_dim b, agate_dim *out_dim);
 bool agate_dim_mul(agate_dim a, agate_dim b, agate_dim *out_dim);
 bool agate_dim_div(agate_dim a, agate_dim b, agate_dim *out_dim); /* exact division only */
 
+/* Appends "64", "N", "49N", "2N+1". */
+void agate_dim_print(agate_dim dim, agate_text *text);
+
 /* ---- hashing ------------------------------------------------------------------------------------------ */
 
 /* FNV-1a, 64 bits, for tables in memory; start with AGATE_HASH_SEED. */

@@ -52,3 +52,16 @@ bool agate_dim_div(agate_dim a, agate_dim b, agate_dim *out_dim)
     *out_dim = quotient;
     return true;
 }
+
+void agate_dim_print(agate_dim dim, agate_text *text)
+{
+    if (dim.scale == 0) {
+        agate_text_add(text, "%lld", (long long)dim.offset);
+        return;
+    }
+    if (dim.scale != 1)
+        agate_text_add(text, "%lld", (long long)dim.scale);
+    agate_text_add(text, "N");
+    if (dim.offset != 0)
+        agate_text_add(text, "%+lld", (long long)dim.offset);
+}
