@@ -1,0 +1,232 @@
+/* emit_move.c: moves as maps of coordinates. A move costs no memory: its reader asks its operand at other
+ * coordinates. */
+#include "backend/emit_parts.h"
+
+static LLVMValueRef transpose(agate_emitter *e, const agate_node *node, const agate_coords *coords)
+{
+    agate_coords from = *coords;
+
+    for (int32_t i = 0; i < coords->rank; i++) {
+        int32_t source = (int32_t)node->attrs.perm.perm.v[i];
+        from.at[source] = coords->at[i];
+        if (i == coords->vector)
+            from.vector = source;
+    }
+    return agate_emit_value(e, node->operands[0], &from);
+}
+
+static LLVMValueRef slice(agate_emitter *e, const agate_node *node, const agate_coords *coords)
+{
+    const agate_attrs_slice *attrs = &node->attrs.slice;
+    agate_coords from = *coords;
+
+    for (int32_t i = 0; i < coords->rank; i++) {
+        int64_t start = attrs->starts.v[i], step = attrs->steps.v[i];
+        if (i == coords->vector && step != 1)
+            return agate_emit_by_lane(e, &node->results[0], coords);
+        if (i == coords->vector && start % coords->lanes != 0)
+            from.unaligned = true;
+        from.at[i] = agate_emit_add(e, agate_emit_mul(e, coords->at[i], step), agate_emit_int(e, start));
+    }
+    return agate_emit_value(e, node->operands[0], &from);
+}
+
+/* Remainder with the sign of the divisor. */
+static LLVMValueRef wrap_index(agate_emitter *e, LLVMValueRef index, LLVMValueRef period)
+{
+    LLVMValueRef rest = LLVMBuildSRem(e->builder, index, period, "");
+    LLVMValueRef negative = LLVMBuildICmp(e->builder, LLVMIntSLT, rest, agate_emit_int(e, 0), "");
+
+    return LLVMBuildSelect(e->builder, negative, agate_emit_add(e, rest, period), rest, "");
+}
+
+/* Where in 0..extent-1 an index beyond the edges finds its element. */
+static LLVMValueRef fold_index(agate_emitter *e, agate_padding mode, LLVMValueRef index, LLVMValueRef extent)
+{
+    LLVMValueRef one = agate_emit_int(e, 1);
+    LLVMValueRef last = agate_emit_sub(e, extent, one);
+
+    if (mode == AGATE_PAD_WRAP)
+        return wrap_index(e, index, extent);
+    if (mode == AGATE_PAD_EDGE)
+        return agate_emit_max(e, agate_emit_int(e, 0), agate_emit_min(e, index, last));
+    LLVMValueRef period = agate_emit_max(e, one, agate_emit_mul(e, last, 2));
+    LLVMValueRef folded = wrap_index(e, index, period);
+    return agate_emit_min(e, folded, agate_emit_sub(e, period, folded));
+}
+
+/* i1, or one for each lane of dimension `dim`: 0 <= coords->at[dim] < extent. */
+static LLVMValueRef is_inside(agate_emitter *e, const agate_coords *coords, int32_t dim, LLVMValueRef lo,
+                              LLVMValueRef hi)
+{
+    LLVMValueRef at = coords->at[dim];
+    LLVMValueRef extent = agate_emit_sub(e, hi, lo);
+
+    at = agate_emit_sub(e, at, lo);
+    if (dim == coords->vector) {
+        at = agate_emit_add(e, agate_emit_splat(e, at, coords->lanes), agate_emit_iota(e, coords->lanes));
+        extent = agate_emit_splat(e, extent, coords->lanes);
+    }
+    return LLVMBuildICmp(e->builder, LLVMIntULT, at, extent, "");
+}
+
+/* `value` at `from` where `lanes` and `all` (either may be NULL) hold, else `fill`. */
+static LLVMValueRef value_within(agate_emitter *e, const agate_value *value, const agate_coords *from,
+                                 LLVMValueRef all, LLVMValueRef lanes, LLVMValueRef fill)
+{
+    agate_coords inside = *from;
+    agate_branch branch;
+
+    if (all)
+        branch = agate_branch_begin(e, all);
+    if (lanes)
+        agate_coords_guard(e, &inside, lanes);
+    LLVMValueRef result = agate_emit_value(e, value, &inside);
+    if (lanes)
+        result = LLVMBuildSelect(e->builder, lanes, result, fill, "");
+    return all ? agate_branch_end(e, &branch, result, fill) : result;
+}
+
+static LLVMValueRef both(agate_emitter *e, LLVMValueRef a, LLVMValueRef b)
+{
+    return a ? LLVMBuildAnd(e->builder, a, b, "") : b;
+}
+
+static LLVMValueRef pad(agate_emitter *e, const agate_node *node, const agate_coords *coords)
+{
+    const agate_attrs_pad *attrs = &node->attrs.pad;
+    const agate_type *type = &node->operands[0]->type;
+    agate_coords from = *coords;
+    LLVMValueRef all = NULL, lanes = NULL;
+
+    for (int32_t i = 0; i < coords->rank; i++) {
+        int64_t begin = attrs->begins.v[i], end = attrs->ends.v[i];
+        LLVMValueRef extent = agate_emit_dim(e, type->dims[i]);
+        from.at[i] = agate_emit_add(e, coords->at[i], agate_emit_int(e, -begin));
+        if (i == coords->vector && begin % coords->lanes != 0)
+            from.unaligned = true;
+        if (begin <= 0 && end <= 0)
+            continue;
+        if (attrs->mode != AGATE_PAD_CONSTANT) {
+            if (i == coords->vector)
+                return agate_emit_by_lane(e, &node->results[0], coords);
+            from.at[i] = fold_index(e, attrs->mode, from.at[i], extent);
+        } else if (i == coords->vector) {
+            lanes = is_inside(e, &from, i, agate_emit_int(e, 0), extent);
+        } else {
+            all = both(e, all, is_inside(e, &from, i, agate_emit_int(e, 0), extent));
+        }
+    }
+    LLVMValueRef fill = agate_emit_number(e, type->dtype, attrs->value, coords->lanes);
+    return value_within(e, node->operands[0], &from, all, lanes, fill);
+}
+
+static LLVMValueRef concat(agate_emitter *e, const agate_node *node, const agate_coords *coords)
+{
+    int32_t axis = (int32_t)node->attrs.axis.axis;
+    agate_dtype dtype = node->results[0].type.dtype;
+    LLVMValueRef result = LLVMConstNull(agate_emit_type(e, dtype, coords->lanes));
+    bool uniform = axis != coords->vector;
+    agate_dim offset = agate_dim_fixed(0);
+
+    if (!uniform && !coords->unaligned) {
+        /* Vectors that start at multiples of their size lie in one operand, if the operands' joints are such
+         * too. */
+        uniform = true;
+        int64_t joint = 0;
+        for (int32_t i = 0; i + 1 < node->operand_count; i++) {
+            agate_dim size = node->operands[i]->type.dims[axis];
+            joint += size.offset;
+            uniform &= agate_dim_is_fixed(size) && joint % coords->lanes == 0;
+        }
+    }
+    for (int32_t i = 0; i < node->operand_count; i++) {
+        const agate_value *operand = node->operands[i];
+        agate_dim end = {offset.scale + operand->type.dims[axis].scale,
+                         offset.offset + operand->type.dims[axis].offset};
+        LLVMValueRef lo = agate_emit_dim(e, offset), hi = agate_emit_dim(e, end);
+        agate_coords from = *coords, test = *coords;
+        from.at[axis] = agate_emit_sub(e, coords->at[axis], lo);
+        from.unaligned |= axis == coords->vector && !uniform;
+        if (uniform)
+            test.vector = -1;
+        LLVMValueRef inside = is_inside(e, &test, axis, lo, hi);
+        result = value_within(e, operand, &from, uniform ? inside : NULL, uniform ? NULL : inside, result);
+        offset = end;
+    }
+    return result;
+}
+
+static LLVMValueRef gather(agate_emitter *e, const agate_node *node, const agate_coords *coords)
+{
+    const agate_type *data = &node->operands[0]->type, *indices = &node->operands[1]->type;
+    int32_t axis = (int32_t)node->attrs.axis.axis;
+    agate_coords from = *coords, index_at = agate_coords_make(e, indices->rank);
+
+    if (coords->vector >= axis && coords->vector < axis + indices->rank)
+        return agate_emit_by_lane(e, &node->results[0], coords);
+    for (int32_t i = 0; i < indices->rank; i++)
+        index_at.at[i] = coords->at[axis + i];
+    index_at.live = agate_coords_any_live(e, coords);
+    index_at.guarded = index_at.live != NULL;
+    LLVMValueRef index =
+        agate_emit_cast(e, indices->dtype, AGATE_I64, agate_emit_value(e, node->operands[1], &index_at));
+
+    /* The schedule gives this only indices known to be in range; the clamp keeps even a wrong one within the
+     * tensor. */
+    LLVMValueRef extent = agate_emit_dim(e, data->dims[axis]);
+    LLVMValueRef negative = LLVMBuildICmp(e->builder, LLVMIntSLT, index, agate_emit_int(e, 0), "");
+    index = LLVMBuildSelect(e->builder, negative, agate_emit_add(e, index, extent), index, "");
+    index = fold_index(e, AGATE_PAD_EDGE, index, extent);
+
+    from.rank = data->rank;
+    from.at[axis] = index;
+    for (int32_t i = axis + 1; i < data->rank; i++)
+        from.at[i] = coords->at[i + indices->rank - 1];
+    if (coords->vector >= axis + indices->rank)
+        from.vector = coords->vector - indices->rank + 1;
+    return agate_emit_value(e, node->operands[0], &from);
+}
+
+/* The same elements in row-major order under another shape: through the number of the element. */
+static LLVMValueRef reshape(agate_emitter *e, const agate_node *node, const agate_coords *coords)
+{
+    const agate_type *to = &node->results[0].type, *type = &node->operands[0]->type;
+    LLVMValueRef number = agate_emit_int(e, 0), extents[AGATE_MAX_RANK], digits[AGATE_MAX_RANK];
+    agate_coords from = agate_coords_make(e, type->rank);
+
+    if (coords->lanes > 1)
+        return agate_emit_by_lane(e, &node->results[0], coords);
+    for (int32_t i = 0; i < to->rank; i++) {
+        LLVMValueRef extent = agate_emit_dim(e, to->dims[i]);
+        number = agate_emit_add(e, LLVMBuildMul(e->builder, number, extent, ""), coords->at[i]);
+    }
+    for (int32_t i = 0; i < type->rank; i++)
+        extents[i] = agate_emit_dim(e, type->dims[i]);
+    agate_emit_digits(e, number, extents, type->rank, digits);
+    for (int32_t i = 0; i < type->rank; i++)
+        from.at[i] = digits[i];
+    from.live = coords->live;
+    from.guarded = coords->guarded;
+    return agate_emit_value(e, node->operands[0], &from);
+}
+
+LLVMValueRef agate_emit_move(agate_emitter *e, const agate_node *node, const agate_coords *coords)
+{
+    switch (node->op) {
+    case AGATE_OP_transpose:
+        return transpose(e, node, coords);
+    case AGATE_OP_slice:
+        return slice(e, node, coords);
+    case AGATE_OP_pad:
+        return pad(e, node, coords);
+    case AGATE_OP_concat:
+        return concat(e, node, coords);
+    case AGATE_OP_gather:
+        return gather(e, node, coords);
+    case AGATE_OP_reshape:
+        return reshape(e, node, coords);
+    default: /* expand, reorder: broadcasting and layouts are the loads' business */
+        return agate_emit_value(e, node->operands[0], coords);
+    }
+}
