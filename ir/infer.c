@@ -55,6 +55,9 @@ bool agate_infer_node(agate_node *node, agate_type *out_type, agate_text *fault)
         print_count(info, fault);
         return agate_fault(fault, " operands, not %d", node->operand_count);
     }
+    for (int32_t i = 0; i < node->operand_count; i++)
+        if (!agate_type_check(agate_operand_type(node, i), fault))
+            return agate_fault(fault, " (operand %d)", i);
     if (info->infer) {
         assert(node->result_count == 1);
         return info->infer(node, out_type, fault) && agate_type_check(out_type, fault);

@@ -10,9 +10,20 @@
  *       return %0
  *     }
  *
- * `const` prints its elements (1, 0.5, nan, inf, 0x1.8p-3 is accepted) as a flat list in brackets; `weight` its name, which
- * is quoted. A result's ONNX name prints when it is a parameter or an identifier of its own; other values are numbered.
- * ONNX origins print as a trailing `from "conv1+bn1"`, if asked for. Comments run from `;` to the end of the line.
+ *     graph      graph @NAME(%NAME: TYPE, ...) -> RESULT { NODE... }
+ *     RESULT     TYPE | NAME: TYPE | (RESULT, ...)          several, or none, stand in parentheses
+ *     NODE       %V = OP %V, ... ATTR=VALUE ... : TYPE PLACE from "..."
+ *                %V = const [1, 0.5, -inf, nan, 0x1.8p-3] : TYPE
+ *                %V = weight "NAME" : TYPE
+ *                %V, ... = kernel(%V, ...) STRATEGY<TILE=NUMBER, ...> { NODE... } : TYPE PLACE, ...
+ *                return %V, ... | yield %V, ...
+ *     PLACE      at slab[DIM] | at output[NUMBER]           bytes of the slab; number of the graph result
+ *     NAME       identifier (letters, digits, _ and .; no digit or . first) | "any bytes, \" \\ and \x0a escaped"
+ *
+ * A value is printed by its ONNX name where it is a parameter or the name is an identifier that no other value has; other
+ * values are numbered. Inside a kernel operands are $0, $1, ... and values lettered. `const` holds its elements as one flat
+ * list in physical order; a `weight` is known by name. Attributes at their default, strategy, tiles, place and origin (`from`,
+ * if asked for) may be left out. Comments run from `;` to the end of the line.
  */
 #ifndef AGATE_IR_TEXT_H
 #define AGATE_IR_TEXT_H
@@ -26,6 +37,9 @@ typedef struct agate_print_options {
 /* Appends the graph. `options` may be NULL. Check text->failed at the end. */
 void agate_print(const agate_graph *graph, const agate_print_options *options, agate_text *text);
 
+/* Is this a name that needs no quotes? */
+bool agate_is_identifier(const char *name);
+
 /* One node, one line (kernels: several), without indentation; for messages and remarks. */
 void agate_print_node(const agate_node *node, agate_text *text);
 
@@ -33,7 +47,8 @@ void agate_print_node(const agate_node *node, agate_text *text);
 void agate_print_signature(const agate_node *kernel, agate_text *text);
 
 /* Parses one graph out of `size_bytes` of text (any bytes: untrusted). Errors name line and column and what was expected.
- * Types are checked against inference. Weights come without contents. On success the graph is the caller's. */
+ * Types are checked against inference. Weights come without contents. `scratch` of each node is its line, counted from 1.
+ * On success the graph is the caller's. */
 AGATE_MUST_USE agate_status agate_parse(const char *text, size_t size_bytes, agate_graph **out_graph);
 
 /* Like agate_parse, but does not check: faulty graphs that parse are returned for the verifier's tests. */

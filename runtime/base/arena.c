@@ -57,6 +57,11 @@ void *agate_arena_alloc(agate_arena *arena, size_t size_bytes)
     return memory;
 }
 
+size_t agate_arena_room(const agate_arena *arena)
+{
+    return arena->size_bytes - arena->used_bytes;
+}
+
 char *agate_arena_text(agate_arena *arena, const char *text)
 {
     if (!text)

@@ -70,6 +70,9 @@ void *agate_arena_alloc(agate_arena *arena, size_t size_bytes);
 #define AGATE_NEW(arena, type)          ((type *)agate_arena_alloc((arena), sizeof(type)))
 #define AGATE_NEW_N(arena, type, count) ((type *)agate_arena_alloc((arena), sizeof(type) * (size_t)(count)))
 
+/* Bytes that can still be allocated: what a reader of untrusted input asks before it goes on. */
+size_t agate_arena_room(const agate_arena *arena);
+
 /* Copies; `text` may be NULL, which gives NULL. */
 char *agate_arena_text(agate_arena *arena, const char *text);
 char *agate_arena_format(agate_arena *arena, const char *format, ...) AGATE_PRINTF(2, 3);
