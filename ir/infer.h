@@ -40,9 +40,4 @@ static inline const agate_type *agate_operand_type(const agate_node *node, int32
     return &node->operands[index]->type;
 }
 
-static inline bool agate_is_float(agate_dtype dtype)
-{
-    return dtype == AGATE_F32 || dtype == AGATE_F64 || dtype == AGATE_F16 || dtype == AGATE_BF16;
-}
-
 #endif

@@ -24,6 +24,11 @@ typedef struct agate_type {
     agate_dim dims[AGATE_MAX_RANK]; /* logical, outermost first; entries past rank are zero */
 } agate_type;
 
+static inline bool agate_is_float(agate_dtype dtype)
+{
+    return dtype == AGATE_F32 || dtype == AGATE_F64 || dtype == AGATE_F16 || dtype == AGATE_BF16;
+}
+
 agate_type agate_type_make(agate_dtype dtype, int32_t rank, const agate_dim *dims);
 bool agate_type_equal(const agate_type *a, const agate_type *b);
 bool agate_layout_equal(agate_layout a, agate_layout b);

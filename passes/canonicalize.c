@@ -1,0 +1,61 @@
+/* canonicalize: one form for each thing, by the rules of rules.def.
+ *
+ *     %0 = reshape %x shape=[N, 64, 49]        %0 = reshape %x shape=[N, 3136]
+ *     %1 = reshape %0 shape=[N, 3136]    ==>   %1 = relu %0
+ *     %2 = max %1, 0
+ *
+ * Walks forward, so that a chain collapses in one walk. Also drops what nothing uses, so that the passes
+ * after it may count uses. Needs types; breaks nothing.
+ */
+#include "passes/rules.h"
+
+typedef struct rule {
+    agate_op op;
+    const char *name;
+    agate_rule_fn apply;
+} rule;
+
+static const rule rules[] = {
+#define AGATE_RULE(op, id, meaning) {AGATE_OP_##op, #id, agate_rule_##id},
+#include "passes/rules.def"
+#undef AGATE_RULE
+};
+
+/* Tries each rule once. Returns the rule that applied, NULL: none; *out_gone: the node is no more. */
+static const rule *rewrite_once(agate_pass *pass, agate_node *node, bool *out_gone)
+{
+    *out_gone = false;
+    for (const rule *rule = rules; rule < rules + AGATE_COUNT(rules); rule++) {
+        if (rule->op != node->op || *pass->fuel == 0)
+            continue;
+        agate_value *with = rule->apply(node);
+        if (!with)
+            continue;
+        agate_pass_spend(pass, node, rule->name);
+        assert(agate_type_equal(&with->type, &agate_result(node)->type));
+        if (with != agate_result(node)) {
+            agate_replace(node, with);
+            *out_gone = true;
+        }
+        return rule;
+    }
+    return NULL;
+}
+
+static bool rewrite(agate_pass *pass, agate_node *node)
+{
+    bool changed = false, gone = false;
+
+    while (!gone && rewrite_once(pass, node, &gone))
+        changed = true;
+    return changed;
+}
+
+bool agate_pass_canonicalize(agate_pass *pass, agate_graph *graph)
+{
+    bool changed = agate_pass_dce(pass, graph);
+
+    AGATE_EACH_NODE (node, graph)
+        changed |= rewrite(pass, node);
+    return changed;
+}

@@ -1,0 +1,122 @@
+/* fold-constants: compute what has constant operands.
+ *
+ *     %0 = const 2 : f32[]
+ *     %1 = const 3 : f32[]       ==>     %2 = const 6 : f32[]
+ *     %2 = mul %0, %1
+ *
+ * By the reference kernels, so that folding and running agree. A constant that would grow (an expand) stays a
+ * computation. Needs types; breaks nothing.
+ */
+#include "passes/rewrite.h"
+
+#define SMALL_BYTES (1 << 20) /* results up to here are folded even where they outgrow their operands */
+#define CONST_COUNT 16        /* up to so many elements print in place; more become a named weight */
+
+static agate_tensor tensor_of(const agate_value *value, const agate_data *data)
+{
+    agate_tensor tensor = {.dtype = value->type.dtype, .rank = value->type.rank};
+
+    for (int32_t i = 0; i < tensor.rank; i++)
+        tensor.dims[i] = value->type.dims[i].offset;
+    tensor.data = (void *)data->bytes;
+    tensor.size_bytes = data->size_bytes;
+    return tensor;
+}
+
+/* Are all operands known, and the result fixed and not too large? */
+static bool is_foldable(agate_pass *pass, const agate_node *node, size_t *out_size_bytes)
+{
+    size_t operand_bytes = 0;
+    agate_dim size;
+
+    if (node->operand_count == 0 || node->result_count != 1 || !agate_op_table[node->op].reference)
+        return false;
+    for (int32_t i = 0; i < node->operand_count; i++) {
+        const agate_data *data = agate_value_data(node->operands[i]);
+        if (!data)
+            return false;
+        operand_bytes += data->size_bytes;
+    }
+    if (!agate_type_size(&node->results[0].type, &size) || !agate_dim_is_fixed(size))
+        return false;
+    if (size.offset > agate_max(SMALL_BYTES, (int64_t)operand_bytes)) {
+        agate_pass_remark(pass, node, "not folded: its %lld bytes outgrow the operands' %zu",
+                          (long long)size.offset, operand_bytes);
+        return false;
+    }
+    *out_size_bytes = (size_t)size.offset;
+    return true;
+}
+
+/* The contents of the result; NULL: memory is short, or the data have no meaning (which the run will report).
+ */
+static agate_data *compute(agate_pass *pass, agate_node *node, size_t size_bytes)
+{
+    if (agate_node_has(node, AGATE_VIEW))
+        return agate_data_retain((agate_data *)agate_value_data(node->operands[0]));
+
+    agate_data *data = agate_data_create(size_bytes);
+    if (!data)
+        return NULL;
+    agate_tensor *tensors = AGATE_NEW_N(pass->scratch, agate_tensor, node->operand_count);
+    const agate_tensor **inputs = AGATE_NEW_N(pass->scratch, const agate_tensor *, node->operand_count);
+    for (int32_t i = 0; i < node->operand_count; i++) {
+        tensors[i] = tensor_of(node->operands[i], agate_value_data(node->operands[i]));
+        inputs[i] = &tensors[i];
+    }
+    agate_tensor output = tensor_of(agate_result(node), data), *outputs[] = {&output};
+    agate_ref_call call = {.attrs = &node->attrs,
+                           .input_count = node->operand_count,
+                           .output_count = 1,
+                           .inputs = inputs,
+                           .outputs = outputs,
+                           .variant =
+                               agate_node_family(node) == AGATE_FAMILY_pointwise ? (int32_t)node->op : 0};
+    agate_status status = agate_op_table[node->op].reference(&call);
+    if (status == AGATE_OK)
+        return data;
+    agate_pass_remark(pass, node, "not folded: %s", agate_status_message(status));
+    agate_status_release(status);
+    agate_data_release(data);
+    return NULL;
+}
+
+/* NULL where the elements can print in place; else a name that tells where the weight came from. */
+static const char *label_of(agate_pass *pass, const agate_node *node)
+{
+    const agate_value *result = &node->results[0];
+    agate_dim count;
+    const char *label = NULL;
+
+    for (int32_t i = 0; i < node->operand_count && !label; i++)
+        label = node->operands[i]->node->label;
+    if (!label && agate_type_count(&result->type, &count) && count.offset <= CONST_COUNT)
+        return NULL;
+    if (result->name)
+        return result->name;
+    if (label && agate_node_has(node, AGATE_VIEW))
+        return label;
+    return agate_arena_format(pass->scratch, "%s.%s", label ? label : "folded",
+                              agate_op_table[node->op].name);
+}
+
+bool agate_pass_fold_constants(agate_pass *pass, agate_graph *graph)
+{
+    bool changed = false;
+
+    AGATE_EACH_NODE (node, graph) {
+        size_t size_bytes;
+        if (*pass->fuel == 0 || !is_foldable(pass, node, &size_bytes))
+            continue;
+        agate_data *data = compute(pass, node, size_bytes);
+        if (!data)
+            continue;
+        agate_pass_spend(pass, node, "fold");
+        agate_value *result =
+            agate_build_constant(graph, node, &agate_result(node)->type, data, label_of(pass, node));
+        result->node->origin = node->origin;
+        agate_replace(node, result);
+        changed = true;
+    }
+    return changed;
+}
