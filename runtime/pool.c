@@ -1,8 +1,9 @@
 /* pool.c: fork and join without locks.
  *
- * Each worker has two bells of its own, on cache lines of their own: `posted` rings when a job lies ready,
- * `finished` when it is done. Whoever awaits one spins for a bounded time and then sleeps in the kernel
- * (futex). Nothing else is shared, so a step that uses two threads of many disturbs only those two.
+ * Each worker has a job and two bells of its own: `posted` rings when the job lies ready, `finished` when it
+ * is done. Whoever awaits one spins for a bounded time and then sleeps in the kernel (futex). A job is done
+ * by whoever takes it first: nearly always its worker, but the caller, once through with its own share, takes
+ * what a worker that sleeps or has lost its core has not begun. So a step never waits for a thread to wake.
  */
 #define _GNU_SOURCE
 #include "runtime/pool.h"
@@ -24,15 +25,19 @@ enum {
 /* A number that counts up: rung by one thread, awaited by one other. */
 typedef struct agate_bell {
     _Atomic uint32_t value;
-    _Atomic uint32_t asleep; /* the awaiting thread may be in the kernel */
+    _Atomic uint32_t asleep; /* the awaiting thread is in the kernel, or about to be */
 } agate_bell;
 
 typedef struct worker {
     _Alignas(CACHE_LINE) agate_bell posted;
-    agate_tasks_fn tasks; /* NULL asks the worker to end */
+    _Atomic uint32_t taken; /* the last job that somebody took, as a value of `posted` */
+    agate_tasks_fn tasks;   /* NULL asks the worker to end */
     const void *context;
     int64_t first, last;
+
     _Alignas(CACHE_LINE) agate_bell finished;
+    uint32_t finished_before; /* its value when the job was posted */
+    bool callers;             /* the caller took the job */
     pthread_t thread;
 } worker;
 
@@ -48,33 +53,47 @@ static void relax(void)
 #endif
 }
 
-/* `asleep` and `value` are a store each on one side and a load each, the other way round, on the other:
- * sequential consistency sees to it that at least one side sees the other's, so no wake-up is lost. */
+/* One side stores `value` and then loads `asleep`, the other stores `asleep` and then loads `value`:
+ * sequential consistency sees to it that at least one sees the other's, so no wake-up is lost. */
 static void ring(agate_bell *bell)
 {
     atomic_fetch_add(&bell->value, 1);
-    if (atomic_load(&bell->asleep))
+    if (atomic_load(&bell->asleep) && atomic_exchange(&bell->asleep, 0))
         syscall(SYS_futex, &bell->value, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-static void await(agate_bell *bell, uint32_t value)
+/* Returns once the bell's value is another than `before`. */
+static void await(agate_bell *bell, uint32_t before)
 {
     for (int32_t i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&bell->value, memory_order_acquire) == value)
+        if (atomic_load_explicit(&bell->value, memory_order_acquire) != before)
             return;
         relax();
     }
-    atomic_store(&bell->asleep, 1);
-    for (uint32_t now; (now = atomic_load(&bell->value)) != value;)
-        syscall(SYS_futex, &bell->value, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
+    for (;;) {
+        atomic_store(&bell->asleep, 1);
+        if (atomic_load(&bell->value) != before)
+            break;
+        syscall(SYS_futex, &bell->value, FUTEX_WAIT_PRIVATE, before, NULL, NULL, 0);
+    }
     atomic_store(&bell->asleep, 0);
+}
+
+/* Is job number `ticket` ours? It is the first one's who asks; only then may its fields be read. */
+static bool take(worker *self, uint32_t ticket)
+{
+    uint32_t before = ticket - 1;
+    return atomic_compare_exchange_strong(&self->taken, &before, ticket);
 }
 
 static void *work(void *argument)
 {
     worker *self = argument;
-    for (uint32_t ticket = 1;; ticket++) {
-        await(&self->posted, ticket);
+    for (uint32_t seen = 0;;) {
+        await(&self->posted, seen);
+        seen = atomic_load(&self->posted.value);
+        if (!take(self, seen))
+            continue;
         if (!self->tasks)
             return NULL;
         self->tasks(self->context, self->first, self->last);
@@ -91,6 +110,28 @@ static int start(worker *self)
     const int failure = pthread_create(&self->thread, NULL, work, self);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failure;
+}
+
+static void post(worker *self, agate_tasks_fn tasks, const void *context, int64_t first, int64_t last)
+{
+    self->tasks = tasks;
+    self->context = context;
+    self->first = first;
+    self->last = last;
+    self->finished_before = atomic_load_explicit(&self->finished.value, memory_order_relaxed);
+    ring(&self->posted);
+}
+
+void agate_pool_release(agate_pool *pool)
+{
+    if (!pool)
+        return;
+    for (int32_t i = 0; i < pool->worker_count; i++) {
+        post(&pool->workers[i], NULL, NULL, 0, 0);
+    }
+    for (int32_t i = 0; i < pool->worker_count; i++)
+        pthread_join(pool->workers[i].thread, NULL);
+    free(pool);
 }
 
 agate_status agate_pool_create(int32_t threads, agate_pool **out_pool)
@@ -116,19 +157,6 @@ agate_status agate_pool_create(int32_t threads, agate_pool **out_pool)
     return AGATE_OK;
 }
 
-void agate_pool_release(agate_pool *pool)
-{
-    if (!pool)
-        return;
-    for (int32_t i = 0; i < pool->worker_count; i++) {
-        pool->workers[i].tasks = NULL;
-        ring(&pool->workers[i].posted);
-    }
-    for (int32_t i = 0; i < pool->worker_count; i++)
-        pthread_join(pool->workers[i].thread, NULL);
-    free(pool);
-}
-
 int32_t agate_pool_threads(const agate_pool *pool)
 {
     return pool->worker_count + 1;
@@ -149,18 +177,19 @@ void agate_pool_run(agate_pool *pool, int32_t threads, int64_t task_count, agate
             tasks(context, 0, task_count);
         return;
     }
-    for (int64_t i = 1; i < shares; i++) {
-        worker *other = &pool->workers[i - 1];
-        other->tasks = tasks;
-        other->context = context;
-        other->first = share_begin(task_count, i, shares);
-        other->last = share_begin(task_count, i + 1, shares);
-        ring(&other->posted);
-    }
+    /* Share 0 is the caller's, share i + 1 that of worker i. */
+    for (int64_t i = 0; i < shares - 1; i++)
+        post(&pool->workers[i], tasks, context, share_begin(task_count, i + 1, shares),
+             share_begin(task_count, i + 2, shares));
     tasks(context, 0, share_begin(task_count, 1, shares));
-    for (int64_t i = 1; i < shares; i++) {
-        worker *other = &pool->workers[i - 1];
-        /* Each job rings both bells once. */
-        await(&other->finished, atomic_load_explicit(&other->posted.value, memory_order_relaxed));
+
+    for (int64_t i = 0; i < shares - 1; i++) {
+        worker *other = &pool->workers[i];
+        other->callers = take(other, atomic_load_explicit(&other->posted.value, memory_order_relaxed));
+        if (other->callers)
+            tasks(context, other->first, other->last);
     }
+    for (int64_t i = 0; i < shares - 1; i++)
+        if (!pool->workers[i].callers)
+            await(&pool->workers[i].finished, pool->workers[i].finished_before);
 }

@@ -9,7 +9,7 @@
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 /* A second thread is worth a step for each of these: what fork and join cost, several times over. */
-#define NS_PER_THREAD 4000
+#define NS_PER_THREAD 2000
 
 /* Modest figures of one core, for telling small steps from large ones: FLOP and bytes per nanosecond. */
 enum { FLOPS_PER_NS = 32, BYTES_PER_NS = 16 };
