@@ -141,7 +141,7 @@ def main():
     parser.add_argument('--output-dir', default=os.path.normpath(os.path.join(root, 'models')), help='default: models/')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='these models only, by the names of --list')
     parser.add_argument('--missing', action='store_true', help='leave alone what an earlier run has written')
-    parser.add_argument('--opset', type=int, default=DEFAULT_OPSET, choices=range(9, 18), metavar='9..17',
+    parser.add_argument('--opset', type=int, default=DEFAULT_OPSET, choices=range(10, 18), metavar='10..17',
                         help=f'default {DEFAULT_OPSET}; others are added to the names')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--list', action='store_true', help='print the names and stop')
