@@ -309,8 +309,8 @@ static bool check_result_count(agate_parser *p, agate_op op, int32_t count, cons
 static bool parse_node(agate_parser *p)
 {
     name_list names = {0};
-    agate_node *node;
-    agate_op op;
+    agate_node *node = NULL;
+    agate_op op = 0;
     bool good;
 
     agate_parse_blanks(p);
