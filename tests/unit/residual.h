@@ -49,15 +49,17 @@ static inline void add_rows(void *const *buffers, int64_t batch, int64_t first, 
         y[i] = a[i] + b[i];
 }
 
+agate_status agate_ref_scalar(const agate_ref_call *call);
+
+/* The reference kernel of neg, with a look at what the runtime hands to it. */
 static inline agate_status negate(const agate_ref_call *call)
 {
-    const agate_tensor *x = call->inputs[0];
-    agate_tensor *y = call->outputs[0];
-    MUST(call->input_count == 1 && call->output_count == 1 && call->variant == 7);
-    MUST(x->rank == 2 && x->dims[1] == WIDTH && x->size_bytes == (size_t)(x->dims[0] * WIDTH * 4));
-    for (int64_t i = 0; i < x->dims[0] * WIDTH; i++)
-        ((float *)y->data)[i] = -((const float *)x->data)[i];
-    return AGATE_OK;
+    const agate_tensor *x = call->inputs[0], *y = call->outputs[0];
+    MUST(call->input_count == 1 && call->output_count == 1);
+    MUST(x->dtype == AGATE_F32 && x->rank == 2 && x->dims[1] == WIDTH);
+    MUST(x->size_bytes == (size_t)(x->dims[0] * WIDTH) * sizeof(float));
+    MUST(y->dims[0] == x->dims[0] && y->size_bytes == x->size_bytes);
+    return agate_ref_scalar(call);
 }
 
 static const agate_attrs no_attrs;
@@ -88,7 +90,7 @@ static const agate_module_step residual_steps[] = {
     {STEP(scale_rows, 0, 2)},
     {.library = negate,
      .attrs = &no_attrs,
-     .variant = 7,
+     .variant = AGATE_SCALAR_neg,
      .first_arg = 3,
      .operand_count = 1,
      .result_count = 1,

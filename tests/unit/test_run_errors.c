@@ -1,4 +1,4 @@
-/* links: runtime */
+/* links: runtime ref */
 /* test_run_errors.c: what callers get wrong is explained, and harms nothing. */
 #include "tests/unit/residual.h"
 

@@ -1,4 +1,4 @@
-/* links: runtime */
+/* links: runtime ref */
 /* test_runtime.c: models, and sessions that run. */
 #include "tests/unit/residual.h"
 
