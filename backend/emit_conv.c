@@ -1,0 +1,334 @@
+/* emit_conv.c: strategy direct_conv, and the walk over tasks and register tiles that it shares with
+ * depthwise.
+ *
+ *     tasks: image, band of rows (flat: of pixels), group of channel tiles
+ *     in a task: loops over channel tiles, rows, pixel tiles (order 0), or rows, pixel tiles, channel tiles
+ * (order 1)
+ *
+ * Output channels are vectors. Tiles at the left and right border have code of their own, with the taps that
+ * lie outside left out, so the image needs no padding and the border no work. */
+#include "backend/emit_conv.h"
+#include "backend/emit_parts.h"
+
+/* Marks which taps of a tile of `width` outputs at `start` lie in the image. */
+static void mark_live(const agate_conv_axis *axis, int64_t start, int64_t width, uint32_t *out_live)
+{
+    for (int64_t tap = 0; tap < axis->taps; tap++) {
+        out_live[tap] = 0;
+        for (int64_t i = 0; i < width; i++) {
+            int64_t at = (start + i) * axis->stride - axis->pad + tap * axis->dilation;
+            if (at >= 0 && at < axis->in)
+                out_live[tap] |= UINT32_C(1) << i;
+        }
+    }
+}
+
+/* Cuts rows into balanced tiles. Neighbours that meet the border alike make one span. */
+static void cut_pixels(agate_conv *c, agate_conv_level *level)
+{
+    agate_run runs[2];
+    int32_t run_count = agate_runs_balance(c->x.out, c->pixels, runs);
+    level->tile_count = agate_ceil_div(c->x.out, c->pixels);
+    level->spans = AGATE_NEW_N(c->e->scratch, agate_conv_span, level->tile_count);
+    for (int32_t r = 0; r < run_count; r++)
+        for (int64_t i = 0; i < runs[r].count; i++) {
+            int64_t start = runs[r].start + i * runs[r].width;
+            agate_conv_span *span = &level->spans[level->span_count];
+            span->run =
+                (agate_run){.first = runs[r].first + i, .count = 1, .width = runs[r].width, .start = start};
+            mark_live(&c->x, start, runs[r].width, span->live);
+            agate_conv_span *before = level->span_count ? span - 1 : NULL;
+            if (before && before->run.width == span->run.width &&
+                !memcmp(before->live, span->live, sizeof span->live))
+                before->run.count++;
+            else
+                level->span_count++;
+        }
+}
+
+/* One output row at a time: nothing about it is static but its width. */
+static void cut_rows(agate_conv *c, agate_conv_level *level)
+{
+    level->tile_count = c->y.out;
+    level->spans = AGATE_NEW(c->e->scratch, agate_conv_span);
+    level->span_count = 1;
+    level->spans->run = (agate_run){.count = c->y.out, .width = 1};
+}
+
+/* Blocks of output channels; a tile stays within a group. */
+static void cut_channels(agate_conv *c, agate_conv_level *level)
+{
+    int64_t blocks = agate_ceil_div(c->filters, c->lanes);
+    agate_run runs[2];
+    level->span_count = agate_runs_balance(blocks, c->vectors, runs);
+    level->tile_count = agate_ceil_div(blocks, c->vectors);
+    level->spans = AGATE_NEW_N(c->e->scratch, agate_conv_span, 2);
+    for (int32_t i = 0; i < level->span_count; i++)
+        level->spans[i].run = runs[i];
+}
+
+static agate_conv_axis conv_axis(const agate_node *anchor, int32_t spatial)
+{
+    const agate_type *x = &anchor->operands[0]->type, *w = &anchor->operands[1]->type,
+                     *y = &anchor->results[0].type;
+    const agate_attrs_conv *attrs = &anchor->attrs.conv;
+    return (agate_conv_axis){.in = x->dims[2 + spatial].offset,
+                             .out = y->dims[2 + spatial].offset,
+                             .taps = w->dims[2 + spatial].offset,
+                             .stride = attrs->strides.v[spatial],
+                             .dilation = attrs->dilations.v[spatial],
+                             .pad = attrs->pads.v[spatial]};
+}
+
+static bool is_channel_blocked(const agate_type *type)
+{
+    return type->layout.kind == AGATE_LAYOUT_channel;
+}
+
+/* May a tensor be addressed as if each image were a single row of pixels? */
+static bool runs_flat(const agate_type *type, const agate_type *result)
+{
+    if (type->rank <= 2)
+        return type->rank == 0 || agate_dim_is(type->dims[type->rank - 1], 1);
+    agate_dim h = type->dims[type->rank - 2], w = type->dims[type->rank - 1];
+    bool spread = agate_dim_is(h, 1) && agate_dim_is(w, 1);
+    bool whole = agate_dim_equal(h, result->dims[2]) && agate_dim_equal(w, result->dims[3]);
+    return spread || (whole && (is_channel_blocked(type) || type->layout.kind == AGATE_LAYOUT_plain));
+}
+
+/* Reads what the operands and results behind the anchor ask for. */
+static void note_epilogue(agate_conv *c)
+{
+    const agate_type *result = &c->anchor->results[0].type;
+    const agate_graph *body = c->e->body;
+    bool apart = false, plain = false;
+    for (int32_t i = 0; i < body->param_count; i++) {
+        const agate_value *param = body->params[i];
+        if (param == c->anchor->operands[0] || param == c->anchor->operands[1])
+            continue;
+        bool is_bias = c->anchor->operand_count > 2 && param == c->anchor->operands[2];
+        apart |= !is_bias && !runs_flat(&param->type, result);
+        plain |= param->type.layout.kind == AGATE_LAYOUT_plain;
+    }
+    for (int32_t i = 0; i < c->e->kernel->result_count; i++) {
+        const agate_type *type = &c->e->kernel->results[i].type;
+        apart |= !runs_flat(type, result);
+        plain |= type->layout.kind == AGATE_LAYOUT_plain;
+    }
+    AGATE_EACH_NODE (node, body)
+        apart |= agate_node_info(node)->family == AGATE_FAMILY_move;
+    c->flat_width = c->flat && apart ? c->image_width : 0;
+    c->needs_live = plain && c->filters % c->lanes;
+}
+
+static void measure(agate_conv *c, const agate_node *kernel)
+{
+    const agate_tiles *tiles = &kernel->tiles;
+    c->kernel = kernel;
+    c->anchor = agate_emit_anchor_of(kernel);
+    const agate_type *x = &c->anchor->operands[0]->type, *w = &c->anchor->operands[1]->type;
+    c->x = conv_axis(c->anchor, x->rank - 3);
+    c->y = x->rank == 4 ? conv_axis(c->anchor, 0) : (agate_conv_axis){1, 1, 1, 1, 1, 0};
+    c->groups = c->anchor->attrs.conv.group;
+    c->channels = w->dims[1].offset;
+    c->filters = w->dims[0].offset;
+    c->lanes = tiles->v;
+    c->block = is_channel_blocked(x) ? c->lanes : 1;
+    c->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, c->block));
+    c->flat = tiles->flat != 0;
+    c->image_width = c->x.out;
+    if (c->flat) {
+        c->x.in = c->x.out = c->y.out * c->x.out;
+        c->y = (agate_conv_axis){1, 1, 1, 1, 1, 0};
+    }
+    c->pixels = (int32_t)agate_max(1, agate_min(tiles->ow, c->x.out));
+    c->ahead = tiles->ahead;
+    c->vectors = (int32_t)agate_max(1, tiles->oc);
+    if (kernel->strategy == AGATE_STRATEGY_depthwise) {
+        c->vectors = 1;
+        c->groups = 1;
+    }
+    while (c->groups > 1 && agate_ceil_div(c->filters, c->lanes) / c->groups % c->vectors)
+        c->vectors--;
+}
+
+/* How many rows (flat: tiles of pixels), and channel tiles, one task computes; 0 is all. */
+static int64_t per_task(int32_t tile, int64_t all)
+{
+    return tile > 0 ? agate_min(tile, all) : all;
+}
+
+/* The grid of tasks of an image: bands of rows (flat: of pixels) and groups of channel tiles, and what each
+ * holds. */
+typedef struct task_grid {
+    int64_t band, bands; /* tiles in one, how many */
+    int64_t group, groups;
+} task_grid;
+
+static task_grid cut_tasks(const agate_conv *c)
+{
+    const agate_tiles *tiles = &c->kernel->tiles;
+    int64_t banded = c->flat ? agate_ceil_div(c->x.out, c->pixels) : c->y.out;
+    int64_t channel_tiles = agate_ceil_div(agate_ceil_div(c->filters, c->lanes), c->vectors);
+    task_grid grid = {.band = per_task(tiles->oh, banded), .group = per_task(tiles->ocs, channel_tiles)};
+    grid.bands = agate_ceil_div(banded, grid.band);
+    grid.groups = agate_ceil_div(channel_tiles, grid.group);
+    return grid;
+}
+
+agate_dim agate_conv_tasks(const agate_node *kernel)
+{
+    agate_conv c = {0};
+    measure(&c, kernel);
+    task_grid grid = cut_tasks(&c);
+    agate_dim images = c.anchor->results[0].type.dims[0];
+    return (agate_dim){images.scale * grid.bands * grid.groups, images.offset * grid.bands * grid.groups};
+}
+
+static void cut_tiles(agate_conv *c)
+{
+    cut_channels(c, &c->channel);
+    cut_pixels(c, &c->pixel);
+    cut_rows(c, &c->row);
+}
+
+/* ---- what tiles share --------------------------------------------------------------------------------- */
+
+/* Coordinates in the result of vector `vector` of point `point`. */
+static agate_coords point_coords(agate_conv *c, const agate_tile *tile, int32_t point, int32_t vector)
+{
+    agate_emitter *e = c->e;
+    agate_coords at = agate_coords_make(e, c->anchor->results[0].type.rank);
+    LLVMValueRef block = agate_emit_add(e, c->channel.at, agate_emit_int(e, vector));
+    LLVMValueRef row = c->row.at;
+    LLVMValueRef pixel = agate_emit_add(e, c->pixel.at, agate_emit_int(e, point));
+    if (c->flat_width) {
+        LLVMValueRef flat = pixel;
+        agate_emit_divide(e, flat, c->flat_width, &row, &pixel);
+    }
+    at.vector = 1;
+    at.lanes = c->lanes;
+    at.at[0] = c->image;
+    at.at[1] = agate_emit_mul(e, block, c->lanes);
+    at.at[at.rank - 1] = pixel;
+    if (at.rank == 4)
+        at.at[2] = row;
+    if (c->needs_live && vector == tile->vectors - 1)
+        at.live = agate_emit_live(e, at.at[1], agate_emit_int(e, c->filters), c->lanes);
+    return at;
+}
+
+void agate_conv_start(agate_conv *c, agate_tile *tile)
+{
+    for (int32_t j = 0; j < tile->vectors; j++) {
+        LLVMValueRef start = agate_emit_float(c->e, 0, c->lanes);
+        if (c->anchor->operand_count > 2) {
+            const agate_value *bias = c->anchor->operands[2];
+            agate_coords at = point_coords(c, tile, 0, j);
+            at.at[0] = at.at[1];
+            at.rank = 1;
+            at.vector = 0;
+            start = agate_emit_load(c->e, c->e->params[bias->index], &bias->type, &at);
+        }
+        for (int32_t i = 0; i < tile->points; i++)
+            tile->sums[i * tile->vectors + j] = start;
+    }
+}
+
+void agate_conv_finish(agate_conv *c, const agate_tile *tile)
+{
+    for (int32_t j = 0; j < tile->vectors; j++)
+        for (int32_t i = 0; i < tile->points; i++) {
+            agate_coords at = point_coords(c, tile, i, j);
+            agate_emit_bind(c->e, &c->anchor->results[0], tile->sums[i * tile->vectors + j]);
+            agate_emit_finish(c->e, &at);
+        }
+}
+
+void agate_conv_taps(agate_conv *c, LLVMValueRef *out_lo, LLVMValueRef *out_hi)
+{
+    agate_emitter *e = c->e;
+    const agate_conv_axis *y = &c->y;
+    int64_t reach = (y->out - 1) * y->stride + (y->taps - 1) * y->dilation - y->pad;
+    *out_lo = agate_emit_int(e, 0);
+    *out_hi = agate_emit_int(e, y->taps);
+    if (y->pad == 0 && reach < y->in)
+        return;
+    agate_taps taps = agate_emit_taps(e, c->row.at, y->taps, y->stride, y->dilation, y->pad,
+                                      agate_emit_int(e, 0), agate_emit_int(e, y->in));
+    *out_lo = taps.lo;
+    *out_hi = taps.hi;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------ */
+
+static void walk(agate_conv *c, agate_conv_level *const *levels, int32_t count)
+{
+    agate_emitter *e = c->e;
+    if (count == 0) {
+        c->emit_tile(c);
+        return;
+    }
+    agate_conv_level *level = levels[0];
+    for (int32_t i = 0; i < level->span_count; i++) {
+        const agate_run *run = &level->spans[i].run;
+        LLVMValueRef first = agate_emit_int(e, run->first);
+        LLVMValueRef lo = agate_emit_max(e, level->lo, first);
+        LLVMValueRef hi = agate_emit_min(e, level->hi, agate_emit_int(e, run->first + run->count));
+        agate_tile none = {0};
+        agate_loop loop = agate_tile_loop_begin(e, &none, lo, hi, 1);
+        LLVMValueRef tiles = agate_emit_sub(e, loop.index, first);
+        level->span = &level->spans[i];
+        level->tile = loop.index;
+        level->at = agate_emit_add(e, agate_emit_mul(e, tiles, run->width), agate_emit_int(e, run->start));
+        walk(c, levels + 1, count - 1);
+        agate_tile_loop_end(e, &none, &loop);
+    }
+}
+
+/* Task `number` of a level cut into tasks of `each` tiles. */
+static void clip(agate_conv *c, agate_conv_level *level, LLVMValueRef number, int64_t each)
+{
+    agate_emitter *e = c->e;
+    if (each >= level->tile_count) {
+        level->lo = agate_emit_int(e, 0);
+        level->hi = agate_emit_int(e, level->tile_count);
+        return;
+    }
+    level->lo = agate_emit_mul(e, number, each);
+    level->hi = agate_emit_min(e, agate_emit_add(e, level->lo, agate_emit_int(e, each)),
+                               agate_emit_int(e, level->tile_count));
+}
+
+void agate_conv_emit(agate_emitter *e, void (*emit_tile)(agate_conv *c))
+{
+    agate_conv c = {.e = e, .emit_tile = emit_tile};
+    measure(&c, e->kernel);
+    note_epilogue(&c);
+    cut_tiles(&c);
+    task_grid grid = cut_tasks(&c);
+    agate_conv_level *banded = c.flat ? &c.pixel : &c.row, *whole = c.flat ? &c.row : &c.pixel;
+
+    agate_loop tasks = agate_task_begin(e);
+    LLVMValueRef digits[3];
+    LLVMValueRef extents[3] = {NULL, agate_emit_int(e, grid.bands), agate_emit_int(e, grid.groups)};
+    agate_emit_digits(e, tasks.index, extents, 3, digits);
+    c.image = digits[0];
+    clip(&c, banded, digits[1], grid.band);
+    clip(&c, whole, agate_emit_int(e, 0), whole->tile_count);
+    clip(&c, &c.channel, digits[2], grid.group);
+    agate_conv_level *channels_outside[] = {&c.channel, &c.row, &c.pixel};
+    agate_conv_level *pixels_outside[] = {&c.row, &c.pixel, &c.channel};
+    walk(&c, e->kernel->tiles.order ? pixels_outside : channels_outside, 3);
+    agate_loop_end(e, &tasks, NULL);
+}
+
+void agate_emit_direct_conv(agate_emitter *e)
+{
+    agate_conv_emit(e, agate_conv_tile);
+}
+
+agate_dim agate_tasks_direct_conv(const agate_node *kernel)
+{
+    return agate_conv_tasks(kernel);
+}

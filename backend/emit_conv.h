@@ -1,0 +1,73 @@
+/* emit_conv.h: a convolution in blocked layout, cut into tasks and register tiles: the walk over the tiles,
+ * in which dense and depthwise convolutions are alike (emit_conv.c), and what a tile shares between them. */
+#ifndef AGATE_EMIT_CONV_H
+#define AGATE_EMIT_CONV_H
+
+#include "backend/emit_tile.h"
+
+#define AGATE_MAX_STATIC_TAPS 16
+
+/* One spatial dimension of a convolution. */
+typedef struct agate_conv_axis {
+    int64_t in, out, taps, stride, dilation, pad; /* pad: in front */
+} agate_conv_axis;
+
+/* A run of tiles that meet the border alike: bit i of live[t] says that tap t of a tile's i-th point lies in
+ * the image. */
+typedef struct agate_conv_span {
+    agate_run run;
+    uint32_t live[AGATE_MAX_STATIC_TAPS];
+} agate_conv_span;
+
+/* One of the nested loops over tiles, and where it stands. */
+typedef struct agate_conv_level {
+    agate_conv_span *spans;
+    int32_t span_count;
+    int64_t tile_count;
+    LLVMValueRef lo, hi;         /* tiles of this task */
+    const agate_conv_span *span; /* the one being emitted */
+    LLVMValueRef tile;           /* the number of the tile, */
+    LLVMValueRef at; /* and its first element of the tile: output row, pixel, or block of channels */
+} agate_conv_level;
+
+typedef struct agate_conv agate_conv;
+
+struct agate_conv {
+    agate_emitter *e;
+    const agate_node *kernel, *anchor;
+    agate_conv_axis y, x; /* rows, pixels of a row */
+    int64_t groups;
+    int64_t channels;        /* inputs of one group */
+    int64_t filters;         /* outputs of all groups */
+    int32_t lanes;           /* v */
+    int32_t vectors, pixels; /* the register tile, at most */
+    int32_t ahead;           /* vectors of weights prefetched by a turn of the innermost loop */
+    int32_t block;           /* channels that lie together in the input: v, or 1 if it is plain */
+    int32_t unroll;          /* steps over channels in the innermost loop */
+    bool flat;               /* all pixels are one row; `x` is that row */
+    int64_t image_width;
+    int64_t flat_width; /* of the image that became one row, if some operand needs its coordinates apart; else
+                           0 */
+    bool needs_live;    /* channels past the last must not be touched */
+    LLVMValueRef image;
+    agate_conv_level channel, row, pixel;
+    void (*emit_tile)(agate_conv *c); /* computes the tile at which the levels stand, and stores it */
+};
+
+/* The whole kernel, of either kind, and its tasks. */
+void agate_conv_emit(agate_emitter *e, void (*emit_tile)(agate_conv *c));
+agate_dim agate_conv_tasks(const agate_node *kernel);
+
+/* One tile of a dense convolution. */
+void agate_conv_tile(agate_conv *c);
+
+/* Kernel rows lo <= kh < hi that meet the image in the tile's row. */
+void agate_conv_taps(agate_conv *c, LLVMValueRef *out_lo, LLVMValueRef *out_hi);
+
+/* Starts a tile's sums with the bias (0 where there is none), */
+void agate_conv_start(agate_conv *c, agate_tile *tile);
+
+/* and stores what the scalar ops make of them. */
+void agate_conv_finish(agate_conv *c, const agate_tile *tile);
+
+#endif

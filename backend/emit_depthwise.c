@@ -1,0 +1,69 @@
+/* emit_depthwise.c: strategy depthwise: one filter per channel. Channels are vectors, and so are weights and
+ * inputs.
+ *
+ * In each kernel row the tile's weights stay in registers; each input vector is loaded once and goes to every
+ * point whose window covers it. A sum runs over kernel rows, then kernel columns, taps outside the image left
+ * out. */
+#include "backend/emit_conv.h"
+
+/* Column `column` of the tile's inputs: the taps that the points have there. Ascending columns are ascending
+ * taps. */
+static void sum_column(agate_conv *c, agate_tile *tile, const LLVMValueRef *weights, LLVMValueRef inputs,
+                       int64_t column)
+{
+    agate_emitter *e = c->e;
+    LLVMValueRef input = NULL;
+    for (int32_t i = 0; i < tile->points; i++)
+        for (int64_t kw = 0; kw < c->x.taps; kw++) {
+            if (i * c->x.stride + kw * c->x.dilation != column || !(c->pixel.span->live[kw] >> i & 1))
+                continue;
+            if (!input) {
+                LLVMValueRef address = agate_emit_advance(e, inputs, NULL, 0, column * c->lanes);
+                input = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_F32, c->lanes), address, "x");
+                LLVMSetAlignment(input, (unsigned)c->lanes * 4);
+            }
+            tile->sums[i] = agate_emit_fma(e, input, weights[kw], tile->sums[i]);
+        }
+}
+
+static void depthwise_tile(agate_conv *c)
+{
+    agate_emitter *e = c->e;
+    int64_t row = c->x.in * c->lanes, blocks = agate_ceil_div(c->filters, c->lanes);
+    agate_tile tile = {.lanes = c->lanes, .vectors = 1, .points = (int32_t)c->pixel.span->run.width};
+    LLVMValueRef weights = e->params[c->anchor->operands[1]->index],
+                 inputs = e->params[c->anchor->operands[0]->index];
+    weights = agate_emit_advance(e, weights, c->channel.at, c->y.taps * c->x.taps * c->lanes, 0);
+    inputs = agate_emit_advance(e, inputs, c->image, blocks * c->y.in * row, 0);
+    inputs = agate_emit_advance(e, inputs, c->channel.at, c->y.in * row, 0);
+    inputs = agate_emit_advance(e, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
+    inputs = agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->lanes, -c->x.pad * c->lanes);
+
+    LLVMValueRef lo, hi;
+    agate_conv_start(c, &tile);
+    agate_conv_taps(c, &lo, &hi);
+    agate_loop kh = agate_tile_loop_begin(e, &tile, lo, hi, 1);
+    LLVMValueRef row_weights = agate_emit_advance(e, weights, kh.index, c->x.taps * c->lanes, 0);
+    LLVMValueRef row_inputs = agate_emit_advance(e, inputs, kh.index, c->y.dilation * row, 0);
+    LLVMValueRef w[AGATE_MAX_STATIC_TAPS];
+    for (int64_t kw = 0; kw < c->x.taps; kw++) {
+        LLVMValueRef address = agate_emit_advance(e, row_weights, NULL, 0, kw * c->lanes);
+        w[kw] = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_F32, c->lanes), address, "w");
+        LLVMSetAlignment(w[kw], (unsigned)c->lanes * 4);
+    }
+    int64_t columns = (tile.points - 1) * c->x.stride + (c->x.taps - 1) * c->x.dilation + 1;
+    for (int64_t column = 0; column < columns; column++)
+        sum_column(c, &tile, w, row_inputs, column);
+    agate_tile_loop_end(e, &tile, &kh);
+    agate_conv_finish(c, &tile);
+}
+
+void agate_emit_depthwise(agate_emitter *e)
+{
+    agate_conv_emit(e, depthwise_tile);
+}
+
+agate_dim agate_tasks_depthwise(const agate_node *kernel)
+{
+    return agate_conv_tasks(kernel);
+}

@@ -1,0 +1,131 @@
+/* emit_tile.c: the register tile under convolutions and matmuls. */
+#include <stdio.h>
+
+#include "backend/emit_tile.h"
+#include "backend/llvm_shim.h"
+
+LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride,
+                                int64_t offset)
+{
+    LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, 1);
+    if (index) {
+        LLVMValueRef distance = agate_emit_mul(e, index, stride);
+        base = LLVMBuildGEP2(e->builder, f32, base, &distance, 1, "");
+    }
+    if (offset) {
+        LLVMValueRef constant = agate_emit_int(e, offset);
+        base = LLVMBuildGEP2(e->builder, f32, base, &constant, 1, "");
+    }
+    return base;
+}
+
+static LLVMValueRef load_weights(agate_emitter *e, const agate_tile *tile, LLVMValueRef weights,
+                                 int64_t offset, int32_t vector)
+{
+    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
+    LLVMValueRef address = agate_emit_advance(e, weights, NULL, 0, offset + vector * tile->vector_stride);
+    if (tile->last_live && vector == tile->vectors - 1)
+        return agate_llvm_masked_load(e->module, e->builder, type, address, (uint32_t)tile->align_bytes,
+                                      tile->last_live);
+    LLVMValueRef load = LLVMBuildLoad2(e->builder, type, address, "w");
+    LLVMSetAlignment(load, (unsigned)tile->align_bytes);
+    return load;
+}
+
+/* An empty piece of assembly that claims to change memory and `count` vectors. It costs no instruction, but
+ * the optimizer moves no load across it and merges none with one behind it: else it keeps weights and inputs
+ * loaded early, or shared by neighbouring taps, in registers, and pushes the sums out to the stack. */
+static void fence(agate_emitter *e, LLVMValueRef *vectors, int32_t count)
+{
+    LLVMTypeRef types[AGATE_MAX_CARRIED];
+    char constraints[16 * AGATE_MAX_CARRIED] = "";
+    size_t length = 0;
+    for (int32_t i = 0; i < count; i++) {
+        types[i] = LLVMTypeOf(vectors[i]);
+        length += (size_t)snprintf(constraints + length, sizeof constraints - length, "=v,");
+    }
+    for (int32_t i = 0; i < count; i++)
+        length += (size_t)snprintf(constraints + length, sizeof constraints - length, "%d,", i);
+    length += (size_t)snprintf(constraints + length, sizeof constraints - length, "~{memory}");
+    LLVMTypeRef result =
+        count == 1 ? types[0] : LLVMStructTypeInContext(e->context, types, (unsigned)count, false);
+    LLVMTypeRef type = LLVMFunctionType(result, types, (unsigned)count, false);
+    LLVMValueRef code =
+        LLVMGetInlineAsm(type, "", 0, constraints, length, true, false, LLVMInlineAsmDialectATT, false);
+    LLVMValueRef call = LLVMBuildCall2(e->builder, type, code, vectors, (unsigned)count, "");
+    for (int32_t i = 0; i < count; i++)
+        vectors[i] = count == 1 ? call : LLVMBuildExtractValue(e->builder, call, (unsigned)i, "");
+}
+
+void agate_tile_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
+                     LLVMValueRef inputs, int64_t input_offset, uint32_t active)
+{
+    if (!active)
+        return;
+    LLVMValueRef w[AGATE_MAX_CARRIED];
+    for (int32_t j = 0; j < tile->vectors; j++)
+        w[j] = load_weights(e, tile, weights, weight_offset, j);
+    LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, 1);
+    for (int32_t i = 0; i < tile->points; i++) {
+        if (!(active >> i & 1))
+            continue;
+        LLVMValueRef address = agate_emit_advance(e, inputs, NULL, 0, input_offset + tile->point_at[i]);
+        LLVMValueRef x = agate_emit_splat(e, LLVMBuildLoad2(e->builder, f32, address, "x"), tile->lanes);
+        LLVMValueRef *sums = tile->sums + i * tile->vectors;
+        for (int32_t j = 0; j < tile->vectors; j++)
+            sums[j] = agate_emit_fma(e, x, w[j], sums[j]);
+        fence(e, sums, tile->vectors);
+    }
+}
+
+agate_loop agate_tile_loop_begin(agate_emitter *e, agate_tile *tile, LLVMValueRef lo, LLVMValueRef hi,
+                                 int64_t step)
+{
+    int32_t count = tile->vectors * tile->points;
+    if (LLVMIsAConstantInt(lo) && LLVMIsAConstantInt(hi) &&
+        LLVMConstIntGetSExtValue(hi) - LLVMConstIntGetSExtValue(lo) == step)
+        return (agate_loop){.index = lo};
+    agate_loop loop = agate_loop_begin(e, lo, hi, step, tile->sums, count);
+    memcpy(tile->sums, loop.carried, (size_t)count * sizeof(LLVMValueRef));
+    return loop;
+}
+
+void agate_tile_loop_end(agate_emitter *e, agate_tile *tile, agate_loop *loop)
+{
+    int32_t count = tile->vectors * tile->points;
+    if (!loop->head)
+        return;
+    agate_loop_end(e, loop, tile->sums);
+    memcpy(tile->sums, loop->carried, (size_t)count * sizeof(LLVMValueRef));
+}
+
+LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef address)
+{
+    static const char constraints[] = "=r,0";
+    LLVMTypeRef pointer = LLVMTypeOf(address);
+    LLVMTypeRef type = LLVMFunctionType(pointer, &pointer, 1, false);
+    LLVMValueRef code = LLVMGetInlineAsm(type, "", 0, constraints, sizeof constraints - 1, false, false,
+                                         LLVMInlineAsmDialectATT, false);
+    return LLVMBuildCall2(e->builder, type, code, &address, 1, "");
+}
+
+void agate_emit_prefetch(agate_emitter *e, LLVMValueRef address, bool near)
+{
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
+    LLVMValueRef args[] = {address, LLVMConstInt(i32, 0, 0), LLVMConstInt(i32, near ? 3 : 2, 0),
+                           LLVMConstInt(i32, 1, 0)};
+    agate_emit_intrinsic(e, "llvm.prefetch", args, 4);
+}
+
+int32_t agate_runs_balance(int64_t extent, int64_t most, agate_run out_runs[2])
+{
+    int64_t tiles = agate_ceil_div(extent, most);
+    int64_t width = extent / tiles;
+    int64_t wider = extent % tiles;
+    int32_t count = 0;
+    if (wider)
+        out_runs[count++] = (agate_run){.first = 0, .count = wider, .width = width + 1, .start = 0};
+    out_runs[count++] =
+        (agate_run){.first = wider, .count = tiles - wider, .width = width, .start = wider * (width + 1)};
+    return count;
+}

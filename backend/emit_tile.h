@@ -1,0 +1,59 @@
+/* emit_tile.h: the register tile under convolutions and matmuls.
+ *
+ * `vectors` x `points` sums stay in registers while a reduction runs. Each step loads `vectors` vectors of
+ * weights, and one input per point, which is broadcast and multiplied into all of them. Steps run in one
+ * fixed order, so a sum's bits do not depend on how many points the tile has.
+ */
+#ifndef AGATE_EMIT_TILE_H
+#define AGATE_EMIT_TILE_H
+
+#include "backend/emit.h"
+
+#define AGATE_MAX_POINTS 32
+
+typedef struct agate_tile {
+    int32_t lanes;
+    int32_t vectors;
+    int32_t points;                       /* vectors * points <= AGATE_MAX_CARRIED */
+    int64_t vector_stride;                /* elements between the weights of neighbouring vectors */
+    int64_t point_at[AGATE_MAX_POINTS];   /* each point's input, in elements from the tile's base */
+    LLVMValueRef sums[AGATE_MAX_CARRIED]; /* [points][vectors] */
+    LLVMValueRef last_live;               /* <lanes x i1>: lanes that the last weight vector has; NULL: all */
+    int32_t align_bytes;                  /* of weight vectors */
+} agate_tile;
+
+/* `base` advanced by `index` (may be NULL: 0) times `stride`, plus `offset` elements of f32. */
+LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride,
+                                int64_t offset);
+
+/* One step of the sums: weights at `weights` + `weight_offset`, inputs at `inputs` + `input_offset` +
+ * point_at, for the points whose bit is set in `active`. Steps are fenced from each other: see emit_tile.c.
+ */
+void agate_tile_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
+                     LLVMValueRef inputs, int64_t input_offset, uint32_t active);
+
+/* A loop that carries the sums. A single turn between constant bounds is emitted straight. */
+agate_loop agate_tile_loop_begin(agate_emitter *e, agate_tile *tile, LLVMValueRef lo, LLVMValueRef hi,
+                                 int64_t step);
+void agate_tile_loop_end(agate_emitter *e, agate_tile *tile, agate_loop *loop);
+
+/* The same address, of which the optimizer knows nothing, so that it addresses what is read there by plain
+ * distances from one register, and spends no time on looking for something better. */
+LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef address);
+
+/* Fetches the cache line at `address` into L2 (near false) or L1. */
+void agate_emit_prefetch(agate_emitter *e, LLVMValueRef address, bool near);
+
+/* A range of tiles of one width along a dimension that is cut into register tiles. */
+typedef struct agate_run {
+    int64_t first; /* number of its first tile */
+    int64_t count;
+    int64_t width;
+    int64_t start; /* first element of its first tile */
+} agate_run;
+
+/* Cuts `extent` into ceil(extent / most) tiles whose widths differ by one at most, the wider first; returns
+ * how many runs. */
+int32_t agate_runs_balance(int64_t extent, int64_t most, agate_run out_runs[2]);
+
+#endif
