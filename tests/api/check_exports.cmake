@@ -1,4 +1,5 @@
 # Compares the symbols that LIBRARY exports with the functions that HEADER declares, but for MISSING (comma-separated).
+cmake_minimum_required(VERSION 3.22)
 file(READ ${HEADER} header)
 string(REGEX MATCHALL "AGATE_API[^;(]*[ *]agate_[a-z0-9_]+\\(" declarations "${header}")
 foreach(declaration ${declarations})
