@@ -1,0 +1,39 @@
+/* strategy.c: the emitters' half of strategies.def, as one table. */
+#include "backend/emit.h"
+
+typedef struct strategy {
+    void (*emit)(agate_emitter *e);
+    agate_dim (*tasks)(const agate_node *kernel);
+} strategy;
+
+static const strategy strategies[AGATE_STRATEGY_COUNT] = {
+    [AGATE_STRATEGY_none] = {0},
+#define AGATE_STRATEGY(id, summary) {agate_emit_##id, agate_tasks_##id},
+#include "ir/strategies.def"
+#undef AGATE_STRATEGY
+};
+
+void agate_emit_kernel(agate_emitter *e)
+{
+    assert(strategies[e->kernel->strategy].emit);
+    strategies[e->kernel->strategy].emit(e);
+}
+
+agate_dim agate_task_count(const agate_node *kernel)
+{
+    assert(strategies[kernel->strategy].tasks);
+    return strategies[kernel->strategy].tasks(kernel);
+}
+
+/* A library kernel is a call that the runtime makes, on one thread: there is nothing to emit. */
+void agate_emit_library(agate_emitter *e)
+{
+    (void)e;
+    assert(!"library kernels are not compiled");
+}
+
+agate_dim agate_tasks_library(const agate_node *kernel)
+{
+    (void)kernel;
+    return agate_dim_fixed(1);
+}

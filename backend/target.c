@@ -1,0 +1,116 @@
+/* target.c: from a kernel to object bytes for one machine. */
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Target.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "backend/codegen.h"
+#include "backend/emit.h"
+#include "backend/llvm_shim.h"
+
+#define TRIPLE "x86_64-unknown-linux-gnu"
+
+/* Emitters write SSA that is good already: all that is left is to share equal address arithmetic and fold
+ * what layouts made constant. Anything that vectorizes, unrolls or reorders sums has no place here. */
+#define PASSES "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,early-cse)"
+
+/* LLVM's registry of targets is global, and not safe to fill from two threads. */
+static pthread_once_t registered = PTHREAD_ONCE_INIT;
+
+static void register_target(void)
+{
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+}
+
+agate_status agate_target_create(const agate_machine *machine, LLVMTargetMachineRef *out_target)
+{
+    LLVMTargetRef target;
+    char *message = NULL;
+
+    pthread_once(&registered, register_target);
+    if (LLVMGetTargetFromTriple(TRIPLE, &target, &message)) {
+        agate_status status = agate_error_make(AGATE_CODE_INTERNAL, "LLVM has no x86-64 target: %s", message);
+        LLVMDisposeMessage(message);
+        return status;
+    }
+    *out_target = LLVMCreateTargetMachine(target, TRIPLE, "x86-64", machine->llvm_features,
+                                          LLVMCodeGenLevelAggressive, LLVMRelocPIC, LLVMCodeModelSmall);
+    if (!*out_target)
+        return agate_error_make(AGATE_CODE_INTERNAL, "LLVM cannot target %s", machine->name);
+    return AGATE_OK;
+}
+
+static agate_status verify(LLVMModuleRef module)
+{
+    char *message = NULL;
+    agate_status status = AGATE_OK;
+
+    if (LLVMVerifyModule(module, LLVMReturnStatusAction, &message))
+        status = agate_error_make(AGATE_CODE_INTERNAL, "the emitted code is not valid: %s", message);
+    LLVMDisposeMessage(message);
+    return status;
+}
+
+/* Vectors as wide as the machine's: LLVM would shy away from 512 bits on its own. */
+static void allow_widest(LLVMModuleRef module, LLVMTargetMachineRef target)
+{
+    LLVMContextRef context = LLVMGetModuleContext(module);
+    char *features = LLVMGetTargetMachineFeatureString(target);
+    const char *bits = strstr(features, "avx512f") ? "512" : "256";
+    const char *keys[2] = {"prefer-vector-width", "min-legal-vector-width"};
+
+    for (LLVMValueRef f = LLVMGetFirstFunction(module); f; f = LLVMGetNextFunction(f))
+        for (int i = 0; i < 2 && LLVMGetFirstBasicBlock(f); i++)
+            LLVMAddAttributeAtIndex(f, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                                    LLVMCreateStringAttribute(context, keys[i], (unsigned)strlen(keys[i]),
+                                                              bits, (unsigned)strlen(bits)));
+    LLVMDisposeMessage(features);
+}
+
+static agate_status compile(LLVMModuleRef module, LLVMTargetMachineRef target, agate_codegen_output output,
+                            LLVMMemoryBufferRef *out_buffer)
+{
+    char *message = NULL;
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(target);
+
+    LLVMSetTarget(module, TRIPLE);
+    LLVMSetModuleDataLayout(module, layout);
+    LLVMDisposeTargetData(layout);
+    allow_widest(module, target);
+    AGATE_TRY(verify(module));
+    AGATE_TRY(agate_llvm_run_passes(module, target, PASSES));
+    if (output == AGATE_CODEGEN_LLVM) {
+        char *text = LLVMPrintModuleToString(module);
+        *out_buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(text, strlen(text), "llvm");
+        LLVMDisposeMessage(text);
+        return AGATE_OK;
+    }
+    LLVMCodeGenFileType type = output == AGATE_CODEGEN_ASM ? LLVMAssemblyFile : LLVMObjectFile;
+    if (LLVMTargetMachineEmitToMemoryBuffer(target, module, type, &message, out_buffer)) {
+        agate_status status = agate_error_make(AGATE_CODE_INTERNAL, "LLVM cannot compile: %s", message);
+        LLVMDisposeMessage(message);
+        return status;
+    }
+    return AGATE_OK;
+}
+
+agate_status agate_codegen_kernel(const agate_node *kernel, const char *symbol, LLVMTargetMachineRef target,
+                                  agate_arena *scratch, agate_codegen_output output,
+                                  LLVMMemoryBufferRef *out_buffer)
+{
+    size_t mark = agate_arena_mark(scratch);
+    LLVMContextRef context = LLVMContextCreate();
+    agate_emitter emitter;
+
+    agate_emitter_init(&emitter, context, kernel, symbol, scratch);
+    agate_emit_kernel(&emitter);
+    agate_emitter_deinit(&emitter);
+    agate_status status = compile(emitter.module, target, output, out_buffer);
+    LLVMDisposeModule(emitter.module);
+    LLVMContextDispose(context);
+    agate_arena_rewind(scratch, mark);
+    return status ? agate_error_within(status, "kernel %s", symbol) : AGATE_OK;
+}
