@@ -1,8 +1,8 @@
 /* verify.h: is this a well-formed graph? Collects every fault, not the first.
  *
- * Checked: operand counts, order (definition before use), uses both ways, types against inference, attributes, layouts,
- * one terminator at the end, kernels' bodies against their operands and results, strategies and tiles, planned places
- * that overlap while both live.
+ * Checked: operand counts, order (definition before use), uses both ways, types against inference,
+ * attributes, layouts, one terminator at the end, kernels' bodies against their operands and results,
+ * strategies and tiles, planned places that overlap while both live.
  */
 #ifndef AGATE_VERIFY_H
 #define AGATE_VERIFY_H

@@ -1,0 +1,146 @@
+/* main.c: filetest DIR...: runs every .agt file below, and looks for ops and strategies that none covers. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "tests/filetest/filetest.h"
+#include "tools/diff.h"
+
+enum { MOST_CASES = 200 };
+
+typedef struct tally {
+    bool bless;
+    int passed;
+    int failed;
+    coverage seen;
+} tally;
+
+/* The whole file, 0-terminated; NULL where it cannot be read. */
+static char *read_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    agate_text text = {0};
+    char bytes[4096];
+    size_t count;
+
+    if (!file)
+        return NULL;
+    agate_text_add(&text, "%s", "");
+    while ((count = fread(bytes, 1, sizeof bytes, file)) > 0)
+        agate_text_add_bytes(&text, bytes, count);
+    fclose(file);
+    return text.data;
+}
+
+static void write_file(const char *path, const agate_text *text)
+{
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(agate_text_c(text), 1, text->size_bytes, file) != text->size_bytes || fclose(file) != 0) {
+        fprintf(stderr, "cannot write %s\n", path);
+        exit(2);
+    }
+}
+
+/* Runs the cases of a file; *out_blessed becomes what the file should hold. Returns false if a case is at fault. */
+static bool run_cases(const char *path, char *text, coverage *seen, agate_text *out_blessed)
+{
+    static test_case cases[MOST_CASES];
+    size_t count = split_cases(text, cases, MOST_CASES);
+    bool good = true;
+
+    for (size_t i = 0; i < count; i++) {
+        agate_text fault = {0};
+        agate_text_add(out_blessed, "%s", i ? "; ----\n" : "");
+        run_case(&cases[i], seen, out_blessed, &fault);
+        if (fault.size_bytes > 0) {
+            printf("FAIL %s, case %zu\n%s", path, i + 1, agate_text_c(&fault));
+            good = false;
+        }
+        agate_text_deinit(&fault);
+    }
+    return good;
+}
+
+static void run_file(const char *path, tally *total)
+{
+    char *text = read_file(path), *original = text ? strdup(text) : NULL;
+    agate_text blessed = {0};
+
+    if (!original) {
+        fprintf(stderr, "cannot read %s\n", path);
+        exit(2);
+    }
+    bool good = run_cases(path, text, &total->seen, &blessed);
+    bool same = strcmp(original, agate_text_c(&blessed)) == 0;
+    if (good && !same && total->bless) {
+        write_file(path, &blessed);
+        printf("blessed %s\n", path);
+    } else if (good && !same) {
+        printf("FAIL %s: - expected, + found\n", path);
+        agate_diff_print(original, agate_text_c(&blessed), stdout);
+        good = false;
+    }
+    total->passed += good;
+    total->failed += !good;
+    agate_text_deinit(&blessed);
+    free(original);
+    free(text);
+}
+
+static bool is_agt(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && strcmp(dot, ".agt") == 0;
+}
+
+/* Every .agt file in and below `path`, in the order of names. */
+static void walk(const char *path, tally *total)
+{
+    struct stat status;
+    struct dirent **entries;
+
+    if (stat(path, &status) != 0) {
+        fprintf(stderr, "there is no %s\n", path);
+        exit(2);
+    }
+    if (!S_ISDIR(status.st_mode)) {
+        if (is_agt(path))
+            run_file(path, total);
+        return;
+    }
+    int count = scandir(path, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        agate_text below = {0};
+        agate_text_add(&below, "%s/%s", path, entries[i]->d_name);
+        if (entries[i]->d_name[0] != '.')
+            walk(agate_text_c(&below), total);
+        agate_text_deinit(&below);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+}
+
+static void check_coverage(tally *total)
+{
+    for (int op = 0; op < AGATE_OP_COUNT; op++)
+        if (!total->seen.ops[op]) {
+            printf("FAIL op %s is in no filetest\n", agate_op_table[op].name);
+            total->failed++;
+        }
+}
+
+int main(int argc, char **argv)
+{
+    static tally total;
+    bool coverage = argc > 1 && strcmp(argv[1], "--coverage") == 0;
+
+    total.bless = getenv("AGATE_BLESS") != NULL;
+    for (int i = 1 + coverage; i < argc; i++)
+        walk(argv[i], &total);
+    if (coverage)
+        check_coverage(&total);
+    printf("%d passed, %d failed\n", total.passed, total.failed);
+    return total.failed > 0;
+}
