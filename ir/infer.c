@@ -24,7 +24,7 @@ bool agate_infer_list(agate_ints *list, int32_t count, int64_t value, const char
             list->v[i] = value;
     }
     if (list->count != count)
-        return agate_fault(fault, "%s has %d numbers where %d are needed", name, list->count, count);
+        return agate_fault(fault, "%s has %d of %d numbers", name, list->count, count);
     return true;
 }
 
@@ -35,15 +35,17 @@ bool agate_infer_axis(int64_t axis, int32_t rank, agate_text *fault)
     return true;
 }
 
-/* "2", "1 to 2", "at least 1" */
+/* "2 operands", "1 to 2 operands", "at least 1 operand" */
 static void print_count(const agate_op_info *info, agate_text *text)
 {
-    if (info->operand_max == AGATE_ANY_COUNT)
-        agate_text_add(text, "at least %d", info->operand_min);
-    else if (info->operand_min == info->operand_max)
-        agate_text_add(text, "%d", info->operand_min);
+    int32_t least = info->operand_min, most = info->operand_max;
+
+    if (most == AGATE_ANY_COUNT)
+        agate_text_add(text, "at least %d operand%s", least, least == 1 ? "" : "s");
+    else if (least == most)
+        agate_text_add(text, "%d operand%s", least, least == 1 ? "" : "s");
     else
-        agate_text_add(text, "%d to %d", info->operand_min, info->operand_max);
+        agate_text_add(text, "%d to %d operands", least, most);
 }
 
 bool agate_infer_node(agate_node *node, agate_type *out_type, agate_text *fault)
@@ -53,7 +55,7 @@ bool agate_infer_node(agate_node *node, agate_type *out_type, agate_text *fault)
     if (node->operand_count < info->operand_min || node->operand_count > info->operand_max) {
         agate_text_add(fault, "%s takes ", info->name);
         print_count(info, fault);
-        return agate_fault(fault, " operands, not %d", node->operand_count);
+        return agate_fault(fault, ", not %d", node->operand_count);
     }
     for (int32_t i = 0; i < node->operand_count; i++)
         if (!agate_type_check(agate_operand_type(node, i), fault))

@@ -10,7 +10,7 @@ AGATE_INFER(transpose)
     uint32_t seen = 0;
 
     if (perm->count != x->rank)
-        return agate_fault(fault, "perm has %d numbers where %d are needed", perm->count, x->rank);
+        return agate_fault(fault, "perm has %d of %d numbers", perm->count, x->rank);
     for (int32_t i = 0; i < x->rank; i++) {
         int64_t from = perm->v[i];
         if (from < 0 || from >= x->rank || (seen & (1u << from)))
@@ -52,7 +52,7 @@ static bool slice_fits(int32_t i, agate_dim dim, int64_t start, int64_t step, ag
 static bool shape_is(const agate_dims *shape, int32_t rank, agate_type *type, agate_text *fault)
 {
     if (shape->count != rank)
-        return agate_fault(fault, "shape has %d dimensions where %d are needed", shape->count, rank);
+        return agate_fault(fault, "shape has %d of %d dimensions", shape->count, rank);
     *type = agate_type_make(type->dtype, rank, shape->v);
     return true;
 }
@@ -67,7 +67,7 @@ AGATE_INFER(slice)
         !shape_is(&attrs->shape, x->rank, &type, fault))
         return false;
     if (attrs->starts.count != x->rank)
-        return agate_fault(fault, "starts has %d numbers where %d are needed", attrs->starts.count, x->rank);
+        return agate_fault(fault, "starts has %d of %d numbers", attrs->starts.count, x->rank);
     for (int32_t i = 0; i < x->rank; i++)
         if (!slice_fits(i, x->dims[i], attrs->starts.v[i], attrs->steps.v[i], type.dims[i], fault))
             return false;

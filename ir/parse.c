@@ -57,10 +57,10 @@ static bool parse_value_name(agate_parser *p, agate_word *out_key)
     return true;
 }
 
-static bool define_value(agate_parser *p, agate_word key, agate_value *value)
+static bool define_value(agate_parser *p, agate_word key, agate_value *value, const char *where)
 {
     if (agate_map_get(&p->names, key.start, key.length))
-        return agate_parse_fail(p, NULL, "%%%.*s is defined twice", (int)agate_min((int64_t)key.length, 40),
+        return agate_parse_fail(p, where, "%%%.*s is defined twice", (int)agate_min((int64_t)key.length, 40),
                                 key.start);
     agate_map_put(&p->names, key.start, key.length, value);
     return true;
@@ -98,7 +98,7 @@ static bool parse_operand(agate_parser *p, agate_value **out_value)
         if (!agate_parse_int(p, &number))
             return false;
         if (number < 0 || number >= p->graph->param_count)
-            return agate_parse_fail(p, start, "the kernel has %d operands", p->graph->param_count);
+            return agate_parse_fail(p, start, "the kernel has no operand %lld", (long long)number);
         *out_value = p->graph->params[number];
         return true;
     }
@@ -199,7 +199,7 @@ static bool parse_origin(agate_parser *p, agate_node *node)
 static agate_node *add_node(agate_parser *p, agate_op op, const value_list *operands, int32_t result_count)
 {
     agate_node *node = agate_node_create(p->graph, NULL, op, operands->values, operands->count, result_count);
-    node->scratch = p->line;
+    node->scratch = p->node_line;
     return node;
 }
 
@@ -228,15 +228,30 @@ static bool parse_body(agate_parser *p, agate_node *kernel)
     return good;
 }
 
+/* Says what the graph that `last` closes passes on, instead of what is stated at `where`. */
+static bool fail_passed_on(agate_parser *p, const agate_node *last, const char *where)
+{
+    agate_text found = {0};
+
+    for (int32_t i = 0; i < last->operand_count; i++) {
+        agate_text_add(&found, "%s", i ? ", " : "");
+        agate_type_print(&last->operands[i]->type, &found);
+    }
+    agate_parse_fail(p, where, "the %s passes on (%s), not this",
+                     p->graph == last->graph ? "graph" : "kernel", agate_text_c(&found));
+    agate_text_deinit(&found);
+    return false;
+}
+
 /* Do the yielded values have the types that the kernel states? */
 static bool check_yield(agate_parser *p, const agate_node *kernel, const char *where)
 {
-    const agate_node *yield = kernel->body->last;
-    bool good = yield && yield->op == AGATE_OP_yield && yield->operand_count == kernel->result_count;
+    const agate_node *yield = kernel->body->last; /* parse_nodes has seen to it that there is one */
+    bool good = yield->operand_count == kernel->result_count;
 
     for (int32_t i = 0; good && i < kernel->result_count; i++)
         good = agate_type_equal(&yield->operands[i]->type, &kernel->results[i].type);
-    return good || agate_parse_fail(p, where, "the kernel yields other values than these");
+    return good || fail_passed_on(p, yield, where);
 }
 
 static bool parse_kernel(agate_parser *p, const name_list *names, agate_node **out_node)
@@ -315,6 +330,7 @@ static bool parse_node(agate_parser *p)
 
     agate_parse_blanks(p);
     const char *start = p->at;
+    p->node_line = p->line;
     if (!has_room(p) || !parse_result_names(p, &names) || !parse_op(p, &op) ||
         !check_result_count(p, op, names.count, start))
         return false;
@@ -327,7 +343,7 @@ static bool parse_node(agate_parser *p)
     if (!good || !parse_origin(p, node))
         return false;
     for (int32_t i = 0; i < names.count; i++) {
-        if (!define_value(p, names.names[i], &node->results[i]))
+        if (!define_value(p, names.names[i], &node->results[i], start))
             return false;
         node->results[i].name = name_of(p, names.names[i]);
     }
@@ -358,11 +374,13 @@ static bool parse_params(agate_parser *p)
     if (agate_parse_accept(p, ")"))
         return true;
     do {
+        agate_parse_blanks(p);
+        const char *start = p->at;
         if (!has_room(p) || !agate_parse_expect(p, "%") || !parse_value_name(p, &key) ||
             !agate_parse_expect(p, ":") || !agate_parse_type(p, &type))
             return false;
         agate_value *param = agate_graph_add_param(p->graph, name_of(p, key), &type);
-        if (!define_value(p, key, param))
+        if (!define_value(p, key, param, start))
             return false;
     } while (agate_parse_accept(p, ","));
     return agate_parse_expect(p, ")");
@@ -413,12 +431,14 @@ static bool parse_results(agate_parser *p, result_list *list)
 static bool check_results(agate_parser *p, const result_list *list, const char *where)
 {
     const agate_node *last = p->graph->last;
-    bool good = last && agate_node_has(last, AGATE_TERMINATOR) ? last->operand_count == list->count
-                                                               : list->count == 0;
+    bool ends = last && agate_node_has(last, AGATE_TERMINATOR);
+    bool good = ends ? last->operand_count == list->count : list->count == 0;
 
     for (int32_t i = 0; good && i < list->count; i++)
         good = agate_type_equal(&last->operands[i]->type, &list->types[i]);
-    return good || agate_parse_fail(p, where, "the graph returns other values than these");
+    if (!good && !ends)
+        return agate_parse_fail(p, where, "the graph passes on nothing");
+    return good || fail_passed_on(p, last, where);
 }
 
 static bool parse_graph(agate_parser *p)

@@ -14,7 +14,8 @@ typedef struct agate_parser {
     const char *text; /* 0-terminated copy */
     const char *at;
     const char *end;
-    int64_t line; /* of `at`, counted from 1 */
+    int64_t line;      /* of `at`, counted from 1 */
+    int64_t node_line; /* where the node that is being read begins */
     bool checked;
     agate_status status;
     agate_arena *scratch;

@@ -199,8 +199,15 @@ bool agate_parse_type(agate_parser *p, agate_type *out_type)
     const char *start = p->at, *end = agate_type_parse(p->at, out_type);
     agate_text fault = {0};
 
-    if (!end)
-        return agate_parse_expected(p, "a type such as f32[N,64] or f32[N,64,7,7]{nchw16c}");
+    if (!end) {
+        size_t length = 0;
+        while (length < 60 && p->at[length] &&
+               (isalnum((unsigned char)p->at[length]) || strchr("[],+-{}", p->at[length])))
+            length++;
+        return agate_parse_fail(p, NULL,
+                                "expected a type such as f32[N,64] or f32[N,64,7,7]{nchw16c}, found '%.*s'",
+                                (int)length, p->at);
+    }
     p->at = end;
     if (p->checked && !agate_type_check(out_type, &fault))
         agate_parse_fail(p, start, "%s", agate_text_c(&fault));

@@ -1,5 +1,6 @@
 /* verify_places.c: what the memory plan must keep. A value lives from its kernel to its last use; views share
  * the memory of what they view, and lengthen its life. */
+#include "ir/text.h"
 #include "ir/verify_parts.h"
 
 /* One value in the slab. */
@@ -68,6 +69,16 @@ static bool takes_over(const places *p, const tenant *early, const tenant *late)
     return true;
 }
 
+/* "%3", or "%3, %4": the left side of its node as printed. */
+static void print_left_side(const agate_node *node, agate_text *text)
+{
+    agate_text printed = {0};
+    agate_print_node(node, &printed);
+    const char *end = strstr(agate_text_c(&printed), " = ");
+    agate_text_add_bytes(text, agate_text_c(&printed), end ? (size_t)(end - agate_text_c(&printed)) : 0);
+    agate_text_deinit(&printed);
+}
+
 static void verify_pair(const places *p, const tenant *a, const tenant *b)
 {
     const tenant *early = a->first <= b->first ? a : b, *late = early == a ? b : a;
@@ -76,9 +87,12 @@ static void verify_pair(const places *p, const tenant *a, const tenant *b)
         return;
     if (early->last == late->first && early->first < late->first && takes_over(p, early, late))
         return;
-    agate_verify_fault(p->v, late->value->node,
-                       "result %d lies in the slab over result %d of node %lld, which still lives",
-                       late->value->index, early->value->index, (long long)early->first);
+    agate_text message = {0};
+    agate_text_add(&message, "result %d lies in the slab over result %d of ", late->value->index,
+                   early->value->index);
+    print_left_side(early->value->node, &message);
+    agate_verify_fault(p->v, late->value->node, "%s, which still lives", agate_text_c(&message));
+    agate_text_deinit(&message);
 }
 
 /* ---- collecting ---------------------------------------------------------------------------------------- */

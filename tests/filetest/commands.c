@@ -12,8 +12,7 @@ static void add_fault(agate_text *fault, const char *what, agate_status status)
 
 static void cover(coverage *seen, const agate_graph *graph)
 {
-    AGATE_EACH_NODE(node, graph)
-    {
+    AGATE_EACH_NODE (node, graph) {
         seen->ops[node->op] = true;
         seen->strategies[node->strategy] = true;
         if (node->body)
@@ -39,8 +38,8 @@ static void check_round_trip(const agate_graph *graph, parse_fn parse, agate_tex
     } else {
         agate_print(again, &with_origins, &second);
         if (strcmp(agate_text_c(&first), agate_text_c(&second)) != 0)
-            agate_text_add(fault, "printing and parsing changes the text from\n%sto\n%s", agate_text_c(&first),
-                           agate_text_c(&second));
+            agate_text_add(fault, "printing and parsing changes the text from\n%sto\n%s",
+                           agate_text_c(&first), agate_text_c(&second));
         agate_graph_release(again);
     }
     agate_text_deinit(&first);

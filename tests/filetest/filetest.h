@@ -8,12 +8,13 @@
  *
  * Commands
  *     print           the text as printed; without `; expect` the input itself, comments aside
- *     verify          each fault stands as `; error: message` at the end of its node's line; without one there are none
- *     parse-error     the message
- *     pass NAME...    the graph after these passes; machine=NAME (avx2), fuel=NUMBER
- *     run             computes the same before and after compilation; machine, tol, seed, batch
+ *     verify          each fault stands as `; error: message` at the end of its node's line; without one
+ * there are none parse-error     the message pass NAME...    the graph after these passes; machine=NAME
+ * (avx2), fuel=NUMBER run             computes the same before and after compilation; machine, tol, seed,
+ * batch
  *
- * Each input is also printed, parsed and printed again, and must stay as it is. AGATE_BLESS=1 rewrites expectations.
+ * Each input is also printed, parsed and printed again, and must stay as it is. AGATE_BLESS=1 rewrites
+ * expectations.
  */
 #ifndef AGATE_FILETEST_H
 #define AGATE_FILETEST_H
@@ -40,7 +41,8 @@ typedef struct coverage {
     bool strategies[AGATE_STRATEGY_COUNT];
 } coverage;
 
-/* Runs one case. Writes what should stand in its place to `blessed`; what is wrong otherwise, in words, to `fault`. */
+/* Runs one case. Writes what should stand in its place to `blessed`; what is wrong otherwise, in words, to
+ * `fault`. */
 void run_case(const test_case *test, coverage *seen, agate_text *blessed, agate_text *fault);
 
 /* case.c: splits a file, which is changed, into cases; returns how many, at most `room`. */

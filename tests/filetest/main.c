@@ -36,13 +36,15 @@ static char *read_file(const char *path)
 static void write_file(const char *path, const agate_text *text)
 {
     FILE *file = fopen(path, "wb");
-    if (!file || fwrite(agate_text_c(text), 1, text->size_bytes, file) != text->size_bytes || fclose(file) != 0) {
+    if (!file || fwrite(agate_text_c(text), 1, text->size_bytes, file) != text->size_bytes ||
+        fclose(file) != 0) {
         fprintf(stderr, "cannot write %s\n", path);
         exit(2);
     }
 }
 
-/* Runs the cases of a file; *out_blessed becomes what the file should hold. Returns false if a case is at fault. */
+/* Runs the cases of a file; *out_blessed becomes what the file should hold. Returns false if a case is at
+ * fault. */
 static bool run_cases(const char *path, char *text, coverage *seen, agate_text *out_blessed)
 {
     static test_case cases[MOST_CASES];
