@@ -210,14 +210,14 @@ static void print_attrs(agate_text *text, const agate_node *node)
 
 static void print_lines(printer *p, const agate_graph *graph);
 
-static void print_tiles(agate_text *text, const agate_node *node)
+void agate_print_schedule(const agate_node *node, agate_text *text)
 {
     const int32_t *tiles = (const int32_t *)&node->tiles;
     const char *separator = "<";
 
     if (node->strategy == AGATE_STRATEGY_none)
         return;
-    agate_text_add(text, " %s", agate_strategy_name(node->strategy));
+    agate_text_add(text, "%s", agate_strategy_name(node->strategy));
     for (size_t i = 0; i < agate_tile_count; i++) {
         if (tiles[i] == 0)
             continue;
@@ -225,6 +225,13 @@ static void print_tiles(agate_text *text, const agate_node *node)
         separator = ", ";
     }
     agate_text_add(text, "%s", *separator == ',' ? ">" : "");
+}
+
+static void print_schedule(agate_text *text, const agate_node *node)
+{
+    if (node->strategy != AGATE_STRATEGY_none)
+        agate_text_add(text, " ");
+    agate_print_schedule(node, text);
 }
 
 static void print_body(printer *p, const agate_node *node)
@@ -273,7 +280,7 @@ static void print_operation(printer *p, const agate_node *node)
         agate_text_add(p->text, "(");
         print_values(p, node->operands, node->operand_count);
         agate_text_add(p->text, ")");
-        print_tiles(p->text, node);
+        print_schedule(p->text, node);
         print_body(p, node);
     } else {
         agate_text_add(p->text, "%s", node->operand_count ? " " : "");
@@ -390,7 +397,7 @@ void agate_print_signature(const agate_node *kernel, agate_text *text)
         agate_type_print(&kernel->operands[i]->type, text);
     }
     agate_text_add(text, ")");
-    print_tiles(text, kernel);
+    print_schedule(text, kernel);
     print_body(&p, kernel);
     for (int32_t i = 0; i < kernel->result_count; i++) {
         agate_text_add(text, i ? ", " : " : ");

@@ -43,6 +43,9 @@ bool agate_is_identifier(const char *name);
 /* One node, one line (kernels: several), without indentation; for messages and remarks. */
 void agate_print_node(const agate_node *node, agate_text *text);
 
+/* Strategy and tiles of a kernel node, "direct_conv<v=16, oc=2>"; nothing where it is not scheduled. */
+void agate_print_schedule(const agate_node *kernel, agate_text *text);
+
 /* The signature of a kernel node (op, body, operand types, strategy, tiles; no names): equal text means equal code. */
 void agate_print_signature(const agate_node *kernel, agate_text *text);
 

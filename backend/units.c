@@ -1,0 +1,168 @@
+/* units.c: kernels of equal signature are one unit; a pool of threads compiles the units. */
+#include "backend/units.h"
+
+#include <llvm-c/Core.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "ir/text.h"
+
+static agate_status out_of_memory(void)
+{
+    return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to compile kernels");
+}
+
+/* ---- finding them
+ * ------------------------------------------------------------------------------------------ */
+
+static size_t unit_of(agate_units *units, const agate_node *kernel, const char *signature)
+{
+    for (size_t i = 0; i < units->count; i++)
+        if (strcmp(units->units[i].signature, signature) == 0)
+            return i;
+    uint64_t hash = agate_hash_bytes(AGATE_HASH_SEED, signature, strlen(signature));
+    agate_unit *unit = &units->units[units->count];
+    unit->kernel = kernel;
+    unit->signature = agate_arena_text(units->arena, signature);
+    unit->symbol = agate_arena_format(units->arena, "%s_%016llx", agate_strategy_name(kernel->strategy),
+                                      (unsigned long long)hash);
+    return units->count++;
+}
+
+agate_status agate_units_init(agate_units *units, const agate_graph *graph, agate_arena *arena)
+{
+    *units = (agate_units){.arena = arena};
+    AGATE_EACH_NODE (node, graph)
+        units->kernel_count += node->op == AGATE_OP_kernel;
+    units->units = AGATE_NEW_N(arena, agate_unit, units->kernel_count + 1);
+    units->of_kernel = AGATE_NEW_N(arena, size_t, units->kernel_count + 1);
+
+    size_t number = 0;
+    AGATE_EACH_NODE (node, graph) {
+        agate_text signature = {0};
+        if (node->op != AGATE_OP_kernel)
+            continue;
+        if (node->strategy == AGATE_STRATEGY_none)
+            return agate_error_at(agate_error_make(AGATE_CODE_INTERNAL, "a kernel is not scheduled"),
+                                  node->origin, NULL);
+        if (node->strategy == AGATE_STRATEGY_library) {
+            units->of_kernel[number++] = SIZE_MAX;
+            continue;
+        }
+        agate_print_signature(node, &signature);
+        bool failed = signature.failed;
+        if (!failed)
+            units->of_kernel[number++] = unit_of(units, node, agate_text_c(&signature));
+        agate_text_deinit(&signature);
+        if (failed)
+            return out_of_memory();
+    }
+    return AGATE_OK;
+}
+
+void agate_units_deinit(agate_units *units)
+{
+    for (size_t i = 0; i < units->count; i++) {
+        if (units->units[i].output)
+            LLVMDisposeMemoryBuffer(units->units[i].output);
+        agate_status_release(units->units[i].status);
+    }
+    units->count = 0;
+}
+
+/* ---- compiling them
+ * ---------------------------------------------------------------------------------------- */
+
+/* What the compiling threads share. */
+typedef struct queue {
+    agate_units *units;
+    const agate_codegen_options *options;
+    agate_codegen_output output;
+    atomic_size_t next;
+    atomic_bool failed;
+    pthread_mutex_t progress_lock;
+    size_t done;
+} queue;
+
+static agate_status compile_unit(queue *q, agate_unit *unit, LLVMTargetMachineRef target,
+                                 agate_arena *scratch)
+{
+    AGATE_TRY(agate_codegen_kernel(unit->kernel, unit->symbol, target, scratch, q->output, &unit->output));
+    pthread_mutex_lock(&q->progress_lock);
+    q->done++;
+    if (q->options->progress)
+        q->options->progress(q->options->progress_user, q->done, q->units->count);
+    pthread_mutex_unlock(&q->progress_lock);
+    return AGATE_OK;
+}
+
+static agate_status work_through(queue *q, LLVMTargetMachineRef target, agate_arena *scratch)
+{
+    for (;;) {
+        size_t i = atomic_fetch_add(&q->next, 1);
+        if (i >= q->units->count || atomic_load(&q->failed))
+            return AGATE_OK;
+        agate_unit *unit = &q->units->units[i];
+        unit->status = compile_unit(q, unit, target, scratch);
+        if (unit->status)
+            atomic_store(&q->failed, true);
+    }
+}
+
+/* Returns an agate_status of the thread's own troubles. */
+static void *worker(void *user)
+{
+    queue *q = user;
+    LLVMTargetMachineRef target = NULL;
+    agate_arena *scratch = agate_arena_create();
+    agate_status status = scratch ? agate_target_create(q->options->machine, &target) : out_of_memory();
+
+    if (!status)
+        status = work_through(q, target, scratch);
+    else
+        atomic_store(&q->failed, true);
+    if (target)
+        LLVMDisposeTargetMachine(target);
+    agate_arena_release(scratch);
+    return status;
+}
+
+static agate_status first_failure(agate_units *units)
+{
+    for (size_t i = 0; i < units->count; i++) {
+        agate_status status = units->units[i].status;
+        units->units[i].status = AGATE_OK;
+        if (status)
+            return agate_error_at(status, units->units[i].kernel->origin, NULL);
+    }
+    return AGATE_OK;
+}
+
+#define MAX_THREADS 256
+
+agate_status agate_units_compile(agate_units *units, const agate_codegen_options *options,
+                                 agate_codegen_output output)
+{
+    queue q = {
+        .units = units, .options = options, .output = output, .progress_lock = PTHREAD_MUTEX_INITIALIZER};
+    int64_t wanted = options->threads > 0 ? options->threads : agate_cpu_count();
+    pthread_t threads[MAX_THREADS];
+    int32_t started = 0;
+
+    wanted = agate_min(agate_min(wanted, (int64_t)units->count), MAX_THREADS);
+    /* A thread that does not start is no loss but of time: this one works through whatever the others leave.
+     */
+    while (started < wanted - 1 && pthread_create(&threads[started], NULL, worker, &q) == 0)
+        started++;
+    agate_status status = units->count ? worker(&q) : AGATE_OK;
+    for (int32_t i = 0; i < started; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        if (status)
+            agate_status_release(result);
+        else
+            status = result;
+    }
+    return status ? status : first_failure(units);
+}
