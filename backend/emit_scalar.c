@@ -267,6 +267,7 @@ static LLVMValueRef is_inf(words *w, LLVMValueRef a)
 
 #define A            w->operands[0]
 #define B            w->operands[1]
+#define C            w->operands[2]
 #define P            number(w, w->attrs->param.alpha)
 #define Q            number(w, w->attrs->param.beta)
 #define K(x)         number(w, x)

@@ -12,12 +12,14 @@ typedef struct agate_import_options {
     size_t memory_limit_bytes; /* the most one tensor may take; 0: 16 GiB */
 } agate_import_options;
 
-/* Imports a model. Every named or unnamed free first dimension of the inputs is the batch N; other free dimensions need a
- * binding. All faults of all nodes are gathered in one message, one a line. On success the caller owns *out_graph. */
-AGATE_MUST_USE agate_status agate_import(const void *data, size_t size_bytes, const agate_import_options *options,
-                                         agate_graph **out_graph);
+/* Imports a model. Every named or unnamed free first dimension of the inputs is the batch N; other free
+ * dimensions need a binding. All faults of all nodes are gathered in one message, one a line. On success the
+ * caller owns *out_graph. */
+AGATE_MUST_USE agate_status agate_import(const void *data, size_t size_bytes,
+                                         const agate_import_options *options, agate_graph **out_graph);
 
 /* One TensorProto (an input_0.pb of an ONNX test). The caller frees out_tensor->data. */
-AGATE_MUST_USE agate_status agate_import_tensor(const void *data, size_t size_bytes, agate_tensor *out_tensor);
+AGATE_MUST_USE agate_status agate_import_tensor(const void *data, size_t size_bytes,
+                                                agate_tensor *out_tensor);
 
 #endif

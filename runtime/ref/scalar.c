@@ -17,8 +17,8 @@ const agate_scalar_info agate_scalar_table[AGATE_SCALAR_COUNT] = {
 /* How the operands of one call lie under the result's coordinates. An operand that a row does not have reads
  * the first. */
 typedef struct operands {
-    const agate_tensor *tensor[2];
-    int64_t strides[2][AGATE_MAX_RANK];
+    const agate_tensor *tensor[3];
+    int64_t strides[3][AGATE_MAX_RANK];
 } operands;
 
 static operands operands_of(const agate_ref_call *call)
@@ -26,7 +26,7 @@ static operands operands_of(const agate_ref_call *call)
     const agate_tensor *y = call->outputs[0];
     operands in;
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         in.tensor[i] = call->inputs[i < call->input_count ? i : 0];
         agate_broadcast_strides(in.tensor[i]->rank, in.tensor[i]->dims, y->rank, in.strides[i]);
     }
@@ -64,8 +64,8 @@ static operands operands_of(const agate_ref_call *call)
 #define TRUTH(a)     ((a) != 0)
 #define SEL(c, x, y) ((c) ? (x) : (y))
 #define K(x)         ((S)(x))
-#define ISNAN(x)     isnan(x)
-#define ISINF(x)     isinf(x)
+#define ISNAN(x)     (isnan(x) != 0)
+#define ISINF(x)     (isinf(x) != 0) /* -1 for the negative one */
 #define SQRT(x)      sqrt(x)
 #define EXP(x)       exp(x)
 #define LOG(x)       log(x)

@@ -109,8 +109,10 @@ static void NAME(scalar)(const agate_ref_call *call, int32_t op)
     for (agate_walk w = agate_walk_begin(out->rank, out->dims); w.live; agate_walk_next(&w), i++) {
         const S A = GET(((const T *)in.tensor[0]->data)[agate_offset(w.rank, w.at, in.strides[0])]);
         const S B = GET(((const T *)in.tensor[1]->data)[agate_offset(w.rank, w.at, in.strides[1])]);
+        const S C = GET(((const T *)in.tensor[2]->data)[agate_offset(w.rank, w.at, in.strides[2])]);
 
         (void)B;
+        (void)C;
         switch ((agate_scalar_op)op) {
 #define AGATE_SCALAR(id, arity, types, result, expression)                                                   \
     case AGATE_SCALAR_##id:                                                                                  \

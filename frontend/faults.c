@@ -1,0 +1,52 @@
+/* faults.c: gathering what is wrong with a model, one line per fault, into one error. */
+#include "frontend/importer.h"
+
+#include <inttypes.h>
+
+#define MAX_LINES 50 /* enough to see the pattern */
+
+void agate_faults_add(agate_faults *faults, agate_code code, const char *node, const char *op,
+                      const char *line)
+{
+    if (faults->count == 0 || (code == AGATE_CODE_INVALID_MODEL && faults->code != code))
+        faults->code = code;
+    if (faults->count++ == 0) {
+        faults->first_node = node;
+        faults->first_op = op;
+        agate_text_add(&faults->text, "%s", line); /* agate_faults_status puts its place in front */
+    } else if (faults->count <= MAX_LINES) {
+        agate_text_add(&faults->text, "\n");
+        if (node || op)
+            agate_text_add(&faults->text, "node \"%s\" (%s): ", node ? node : "", op ? op : "");
+        agate_text_add(&faults->text, "%s", line);
+    }
+}
+
+agate_status agate_faults_status(const agate_faults *faults)
+{
+    if (faults->count == 0)
+        return AGATE_OK;
+    if (faults->text.failed)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to list the model's faults");
+    const char *text = agate_text_c(&faults->text);
+    agate_status status = faults->count == 1
+                              ? agate_error_make(faults->code, "%s", text)
+                              : agate_error_make(faults->code, "%s\n%zu faults in all%s", text, faults->count,
+                                                 faults->count > MAX_LINES ? "; the first are listed" : "");
+    return agate_error_at(status, faults->first_node, faults->first_op);
+}
+
+void agate_call_fault(agate_call *call, agate_code code, const char *format, ...)
+{
+    agate_text line = {0};
+    va_list args;
+
+    call->faulty = true;
+    va_start(args, format);
+    agate_text_add_v(&line, format, args);
+    va_end(args);
+    const char *domain = call->node->domain;
+    agate_text_add(&line, " [%s %" PRId64 "]", domain && *domain ? domain : "ai.onnx", call->opset);
+    agate_faults_add(&call->importer->faults, code, call->name, call->node->op_type, agate_text_c(&line));
+    agate_text_deinit(&line);
+}

@@ -1,0 +1,186 @@
+/* links: frontend */
+/* test_conformance.c: ONNX's own operator tests, imported and run by the reference kernels. A model that
+ * agate does not support is left out; one that it imports must give the expected numbers. Set
+ * AGATE_CONFORMANCE to a part of a test's name to run only those and see why others are left out. */
+#include <check.h>
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "frontend/import.h"
+#include "ir/interpret.h"
+
+enum { MAX_TENSORS = 64, LEAST_PASSED = 300 };
+
+typedef struct file {
+    void *data;
+    size_t size_bytes;
+} file;
+
+static bool read_file(const char *path, file *out_file)
+{
+    FILE *stream = fopen(path, "rb");
+    if (!stream)
+        return false;
+    fseek(stream, 0, SEEK_END);
+    out_file->size_bytes = (size_t)ftell(stream);
+    rewind(stream);
+    out_file->data = malloc(out_file->size_bytes + 1);
+    const bool good = fread(out_file->data, 1, out_file->size_bytes, stream) == out_file->size_bytes;
+    fclose(stream);
+    return good;
+}
+
+/* Reads input_0.pb, input_1.pb, ... of a data set. */
+static size_t read_tensors(const char *folder, const char *kind, agate_tensor *out_tensors, agate_text *why)
+{
+    size_t count = 0;
+    for (; count < MAX_TENSORS; count++) {
+        char path[1024];
+        file pb;
+        snprintf(path, sizeof path, "%s/%s_%zu.pb", folder, kind, count);
+        if (!read_file(path, &pb))
+            break;
+        agate_status status = agate_import_tensor(pb.data, pb.size_bytes, &out_tensors[count]);
+        free(pb.data);
+        if (status) {
+            agate_text_add(why, "%s: %s", path, agate_status_message(status));
+            agate_status_release(status);
+            break;
+        }
+    }
+    return count;
+}
+
+static bool close_enough(double found, double wanted)
+{
+    if (isnan(wanted) || isnan(found))
+        return isnan(wanted) && isnan(found);
+    return found == wanted || fabs(found - wanted) <= 1e-7 + 1e-3 * fabs(wanted);
+}
+
+static bool same_tensor(const agate_tensor *found, const agate_tensor *wanted, agate_text *why)
+{
+    if (found->dtype != wanted->dtype || found->rank != wanted->rank ||
+        memcmp(found->dims, wanted->dims, sizeof(int64_t) * (size_t)wanted->rank) != 0) {
+        agate_text_add(why, "dtype or shape differs: %s[", agate_dtype_name(found->dtype));
+        for (int32_t i = 0; i < found->rank; i++)
+            agate_text_add(why, "%s%lld", i ? "," : "", (long long)found->dims[i]);
+        agate_text_add(why, "] for %s[", agate_dtype_name(wanted->dtype));
+        for (int32_t i = 0; i < wanted->rank; i++)
+            agate_text_add(why, "%s%lld", i ? "," : "", (long long)wanted->dims[i]);
+        agate_text_add(why, "]");
+        return false;
+    }
+    const agate_data a = {.size_bytes = found->size_bytes, .bytes = found->data};
+    const agate_data b = {.size_bytes = wanted->size_bytes, .bytes = wanted->data};
+    const int64_t count = (int64_t)(wanted->size_bytes / agate_dtype_size(wanted->dtype));
+    for (int64_t i = 0; i < count; i++) {
+        const double x = agate_data_at(&a, found->dtype, i), y = agate_data_at(&b, wanted->dtype, i);
+        if (!close_enough(x, y)) {
+            agate_text_add(why, "element %lld is %g for %g", (long long)i, x, y);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Runs the graph on one data set and compares. */
+static bool replay(const agate_graph *graph, const char *folder, agate_text *why)
+{
+    agate_tensor inputs[MAX_TENSORS], wanted[MAX_TENSORS], found[MAX_TENSORS] = {0};
+    const size_t input_count = read_tensors(folder, "input", inputs, why);
+    const size_t wanted_count = read_tensors(folder, "output", wanted, why);
+    const size_t result_count = (size_t)graph->last->operand_count;
+    int64_t batch;
+    bool good = !why->size_bytes;
+
+    if (good && wanted_count != result_count) {
+        agate_text_add(why, "%zu outputs for %zu", result_count, wanted_count);
+        good = false;
+    }
+    if (good) {
+        agate_status status = agate_graph_batch(graph, inputs, input_count, &batch);
+        if (!status)
+            status = agate_interpret(graph, inputs, input_count, found, result_count, batch);
+        good = !status;
+        agate_text_add(why, "%s", agate_status_message(status));
+        agate_status_release(status);
+        for (size_t i = 0; i < result_count && good; i++)
+            good = same_tensor(&found[i], &wanted[i], why);
+        if (!status)
+            agate_interpret_free(found, result_count);
+    }
+    for (size_t i = 0; i < input_count; i++)
+        free(inputs[i].data);
+    for (size_t i = 0; i < wanted_count; i++)
+        free(wanted[i].data);
+    return good;
+}
+
+typedef enum verdict { PASSED, FAILED, LEFT_OUT } verdict;
+
+static verdict run_test(const char *folder, agate_text *why)
+{
+    char path[1024];
+    file model;
+    agate_graph *graph;
+    snprintf(path, sizeof path, "%s/model.onnx", folder);
+    if (!read_file(path, &model))
+        return LEFT_OUT;
+    const agate_import_options options = {.directory = folder};
+    agate_status status = agate_import(model.data, model.size_bytes, &options, &graph);
+    free(model.data);
+    if (status) {
+        const agate_code code = agate_status_code(status);
+        agate_text_add(why, "%s", agate_status_message(status));
+        agate_status_release(status);
+        return code == AGATE_CODE_UNSUPPORTED ? LEFT_OUT : FAILED;
+    }
+    snprintf(path, sizeof path, "%s/test_data_set_0", folder);
+    const bool good = replay(graph, path, why);
+    agate_graph_release(graph);
+    return good ? PASSED : FAILED;
+}
+
+START_TEST(operators)
+{
+    const char *only = getenv("AGATE_CONFORMANCE");
+    size_t counts[3] = {0};
+    DIR *folder = opendir(AGATE_ONNX_NODE_TESTS);
+    ck_assert_ptr_nonnull(folder);
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        char path[1024];
+        agate_text why = {0};
+        if (strncmp(entry->d_name, "test_", 5) != 0 || (only && !strstr(entry->d_name, only)))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", AGATE_ONNX_NODE_TESTS, entry->d_name);
+        const verdict found = run_test(path, &why);
+        counts[found]++;
+        if (found == FAILED || (only && found == LEFT_OUT))
+            printf("%s %s: %s\n", found == FAILED ? "FAIL" : "SKIP", entry->d_name, agate_text_c(&why));
+        agate_text_deinit(&why);
+    }
+    closedir(folder);
+    printf("%zu passed, %zu failed, %zu left out\n", counts[PASSED], counts[FAILED], counts[LEFT_OUT]);
+    fflush(stdout); /* an assertion ends the forked process at once */
+    ck_assert_uint_eq(counts[FAILED], 0);
+    if (!only)
+        ck_assert_uint_ge(counts[PASSED], LEAST_PASSED);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("conformance");
+    TCase *tests = tcase_create("operators");
+    tcase_set_timeout(tests, 300);
+    tcase_add_test(tests, operators);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
