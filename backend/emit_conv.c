@@ -117,7 +117,7 @@ static void note_epilogue(agate_conv *c)
     }
     AGATE_EACH_NODE (node, body)
         apart |= agate_node_info(node)->family == AGATE_FAMILY_move;
-    c->flat_width = c->flat && apart ? c->image_width : 0;
+    c->apart = apart;
     c->needs_live = plain && c->filters % c->lanes;
 }
 
@@ -202,10 +202,9 @@ static agate_coords point_coords(agate_conv *c, const agate_tile *tile, int32_t 
     LLVMValueRef block = agate_emit_add(e, c->channel.at, agate_emit_int(e, vector));
     LLVMValueRef row = c->row.at;
     LLVMValueRef pixel = agate_emit_add(e, c->pixel.at, agate_emit_int(e, point));
-    if (c->flat_width) {
-        LLVMValueRef flat = pixel;
-        agate_emit_divide(e, flat, c->flat_width, &row, &pixel);
-    }
+    if (c->flat &&
+        (c->apart || c->image_width == 1)) /* a dimension of 1 broadcasts: no coordinate counts there */
+        agate_emit_divide(e, pixel, c->image_width, &row, &pixel);
     at.vector = 1;
     at.lanes = c->lanes;
     at.at[0] = c->image;
@@ -240,8 +239,7 @@ void agate_conv_finish(agate_conv *c, const agate_tile *tile)
     for (int32_t j = 0; j < tile->vectors; j++)
         for (int32_t i = 0; i < tile->points; i++) {
             agate_coords at = point_coords(c, tile, i, j);
-            agate_emit_bind(c->e, &c->anchor->results[0], tile->sums[i * tile->vectors + j]);
-            agate_emit_finish(c->e, &at);
+            agate_tile_finish(c->e, &c->anchor->results[0], tile->sums[i * tile->vectors + j], at);
         }
 }
 

@@ -45,10 +45,9 @@ struct agate_conv {
     int32_t block;           /* channels that lie together in the input: v, or 1 if it is plain */
     int32_t unroll;          /* steps over channels in the innermost loop */
     bool flat;               /* all pixels are one row; `x` is that row */
-    int64_t image_width;
-    int64_t flat_width; /* of the image that became one row, if some operand needs its coordinates apart; else
-                           0 */
-    bool needs_live;    /* channels past the last must not be touched */
+    int64_t image_width;     /* of the image that became one row */
+    bool apart;              /* some operand needs its rows and pixels apart */
+    bool needs_live;         /* channels past the last must not be touched */
     LLVMValueRef image;
     agate_conv_level channel, row, pixel;
     void (*emit_tile)(agate_conv *c); /* computes the tile at which the levels stand, and stores it */

@@ -176,8 +176,7 @@ static void emit_tile(gemm *g, int32_t rows, int32_t vectors, bool partial)
     for (int32_t i = 0; i < rows; i++)
         for (int32_t j = 0; j < vectors; j++) {
             agate_coords at = point_coords(g, i, j, partial && j == vectors - 1);
-            agate_emit_bind(e, &g->anchor->results[0], tile.sums[i * vectors + j]);
-            agate_emit_finish(e, &at);
+            agate_tile_finish(e, &g->anchor->results[0], tile.sums[i * vectors + j], at);
         }
 }
 

@@ -99,6 +99,18 @@ void agate_tile_loop_end(agate_emitter *e, agate_tile *tile, agate_loop *loop)
     memcpy(tile->sums, loop->carried, (size_t)count * sizeof(LLVMValueRef));
 }
 
+void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef sums, agate_coords at)
+{
+    if (agate_dim_is(value->type.dims[at.vector], 1)) { /* lanes cannot run along it */
+        sums = LLVMBuildExtractElement(e->builder, sums, agate_emit_int(e, 0), "");
+        at.vector = -1;
+        at.lanes = 1;
+        at.live = NULL;
+    }
+    agate_emit_bind(e, value, sums);
+    agate_emit_finish(e, &at);
+}
+
 LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef address)
 {
     static const char constraints[] = "=r,0";

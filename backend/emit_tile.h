@@ -37,6 +37,9 @@ agate_loop agate_tile_loop_begin(agate_emitter *e, agate_tile *tile, LLVMValueRe
                                  int64_t step);
 void agate_tile_loop_end(agate_emitter *e, agate_tile *tile, agate_loop *loop);
 
+/* Binds the sums of one point and vector to `value`, and finishes the kernel at `at`. */
+void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef sums, agate_coords at);
+
 /* The same address, of which the optimizer knows nothing, so that it addresses what is read there by plain
  * distances from one register, and spends no time on looking for something better. */
 LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef address);

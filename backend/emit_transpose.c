@@ -60,7 +60,7 @@ bool agate_transposition_find(const agate_node *kernel, agate_transposition *out
     const agate_type *type = &kernel->results[0].type;
     agate_transposition t = {.along = contiguous_dim(type), .across = -1, .lanes = kernel->tiles.v};
     votes v = {0};
-    int32_t map[AGATE_MAX_RANK];
+    int32_t map[AGATE_MAX_RANK] = {0};
 
     if (kernel->result_count != 1 || t.along < 0 || t.lanes < 2)
         return false;

@@ -1,0 +1,485 @@
+/* links: backend ir ref base */
+/* test_conv.c: compiled convolutions and matrix products of random shapes against the reference kernels. */
+#include <stdio.h>
+
+#include "tests/unit/kernel_case.h"
+
+/* ---- convolutions ----------------------------------------------------------------------------------------
+ */
+
+/* What stands behind the convolution. */
+typedef enum epilogue {
+    BARE, /* no bias, nothing */
+    BIAS,
+    BIAS_RELU,
+    RESIDUAL,    /* bias, add of a blocked operand, relu */
+    TWO_YIELDS,  /* the convolution itself, and relu(add) */
+    PER_CHANNEL, /* times a plain operand [C,1,1] */
+    PER_ROW,     /* plus a plain operand [H,1] */
+    PLAIN,       /* the result is row-major */
+    EPILOGUES,
+} epilogue;
+
+typedef struct conv_shape {
+    bool depthwise;
+    int32_t spatial; /* 1 or 2 */
+    int64_t channels, filters, group;
+    int64_t in[2], kernel[2], strides[2], dilations[2], pads[4], out[2];
+    bool plain_input;
+    epilogue epilogue;
+    int64_t batch;
+    agate_tiles tiles;
+} conv_shape;
+
+static void add_type(agate_text *text, const int64_t *dims, int32_t rank, bool batched,
+                     agate_layout_kind layout, int32_t block)
+{
+    agate_dim list[AGATE_MAX_RANK];
+    for (int32_t i = 0; i < rank; i++)
+        list[i] = agate_dim_fixed(dims[i]);
+    if (batched)
+        list[0] = (agate_dim){1, 0};
+    agate_type type = agate_type_make(AGATE_F32, rank, list);
+    if (layout != AGATE_LAYOUT_plain)
+        type.layout = (agate_layout){(uint16_t)layout, (uint16_t)block};
+    agate_type_print(&type, text);
+}
+
+static void add_list(agate_text *text, const char *name, const int64_t *values, int32_t count)
+{
+    agate_text_add(text, " %s=[", name);
+    for (int32_t i = 0; i < count; i++)
+        agate_text_add(text, "%s%d", i ? ", " : "", (int)values[i]);
+    agate_text_add(text, "]");
+}
+
+static void add_tiles(agate_text *text, const char *strategy, const agate_tiles *tiles)
+{
+    agate_text_add(text, "%s<", strategy);
+    const int32_t *numbers = (const int32_t *)tiles;
+    for (size_t i = 0, printed = 0; i < agate_tile_count; i++)
+        if (numbers[i])
+            agate_text_add(text, "%s%s=%d", printed++ ? ", " : "", agate_tile_names[i], numbers[i]);
+    agate_text_add(text, ">");
+}
+
+static void add_result_type(agate_text *text, const conv_shape *s)
+{
+    int64_t y[4] = {0, s->filters, s->out[0], s->out[1]};
+    add_type(text, y, 2 + s->spatial, true, s->epilogue == PLAIN ? AGATE_LAYOUT_plain : AGATE_LAYOUT_channel,
+             s->tiles.v);
+}
+
+static void add_params(agate_text *text, const conv_shape *s)
+{
+    int32_t rank = 2 + s->spatial, v = s->tiles.v;
+    int64_t x[4] = {0, s->channels, s->in[0], s->in[1]};
+    int64_t w[4] = {s->filters, s->channels / s->group, s->kernel[0], s->kernel[1]};
+    int64_t each[3] = {s->filters, 1, 1}, row[2] = {s->spatial == 2 ? s->out[0] : 1, 1};
+    agate_text_add(text, "graph @case(%%x: ");
+    add_type(text, x, rank, true, s->plain_input ? AGATE_LAYOUT_plain : AGATE_LAYOUT_channel, v);
+    agate_text_add(text, ", %%w: ");
+    add_type(text, w, rank, false, s->plain_input || s->depthwise ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, v);
+    if (s->epilogue != BARE) {
+        agate_text_add(text, ", %%b: ");
+        add_type(text, &s->filters, 1, false, AGATE_LAYOUT_o, v);
+    }
+    if (s->epilogue >= RESIDUAL && s->epilogue <= PER_ROW)
+        agate_text_add(text, ", %%r: ");
+    if (s->epilogue == RESIDUAL || s->epilogue == TWO_YIELDS)
+        add_result_type(text, s);
+    else if (s->epilogue == PER_CHANNEL)
+        add_type(text, each, 1 + s->spatial, false, AGATE_LAYOUT_plain, 0);
+    else if (s->epilogue == PER_ROW)
+        add_type(text, row, 2, false, AGATE_LAYOUT_plain, 0);
+    agate_text_add(text, ")");
+}
+
+/* A line of the body: `%name = op operands : type`. */
+static void add_op(agate_text *text, const conv_shape *s, const char *name, const char *op,
+                   const char *operands)
+{
+    agate_text_add(text, "    %%%s = %s %s : ", name, op, operands);
+    add_result_type(text, s);
+    agate_text_add(text, "\n");
+}
+
+static void add_body(agate_text *text, const conv_shape *s)
+{
+    static const char *const yields[EPILOGUES] = {"%a", "%a", "%c", "%c", "%a, %c", "%d", "%d", "%c"};
+    agate_text_add(text, "    %%a = conv $0, $1%s", s->epilogue == BARE ? "" : ", $2");
+    add_list(text, "strides", s->strides, s->spatial);
+    add_list(text, "pads", s->pads, 2 * s->spatial);
+    add_list(text, "dilations", s->dilations, s->spatial);
+    agate_text_add(text, " group=%d : ", (int)s->group);
+    add_result_type(text, s);
+    agate_text_add(text, "\n");
+    switch (s->epilogue) {
+    case BIAS_RELU:
+    case PLAIN:
+        add_op(text, s, "c", "relu", "%a");
+        break;
+    case RESIDUAL:
+    case TWO_YIELDS:
+        add_op(text, s, "d", "add", "%a, $3");
+        add_op(text, s, "c", "relu", "%d");
+        break;
+    case PER_CHANNEL:
+        add_op(text, s, "d", "mul", "%a, $3");
+        break;
+    case PER_ROW:
+        add_op(text, s, "d", "add", "$3, %a");
+        break;
+    default:
+        break;
+    }
+    agate_text_add(text, "    yield %s\n", yields[s->epilogue]);
+}
+
+static void conv_text(const conv_shape *s, agate_text *text)
+{
+    static const char *const operands[EPILOGUES] = {[BARE] = "%x, %w",
+                                                    [BIAS] = "%x, %w, %b",
+                                                    [BIAS_RELU] = "%x, %w, %b",
+                                                    [RESIDUAL] = "%x, %w, %b, %r",
+                                                    [TWO_YIELDS] = "%x, %w, %b, %r",
+                                                    [PER_CHANNEL] = "%x, %w, %b, %r",
+                                                    [PER_ROW] = "%x, %w, %b, %r",
+                                                    [PLAIN] = "%x, %w, %b"};
+    bool two = s->epilogue == TWO_YIELDS;
+    add_params(text, s);
+    agate_text_add(text, " -> %s", two ? "(" : "");
+    for (int32_t i = 0; i <= two; i++) {
+        agate_text_add(text, "%s", i ? ", " : "");
+        add_result_type(text, s);
+    }
+    agate_text_add(text, "%s {\n  %%0%s = kernel(%s) ", two ? ")" : "", two ? ", %1" : "",
+                   operands[s->epilogue]);
+    add_tiles(text, s->depthwise ? "depthwise" : "direct_conv", &s->tiles);
+    agate_text_add(text, " {\n");
+    add_body(text, s);
+    agate_text_add(text, "  } : ");
+    for (int32_t i = 0; i <= two; i++) {
+        agate_text_add(text, "%s", i ? ", " : "");
+        add_result_type(text, s);
+        agate_text_add(text, " at output[%d]", i);
+    }
+    agate_text_add(text, "\n  return %%0%s\n}\n", two ? ", %1" : "");
+}
+
+static bool set_out(conv_shape *s)
+{
+    for (int32_t i = 0; i < s->spatial; i++) {
+        int64_t reach = (s->kernel[i] - 1) * s->dilations[i] + 1;
+        int64_t room = s->in[i] + s->pads[i] + s->pads[s->spatial + i] - reach;
+        if (room < 0)
+            return false;
+        s->out[i] = room / s->strides[i] + 1;
+    }
+    return true;
+}
+
+static bool is_flat(const conv_shape *s)
+{
+    for (int32_t i = 0; i < 2 * s->spatial; i++)
+        if (s->pads[i] || s->kernel[i % s->spatial] != 1 || s->strides[i % s->spatial] != 1)
+            return false;
+    return s->spatial == 2 && !s->plain_input && !s->depthwise;
+}
+
+static void random_tiles(conv_shape *s, const agate_machine *machine, uint32_t *seed)
+{
+    int32_t registers = machine->vector_registers;
+    agate_tiles *t = &s->tiles;
+    t->oc = s->depthwise ? 0 : (int32_t)case_range(seed, 1, 4);
+    t->ow = (int32_t)case_range(seed, 1, (registers - 1) / (t->oc ? t->oc : 2) - 1);
+    t->ic = (int32_t)case_range(seed, 0, 1) ? 1 << case_range(seed, 0, 4) : 0;
+    t->oh = (int32_t)case_range(seed, 0, 3);
+    t->ocs = (int32_t)case_range(seed, 0, 2);
+    t->order = (int32_t)case_range(seed, 0, 1);
+    t->ahead = s->depthwise ? 0 : (int32_t)case_range(seed, 0, 2);
+    t->flat = is_flat(s) && case_range(seed, 0, 3) > 0;
+}
+
+static conv_shape random_conv(const agate_machine *machine, uint32_t *seed)
+{
+    conv_shape s;
+    do {
+        s = (conv_shape){.tiles = {.v = agate_machine_lanes(machine)},
+                         .spatial = case_range(seed, 0, 4) ? 2 : 1};
+        s.group = 1;
+        s.depthwise = case_range(seed, 0, 3) == 0;
+        s.plain_input = !s.depthwise && case_range(seed, 0, 4) == 0;
+        s.channels = case_range(seed, 1, s.plain_input ? 5 : 3 * s.tiles.v);
+        s.filters = case_range(seed, 1, 5 * s.tiles.v);
+        if (s.depthwise)
+            s.filters = s.group = s.channels;
+        bool one = case_range(seed, 0, 2) == 0;
+        for (int32_t i = 0; i < s.spatial; i++) {
+            s.in[i] = case_range(seed, 1, 33);
+            s.kernel[i] = one ? 1 : case_range(seed, 1, 7);
+            s.strides[i] = one && case_range(seed, 0, 1) ? 1 : case_range(seed, 1, 3);
+            s.dilations[i] = case_range(seed, 0, 2) ? 1 : case_range(seed, 2, 3);
+        }
+        for (int32_t i = 0; i < 2 * s.spatial && !one; i++)
+            s.pads[i] = case_range(seed, 0, (s.kernel[i % s.spatial] - 1) * s.dilations[i % s.spatial]);
+        s.epilogue = (epilogue)case_range(seed, 0, EPILOGUES - 1);
+        if (s.epilogue == PER_ROW && s.spatial == 1)
+            s.epilogue = BIAS;
+        s.batch = case_range(seed, 1, 3);
+    } while (!set_out(&s));
+    random_tiles(&s, machine, seed);
+    return s;
+}
+
+static void verify_conv(const conv_shape *s, const agate_machine *machine, uint32_t seed)
+{
+    agate_text text = {0};
+    conv_text(s, &text);
+    int64_t steps = s->channels / s->group * s->kernel[0] * (s->spatial == 2 ? s->kernel[1] : 1) + 3;
+    case_verify(agate_text_c(&text), machine, s->batch, seed, steps);
+    agate_text_deinit(&text);
+}
+
+START_TEST(random_convolutions)
+{
+    agate_machine machine = agate_machine_get(_i);
+    if (!case_machine_runs(&machine))
+        return;
+    for (uint32_t seed = 1; seed <= 80; seed++) {
+        uint32_t state = seed * 7919;
+        conv_shape s = random_conv(&machine, &state);
+        verify_conv(&s, &machine, seed);
+    }
+}
+END_TEST
+
+/* Groups of whole vectors of channels. */
+START_TEST(grouped_convolutions)
+{
+    agate_machine machine = agate_machine_get(_i);
+    int32_t v = agate_machine_lanes(&machine);
+    if (!case_machine_runs(&machine))
+        return;
+    for (int32_t oc = 1; oc <= 4; oc++) {
+        conv_shape s = {.spatial = 2,
+                        .group = 2,
+                        .channels = 4 * v,
+                        .filters = 6 * v,
+                        .epilogue = BIAS_RELU,
+                        .batch = 2,
+                        .in = {9, 11},
+                        .kernel = {3, 3},
+                        .strides = {1, 2},
+                        .dilations = {1, 1},
+                        .pads = {1, 1, 1, 1},
+                        .tiles = {.v = v, .oc = oc, .ow = 3, .ic = 4, .ocs = 1, .oh = 4}};
+        ck_assert(set_out(&s));
+        verify_conv(&s, &machine, 5);
+    }
+}
+END_TEST
+
+/* An image gives the same bits alone and in a batch. */
+START_TEST(batch_does_not_show)
+{
+    agate_machine machine = agate_machine_get(_i);
+    conv_shape s = {
+        .spatial = 2,
+        .group = 1,
+        .channels = 19,
+        .filters = 40,
+        .epilogue = RESIDUAL,
+        .in = {13, 17},
+        .kernel = {3, 3},
+        .strides = {1, 1},
+        .dilations = {1, 1},
+        .pads = {1, 1, 1, 1},
+        .tiles = {.v = agate_machine_lanes(&machine), .oc = 2, .ow = 5, .ic = 2, .oh = 4, .ocs = 1}};
+    agate_text text = {0};
+    if (!case_machine_runs(&machine))
+        return;
+    ck_assert(set_out(&s));
+    conv_text(&s, &text);
+    kernel_case all = case_open(agate_text_c(&text), &machine, 3, 9);
+    case_run(&all, 0, all.tasks);
+    for (int32_t image = 0; image < 3; image++) {
+        kernel_case one = case_open(agate_text_c(&text), &machine, 1, 9);
+        for (int32_t i = 0; i < 4; i++) {
+            bool batched = i == 0 || i == 3;
+            size_t size = case_size(&one.types[i]);
+            memcpy(one.buffers[i], (const char *)all.buffers[i] + (batched ? (size_t)image * size : 0), size);
+        }
+        case_run(&one, 0, one.tasks);
+        float *alone = case_result(&one, 0), *among = case_result(&all, 0);
+        size_t count = (size_t)(s.filters * s.out[0] * s.out[1]);
+        ck_assert(memcmp(alone, among + (size_t)image * count, count * 4) == 0);
+        free(alone);
+        free(among);
+        case_close(&one);
+    }
+    case_close(&all);
+    agate_text_deinit(&text);
+}
+END_TEST
+
+/* ---- matrix products
+ * --------------------------------------------------------------------------------------- */
+
+typedef struct gemm_shape {
+    int32_t lhs_rank, rhs_rank;
+    int64_t lhs[4], rhs[4]; /* 0: the batch */
+    bool packed, epilogue;
+    agate_tiles tiles;
+    int64_t batch;
+} gemm_shape;
+
+static void add_gemm_type(agate_text *text, const int64_t *dims, int32_t rank, int32_t panel)
+{
+    add_type(text, dims, rank, dims[0] == 0, panel ? AGATE_LAYOUT_panel : AGATE_LAYOUT_plain, panel);
+}
+
+static void gemm_text(const gemm_shape *s, agate_text *text)
+{
+    int32_t rank = s->lhs_rank > s->rhs_rank ? s->lhs_rank : s->rhs_rank;
+    int64_t y[4] = {0}, n = s->rhs[s->rhs_rank - 1];
+    for (int32_t i = 0; i < rank; i++) {
+        int32_t l = i - (rank - s->lhs_rank), r = i - (rank - s->rhs_rank);
+        y[i] = l >= 0 && s->lhs[l] != 1 ? s->lhs[l] : r >= 0 && i < rank - 2 ? s->rhs[r] : 1;
+    }
+    y[rank - 1] = n;
+    agate_text_add(text, "graph @case(%%x: ");
+    add_gemm_type(text, s->lhs, s->lhs_rank, 0);
+    agate_text_add(text, ", %%w: ");
+    add_gemm_type(text, s->rhs, s->rhs_rank, s->packed ? s->tiles.v * s->tiles.oc : 0);
+    if (s->epilogue) {
+        agate_text_add(text, ", %%b: ");
+        add_type(text, &n, 1, false, AGATE_LAYOUT_plain, 0);
+    }
+    agate_text_add(text, ") -> ");
+    add_gemm_type(text, y, rank, 0);
+    agate_text_add(text, " {\n  %%0 = kernel(%%x, %%w%s) ", s->epilogue ? ", %b" : "");
+    add_tiles(text, "gemm", &s->tiles);
+    agate_text_add(text, " {\n    %%a = matmul $0, $1 : ");
+    add_gemm_type(text, y, rank, 0);
+    if (s->epilogue) {
+        agate_text_add(text, "\n    %%c = add %%a, $2 : ");
+        add_gemm_type(text, y, rank, 0);
+    }
+    agate_text_add(text, "\n    yield %s\n  } : ", s->epilogue ? "%c" : "%a");
+    add_gemm_type(text, y, rank, 0);
+    agate_text_add(text, " at output[0]\n  return %%0\n}\n");
+}
+
+static gemm_shape random_gemm(const agate_machine *machine, uint32_t *seed)
+{
+    gemm_shape s = {.tiles = {.v = agate_machine_lanes(machine)}, .batch = case_range(seed, 1, 9)};
+    int64_t m = case_range(seed, 1, 40), k = case_range(seed, 1, 60), n = case_range(seed, 1, 150);
+    s.packed = case_range(seed, 0, 1);
+    s.epilogue = case_range(seed, 0, 1);
+    s.tiles.oc = (int32_t)case_range(seed, 1, 4);
+    s.tiles.ow = (int32_t)case_range(seed, 1, 7);
+    s.tiles.ic = (int32_t)case_range(seed, 0, 5);
+    s.tiles.oh = (int32_t)case_range(seed, 0, 3);
+    s.tiles.ocs = (int32_t)case_range(seed, 0, 2);
+    switch (case_range(seed, 0, 4)) {
+    case 0: /* rows follow the batch */
+        s.lhs_rank = 2;
+        s.lhs[1] = k;
+        break;
+    case 1: /* fixed rows */
+        s.lhs_rank = 2;
+        memcpy(s.lhs, (int64_t[]){m, k}, sizeof(int64_t[2]));
+        break;
+    case 2: /* a batch of rows, one right-hand side */
+        s.lhs_rank = 3;
+        memcpy(s.lhs, (int64_t[]){0, m, k}, sizeof(int64_t[3]));
+        break;
+    case 3: /* a batch on both sides */
+        s.lhs_rank = 4;
+        memcpy(s.lhs, (int64_t[]){0, 2, m, k}, sizeof(int64_t[4]));
+        s.rhs_rank = 4;
+        memcpy(s.rhs, (int64_t[]){0, 2, k, n}, sizeof(int64_t[4]));
+        break;
+    default: /* broadcast matrices */
+        s.lhs_rank = 2;
+        memcpy(s.lhs, (int64_t[]){m, k}, sizeof(int64_t[2]));
+        s.rhs_rank = 3;
+        memcpy(s.rhs, (int64_t[]){3, k, n}, sizeof(int64_t[3]));
+        break;
+    }
+    if (!s.rhs_rank) {
+        s.rhs_rank = 2;
+        memcpy(s.rhs, (int64_t[]){k, n}, sizeof(int64_t[2]));
+    }
+    return s;
+}
+
+START_TEST(random_products)
+{
+    agate_machine machine = agate_machine_get(_i);
+    if (!case_machine_runs(&machine))
+        return;
+    for (uint32_t seed = 1; seed <= 50; seed++) {
+        uint32_t state = seed * 104729;
+        gemm_shape s = random_gemm(&machine, &state);
+        agate_text text = {0};
+        gemm_text(&s, &text);
+        case_verify(agate_text_c(&text), &machine, s.batch, seed, s.lhs[s.lhs_rank - 1] + 1);
+        agate_text_deinit(&text);
+    }
+}
+END_TEST
+
+/* A row gives the same bits whatever rows it stands among. */
+START_TEST(rows_do_not_show)
+{
+    agate_machine machine = agate_machine_get(_i);
+    gemm_shape s = {.lhs_rank = 2,
+                    .lhs = {0, 70},
+                    .rhs_rank = 2,
+                    .rhs = {70, 50},
+                    .packed = true,
+                    .tiles = {.v = agate_machine_lanes(&machine), .oc = 2, .ow = 6, .ic = 4, .ocs = 1}};
+    agate_text text = {0};
+    if (!case_machine_runs(&machine))
+        return;
+    gemm_text(&s, &text);
+    kernel_case all = case_open(agate_text_c(&text), &machine, 17, 3);
+    case_run(&all, 0, all.tasks);
+    float *among = case_result(&all, 0);
+    for (int64_t rows = 1; rows <= 8; rows++) {
+        kernel_case some = case_open(agate_text_c(&text), &machine, rows, 3);
+        memcpy(some.buffers[0], all.buffers[0], case_size(&some.types[0]));
+        memcpy(some.buffers[1], all.buffers[1], case_size(&some.types[1]));
+        case_run(&some, 0, some.tasks);
+        float *alone = case_result(&some, 0);
+        ck_assert(memcmp(alone, among, (size_t)rows * 50 * 4) == 0);
+        free(alone);
+        case_close(&some);
+    }
+    free(among);
+    case_close(&all);
+    agate_text_deinit(&text);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("conv");
+    TCase *tcase = tcase_create("conv");
+    int machines = agate_machine_count();
+
+    tcase_set_timeout(tcase, 300);
+    tcase_add_loop_test(tcase, random_convolutions, 0, machines);
+    tcase_add_loop_test(tcase, grouped_convolutions, 0, machines);
+    tcase_add_loop_test(tcase, batch_does_not_show, 0, machines);
+    tcase_add_loop_test(tcase, random_products, 0, machines);
+    tcase_add_loop_test(tcase, rows_do_not_show, 0, machines);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
