@@ -153,7 +153,7 @@ static void release_mapped(agate_data *data)
 agate_status agate_files_data(agate_files *files, const char *location, uint64_t offset, uint64_t size_bytes,
                               agate_data **out_data)
 {
-    agate_mapping *mapping;
+    agate_mapping *mapping = NULL;
     AGATE_TRY(find_mapping(files, location, &mapping));
     if (offset > mapping->size_bytes || size_bytes > mapping->size_bytes - offset)
         return agate_error_make(AGATE_CODE_INVALID_MODEL,

@@ -3,11 +3,11 @@
 
 #include <stdlib.h>
 
+#include "ir/map.h"
 #include "ir/reorder.h"
 
 /* What a value is while its graph runs. */
 typedef struct slot {
-    const agate_value *value;
     agate_tensor tensor; /* data NULL: not computed yet, or dead */
     bool owned;
     int32_t uses_left;
@@ -15,36 +15,19 @@ typedef struct slot {
 
 typedef struct frame {
     agate_arena *arena;
-    slot *slots; /* open addressing by the value's address; never more than half full */
-    size_t mask;
+    agate_map slots; /* agate_value * -> slot * */
     int64_t batch;
 } frame;
 
-static slot *slot_of(const frame *f, const agate_value *value)
+static slot *slot_of(frame *f, const agate_value *value)
 {
-    size_t i = (size_t)agate_hash_bytes(AGATE_HASH_SEED, &value, sizeof value) & f->mask;
+    slot *s = agate_map_get(&f->slots, value, 0);
 
-    while (f->slots[i].value && f->slots[i].value != value)
-        i = (i + 1) & f->mask;
-    f->slots[i].value = value;
-    return &f->slots[i];
-}
-
-static agate_status frame_init(frame *f, const agate_graph *graph, int64_t batch)
-{
-    size_t values = (size_t)graph->param_count, room = 16;
-
-    AGATE_EACH_NODE (node, graph)
-        values += (size_t)node->result_count;
-    while (room < 2 * values)
-        room *= 2;
-    f->arena = agate_arena_create();
-    if (!f->arena)
-        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no address space to interpret a graph in");
-    f->slots = AGATE_NEW_N(f->arena, slot, room);
-    f->mask = room - 1;
-    f->batch = batch;
-    return AGATE_OK;
+    if (!s) {
+        s = AGATE_NEW(f->arena, slot);
+        agate_map_put(&f->slots, value, 0, s);
+    }
+    return s;
 }
 
 static void slot_clear(slot *s)
@@ -55,10 +38,20 @@ static void slot_clear(slot *s)
     s->owned = false;
 }
 
+static agate_status frame_init(frame *f, int64_t batch)
+{
+    f->arena = agate_arena_create();
+    f->slots.arena = f->arena;
+    f->batch = batch;
+    return f->arena ? AGATE_OK
+                    : agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no address space to interpret a graph in");
+}
+
 static void frame_deinit(frame *f)
 {
-    for (size_t i = 0; f->arena && i <= f->mask; i++)
-        slot_clear(&f->slots[i]);
+    for (size_t i = 0; i < f->slots.room; i++)
+        if (f->slots.entries[i].key)
+            slot_clear(f->slots.entries[i].value);
     agate_arena_release(f->arena);
 }
 
@@ -87,7 +80,7 @@ static agate_status tensor_create(const agate_type *type, int64_t batch, agate_t
     return AGATE_OK;
 }
 
-static agate_status bind_own(const frame *f, const agate_value *value, slot **out_slot)
+static agate_status bind_own(frame *f, const agate_value *value, slot **out_slot)
 {
     slot *s = slot_of(f, value);
 
@@ -98,7 +91,7 @@ static agate_status bind_own(const frame *f, const agate_value *value, slot **ou
     return AGATE_OK;
 }
 
-static void bind_borrowed(const frame *f, const agate_value *value, const agate_tensor *tensor)
+static void bind_borrowed(frame *f, const agate_value *value, const agate_tensor *tensor)
 {
     slot *s = slot_of(f, value);
 
@@ -106,7 +99,7 @@ static void bind_borrowed(const frame *f, const agate_value *value, const agate_
     s->uses_left = value->use_count;
 }
 
-static agate_status run_constant(const frame *f, const agate_node *node)
+static agate_status run_constant(frame *f, const agate_node *node)
 {
     const agate_value *value = &node->results[0];
     agate_type plain = value->type;
@@ -132,7 +125,7 @@ static agate_status run_constant(const frame *f, const agate_node *node)
 static agate_status run_graph(const agate_graph *graph, const agate_tensor *const *params, int64_t batch,
                               agate_tensor *const *results);
 
-static agate_status run_op(const frame *f, const agate_node *node, const agate_tensor *const *inputs,
+static agate_status run_op(frame *f, const agate_node *node, const agate_tensor *const *inputs,
                            agate_tensor *const *outputs)
 {
     agate_ref_call call = {
@@ -154,7 +147,7 @@ static agate_status run_op(const frame *f, const agate_node *node, const agate_t
     return agate_node_info(node)->reference(&call);
 }
 
-static agate_status run_node(const frame *f, const agate_node *node)
+static agate_status run_node(frame *f, const agate_node *node)
 {
     const agate_tensor **inputs = AGATE_NEW_N(f->arena, const agate_tensor *, node->operand_count);
     agate_tensor **outputs = AGATE_NEW_N(f->arena, agate_tensor *, node->result_count);
@@ -182,7 +175,7 @@ static agate_status run_node(const frame *f, const agate_node *node)
     return AGATE_OK;
 }
 
-static agate_status run_nodes(const frame *f, const agate_graph *graph, agate_tensor *const *results)
+static agate_status run_nodes(frame *f, const agate_graph *graph, agate_tensor *const *results)
 {
     AGATE_EACH_NODE (node, graph) {
         if (node != graph->last)
@@ -204,7 +197,7 @@ static agate_status run_graph(const agate_graph *graph, const agate_tensor *cons
                               agate_tensor *const *results)
 {
     frame f = {0};
-    agate_status status = frame_init(&f, graph, batch);
+    agate_status status = frame_init(&f, batch);
 
     if (status == AGATE_OK) {
         for (int32_t i = 0; i < graph->param_count; i++)
@@ -215,16 +208,83 @@ static agate_status run_graph(const agate_graph *graph, const agate_tensor *cons
     return status;
 }
 
+/* Learns the batch from one dimension, or holds it against what is known; *batch is -1 while unknown. */
+static bool dim_fits(agate_dim dim, int64_t extent, int64_t *batch)
+{
+    int64_t rest;
+
+    if (extent < 0 || __builtin_sub_overflow(extent, dim.offset, &rest))
+        return false;
+    if (dim.scale == 0 || *batch >= 0)
+        return agate_dim_at(dim, agate_max(*batch, 0)) == extent;
+    *batch = rest / dim.scale;
+    return rest >= 0 && rest % dim.scale == 0;
+}
+
+static bool input_fits(const agate_type *type, const agate_tensor *input, int64_t *batch)
+{
+    size_t size_bytes;
+
+    if (input->dtype != type->dtype || input->rank != type->rank)
+        return false;
+    for (int32_t d = 0; d < input->rank; d++)
+        if (!dim_fits(type->dims[d], input->dims[d], batch))
+            return false;
+    return agate_tensor_size(input->dtype, input->rank, input->dims, &size_bytes) &&
+           input->size_bytes >= size_bytes;
+}
+
+static agate_status misfit(const agate_value *param, const agate_tensor *input, int64_t batch)
+{
+    agate_text text = {0};
+    agate_status status;
+
+    agate_text_add(&text, "input \"%s\" is %s[", param->name ? param->name : "",
+                   agate_dtype_name(input->dtype));
+    for (int32_t d = 0; d < input->rank && d < AGATE_MAX_RANK; d++)
+        agate_text_add(&text, "%s%lld", d ? "," : "", (long long)input->dims[d]);
+    agate_text_add(&text, "], the model takes ");
+    agate_type_print(&param->type, &text);
+    if (batch >= 0)
+        agate_text_add(&text, " with N = %lld", (long long)batch);
+    status = agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "%s", agate_text_c(&text));
+    agate_text_deinit(&text);
+    return status;
+}
+
+/* Holds the inputs against the graph's parameters; *batch is -1 where it is to be found. */
+static agate_status check_inputs(const agate_graph *graph, const agate_tensor *inputs, size_t input_count,
+                                 int64_t *batch)
+{
+    if (input_count != (size_t)graph->param_count)
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "%zu inputs given, the model has %d",
+                                input_count, graph->param_count);
+    for (size_t i = 0; i < input_count; i++)
+        if (!input_fits(&graph->params[i]->type, &inputs[i], batch))
+            return misfit(graph->params[i], &inputs[i], *batch);
+    return AGATE_OK;
+}
+
+agate_status agate_graph_batch(const agate_graph *graph, const agate_tensor *inputs, size_t input_count,
+                               int64_t *out_batch)
+{
+    int64_t batch = -1;
+
+    AGATE_TRY(check_inputs(graph, inputs, input_count, &batch));
+    *out_batch = batch < 0 ? 1 : batch;
+    return AGATE_OK;
+}
+
 agate_status agate_interpret(const agate_graph *graph, const agate_tensor *inputs, size_t input_count,
                              agate_tensor *outputs, size_t output_count, int64_t batch)
 {
     const agate_tensor **params = calloc(input_count + 1, sizeof *params);
     agate_tensor **results = calloc(output_count + 1, sizeof *results);
-    agate_status status = AGATE_OK;
+    agate_status status = check_inputs(graph, inputs, input_count, &batch);
 
-    assert(output_count == (size_t)graph->last->operand_count && input_count == (size_t)graph->param_count);
+    assert(output_count == (size_t)graph->last->operand_count && batch >= 0);
     memset(outputs, 0, output_count * sizeof *outputs);
-    if (!params || !results)
+    if (status == AGATE_OK && (!params || !results))
         status = agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to interpret a graph");
     for (size_t i = 0; i < input_count && status == AGATE_OK; i++)
         params[i] = &inputs[i];
@@ -247,47 +307,4 @@ void agate_interpret_free(agate_tensor *outputs, size_t output_count)
         free(outputs[i].data);
         outputs[i].data = NULL;
     }
-}
-
-/* Learns the batch from one dimension, or holds it against what is known; *batch is -1 while unknown. */
-static bool dim_fits(agate_dim dim, int64_t extent, int64_t *batch)
-{
-    int64_t rest = extent - dim.offset;
-
-    if (*batch < 0 && dim.scale > 0 && extent >= 0 && rest >= 0 && rest % dim.scale == 0)
-        *batch = rest / dim.scale;
-    return *batch < 0 ? dim.scale == 0 && rest == 0 : agate_dim_at(dim, *batch) == extent;
-}
-
-agate_status agate_graph_batch(const agate_graph *graph, const agate_tensor *inputs, size_t input_count,
-                               int64_t *out_batch)
-{
-    int64_t batch = -1;
-
-    if (input_count != (size_t)graph->param_count)
-        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "%zu inputs given, the model has %d",
-                                input_count, graph->param_count);
-    for (size_t i = 0; i < input_count; i++) {
-        const agate_value *param = graph->params[i];
-        const agate_tensor *input = &inputs[i];
-        bool fits = input->dtype == param->type.dtype && input->rank == param->type.rank;
-        agate_text text = {0};
-        agate_status status;
-
-        for (int32_t d = 0; fits && d < input->rank; d++)
-            fits = dim_fits(param->type.dims[d], input->dims[d], &batch);
-        if (fits)
-            continue;
-        agate_text_add(&text, "input \"%s\" is %s[", param->name ? param->name : "",
-                       agate_dtype_name(input->dtype));
-        for (int32_t d = 0; d < input->rank; d++)
-            agate_text_add(&text, "%s%lld", d ? "," : "", (long long)input->dims[d]);
-        agate_text_add(&text, "], the model takes ");
-        agate_type_print(&param->type, &text);
-        status = agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "%s", agate_text_c(&text));
-        agate_text_deinit(&text);
-        return status;
-    }
-    *out_batch = batch < 0 ? 1 : batch;
-    return AGATE_OK;
 }

@@ -9,15 +9,15 @@
 
 #include "ir/graph.h"
 
-/* Checks dtypes, ranks and dimensions of `inputs` against the graph's parameters and finds the batch that
- * they agree on (1 where no dimension follows it). An error names the input. Thread-safe. */
+/* Checks `inputs` against the graph's parameters and finds the batch that they agree on (1 where no dimension
+ * follows it). An error names the input. Thread-safe. */
 AGATE_MUST_USE agate_status agate_graph_batch(const agate_graph *graph, const agate_tensor *inputs,
                                               size_t input_count, int64_t *out_batch);
 
-/* Runs a whole graph. `inputs` are as agate_graph_batch accepts them for this batch. Fills `outputs`, one per
- * result of the graph; their data is the caller's, to give to agate_interpret_free; on an error there is
- * nothing to free. Errors of kernels name the node; a weight without contents is AGATE_CODE_NOT_FOUND.
- * Thread-safe: the graph is only read. */
+/* Runs a whole graph. `inputs` must be what its parameters are at this batch, which is checked. Fills
+ * `outputs`, one per result of the graph; their data is the caller's, to give to agate_interpret_free; on an
+ * error there is nothing to free. Errors of kernels name the node; a weight without contents is
+ * AGATE_CODE_NOT_FOUND. Thread-safe: the graph is only read. */
 AGATE_MUST_USE agate_status agate_interpret(const agate_graph *graph, const agate_tensor *inputs,
                                             size_t input_count, agate_tensor *outputs, size_t output_count,
                                             int64_t batch);

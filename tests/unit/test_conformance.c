@@ -123,7 +123,7 @@ typedef enum verdict { PASSED, FAILED, LEFT_OUT } verdict;
 
 static verdict run_test(const char *folder, agate_text *why)
 {
-    char path[1024];
+    char path[1024 + 32];
     file model;
     agate_graph *graph;
     snprintf(path, sizeof path, "%s/model.onnx", folder);

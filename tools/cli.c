@@ -1,0 +1,263 @@
+/* cli.c: the parser of option tables, over getopt_long, and what else the verbs share. */
+#include "tools/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ir/text.h"
+#include "tools/diff.h"
+
+/* ---- messages ----------------------------------------------------------------------------------------- */
+
+int agate_cli_usage(const agate_cli_verb *verb, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fprintf(stderr, "agate: %s: ", verb->name);
+    vfprintf(stderr, format, args);
+    fprintf(stderr, " (agate %s --help)\n", verb->name);
+    va_end(args);
+    return AGATE_EXIT_USAGE;
+}
+
+int agate_cli_fail(agate_status status)
+{
+    fprintf(stderr, "agate: %s\n", agate_status_message(status));
+    agate_status_release(status);
+    return AGATE_EXIT_FAILED;
+}
+
+static void print_option(const char *name, const char *value, const char *help)
+{
+    char left[64];
+
+    snprintf(left, sizeof left, "--%s%s%s", name, value ? " " : "", value ? value : "");
+    printf("  %-22s %s\n", left, help);
+}
+
+void agate_cli_help(const agate_cli_verb *verb)
+{
+    printf("agate %s %s\n\n%s\n\n", verb->name, verb->operands, verb->summary);
+    for (const agate_cli_option *option = verb->options; option->name; option++)
+        print_option(option->name, option->value, option->help);
+    print_option("help", NULL, "print this");
+    printf("\nExit codes: 0 done, 1 it failed, 2 the command line makes no sense.\n\n%s", verb->details);
+}
+
+/* ---- parsing ------------------------------------------------------------------------------------------ */
+
+static bool list_add(agate_cli_list *list, const char *item)
+{
+    if (list->count == AGATE_CLI_MAX)
+        return false;
+    list->items[list->count++] = item;
+    return true;
+}
+
+static bool list_add_commas(agate_cli_list *list, char *items)
+{
+    char *rest;
+
+    for (char *item = strtok_r(items, ",", &rest); item; item = strtok_r(NULL, ",", &rest))
+        if (!list_add(list, item))
+            return false;
+    return true;
+}
+
+static bool parse_integer(const char *text, int64_t least, int64_t *out_value)
+{
+    char *end;
+    long long value;
+
+    errno = 0;
+    value = strtoll(text, &end, 10);
+    if (errno || end == text || *end || value < least)
+        return false;
+    *out_value = value;
+    return true;
+}
+
+static bool parse_real(const char *text, double *out_value)
+{
+    char *end;
+    double value = strtod(text, &end);
+
+    if (end == text || *end || !(value >= 0 && value <= 1e18))
+        return false;
+    *out_value = value;
+    return true;
+}
+
+/* Stores one option's value; returns what it should have been, or NULL if it is fine. */
+static const char *store(const agate_cli_option *option, char *value, void *settings)
+{
+    void *target = (char *)settings + option->offset_bytes;
+
+    switch (option->kind) {
+    case AGATE_CLI_FLAG:
+        *(bool *)target = true;
+        return NULL;
+    case AGATE_CLI_TEXT:
+        *(const char **)target = value;
+        return NULL;
+    case AGATE_CLI_LIST:
+        return list_add(target, value) ? NULL : "given less often";
+    case AGATE_CLI_COMMAS:
+        return list_add_commas(target, value) ? NULL : "given less often";
+    case AGATE_CLI_COUNT:
+        return parse_integer(value, 1, target) ? NULL : "a whole number, 1 or more";
+    case AGATE_CLI_INTEGER:
+        return parse_integer(value, 0, target) ? NULL : "a whole number, 0 or more";
+    case AGATE_CLI_REAL:
+        return parse_real(value, target) ? NULL : "a number, 0 or more";
+    }
+    return NULL;
+}
+
+#define MAX_OPTIONS 40
+
+int agate_cli_parse(const agate_cli_verb *verb, int argc, char **argv, void *settings,
+                    agate_cli_list *out_operands)
+{
+    struct option longs[MAX_OPTIONS + 2] = {{0}};
+    int count = 0, found;
+
+    for (; verb->options[count].name; count++) {
+        assert(count < MAX_OPTIONS);
+        longs[count].name = verb->options[count].name;
+        longs[count].has_arg = verb->options[count].value ? required_argument : no_argument;
+        longs[count].val = 256 + count;
+    }
+    longs[count] = (struct option){"help", no_argument, NULL, 'h'};
+    opterr = 0;
+    optind = 1;
+    while ((found = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+        const agate_cli_option *option = &verb->options[found >= 256 ? found - 256 : 0];
+        const char *wanted;
+
+        if (found == 'h') {
+            agate_cli_help(verb);
+            return AGATE_EXIT_OK;
+        }
+        if (found == ':')
+            return agate_cli_usage(verb, "%s needs a value", argv[optind - 1]);
+        if (found == '?')
+            return agate_cli_usage(verb, "no option %s", argv[optind - 1]);
+        wanted = store(option, optarg, settings);
+        if (wanted)
+            return agate_cli_usage(verb, "--%s must be %s", option->name, wanted);
+    }
+    out_operands->count = 0;
+    for (; optind < argc; optind++)
+        if (!list_add(out_operands, argv[optind]))
+            return agate_cli_usage(verb, "more than %d operands", AGATE_CLI_MAX);
+    return -1;
+}
+
+/* ---- shared options ----------------------------------------------------------------------------------- */
+
+int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *settings,
+                              agate_dim_binding *bindings, agate_compile_options *out_options)
+{
+    if (settings->isa && agate_machine_find(settings->isa) < 0)
+        return agate_cli_usage(verb, "--isa %s: there are sse2, avx2 and avx512", settings->isa);
+    if (settings->threads > 1024)
+        return agate_cli_usage(verb, "--threads must be 1024 at most");
+    for (size_t i = 0; i < settings->dims.count; i++) {
+        char *equals = strchr(settings->dims.items[i], '=');
+
+        if (!equals || !parse_integer(equals + 1, 0, &bindings[i].value))
+            return agate_cli_usage(verb, "--dim must be NAME=V, V a whole number");
+        *equals = 0;
+        bindings[i].name = settings->dims.items[i];
+    }
+    *out_options = (agate_compile_options){
+        .isa = settings->isa,
+        .threads = (int32_t)settings->threads,
+        .dims = bindings,
+        .dim_count = settings->dims.count,
+        .progress = agate_cli_progress,
+    };
+    return -1;
+}
+
+static void dump(void *user, const char *pass, const agate_graph *graph, const char *before)
+{
+    const agate_cli_passes *settings = user;
+    agate_print_options options = {.origins = settings->origins};
+    agate_text text = {0};
+
+    agate_print(graph, before ? NULL : &options, &text);
+    printf("; after %s\n", pass);
+    if (before)
+        agate_diff_print(before, agate_text_c(&text), stdout);
+    else
+        fputs(agate_text_c(&text), stdout);
+    agate_text_deinit(&text);
+}
+
+static void remark(void *user, const char *pass, const agate_node *node, const char *message)
+{
+    agate_text text = {0};
+
+    (void)user;
+    if (node)
+        agate_print_node(node, &text);
+    /* A kernel prints as several lines; the first one names it. */
+    fprintf(stderr, "remark: %s: %.*s%s%s\n", pass, (int)strcspn(agate_text_c(&text), "\n"),
+            agate_text_c(&text), node ? ": " : "", message);
+    agate_text_deinit(&text);
+}
+
+static void timed(void *user, const char *pass, uint64_t ns)
+{
+    (void)user;
+    fprintf(stderr, "%10.3f ms  %s\n", (double)ns / 1e6, pass);
+}
+
+int agate_cli_pass_options(const agate_cli_verb *verb, const agate_cli_passes *settings,
+                           agate_pass_options *out_options)
+{
+    const char *after = settings->print_after;
+
+    for (size_t i = 0; i < settings->skip.count; i++)
+        if (!agate_pass_find(settings->skip.items[i]))
+            return agate_cli_usage(verb, "--skip: no pass %s", settings->skip.items[i]);
+    if (after && strcmp(after, "all") != 0 && !agate_pass_find(after))
+        return agate_cli_usage(verb, "--print-after: no pass %s", after);
+    *out_options = (agate_pass_options){
+        .skip = settings->skip.items,
+        .skip_count = settings->skip.count,
+        .print_after = after,
+        .diff = settings->diff,
+        .dump = dump,
+        .dump_user = (void *)settings,
+        .verify_each = settings->verify_each,
+        .fuel = settings->fuel,
+        .remark = settings->remarks ? remark : NULL,
+        .timed = settings->time_passes ? timed : NULL,
+    };
+    return -1;
+}
+
+void agate_cli_progress(void *user, size_t done, size_t total)
+{
+    (void)user;
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\rcompiling %zu/%zu%s", done, total, done == total ? "\r\033[K" : "");
+    fflush(stderr);
+}
+
+uint64_t agate_cli_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}

@@ -1,0 +1,127 @@
+/* cli.h: what the verbs share: tables of options with one parser and one help text, messages, exit codes. */
+#ifndef AGATE_CLI_H
+#define AGATE_CLI_H
+
+#include "tools/driver.h"
+
+enum {
+    AGATE_EXIT_OK = 0,
+    AGATE_EXIT_FAILED = 1, /* the work failed, or a test did */
+    AGATE_EXIT_USAGE = 2,  /* the command line makes no sense */
+};
+
+#define AGATE_CLI_MAX 256 /* values of one repeatable option */
+
+/* Values of a repeatable option, or operands, as they stand in argv. */
+typedef struct agate_cli_list {
+    const char *items[AGATE_CLI_MAX];
+    size_t count;
+} agate_cli_list;
+
+typedef enum agate_cli_kind {
+    AGATE_CLI_FLAG,    /* bool */
+    AGATE_CLI_TEXT,    /* const char * */
+    AGATE_CLI_LIST,    /* agate_cli_list: may be repeated */
+    AGATE_CLI_COMMAS,  /* agate_cli_list: may be repeated, and a value may hold several parted by commas */
+    AGATE_CLI_COUNT,   /* int64_t, 1 or more */
+    AGATE_CLI_INTEGER, /* int64_t, 0 or more */
+    AGATE_CLI_REAL,    /* double, 0 or more */
+} agate_cli_kind;
+
+typedef struct agate_cli_option {
+    const char *name; /* without "--" */
+    agate_cli_kind kind;
+    const char *value;   /* what stands for the value in the help; NULL for a flag */
+    size_t offset_bytes; /* where it goes in the verb's settings */
+    const char *help;
+} agate_cli_option;
+
+typedef struct agate_cli_verb {
+    const char *name;
+    const char *operands; /* "MODEL [FILE]..." */
+    const char *summary;
+    const agate_cli_option *options; /* ends with a row without name */
+    const char *details;             /* printed under the options: exit codes, examples */
+    int (*run)(const struct agate_cli_verb *verb, int argc, char **argv);
+} agate_cli_verb;
+
+/* Parses argv[1..] into `settings`, which holds the defaults, and the operands into *out_operands. Returns -1
+ * to go on; otherwise the exit code to end with (--help was printed, or an error). Splits commas in argv in
+ * place. */
+int agate_cli_parse(const agate_cli_verb *verb, int argc, char **argv, void *settings,
+                    agate_cli_list *out_operands);
+
+void agate_cli_help(const agate_cli_verb *verb);
+
+/* Print "agate: ..." on standard error and return AGATE_EXIT_USAGE; AGATE_EXIT_FAILED, releasing `status`. */
+int agate_cli_usage(const agate_cli_verb *verb, const char *format, ...) AGATE_PRINTF(2, 3);
+int agate_cli_fail(agate_status status);
+
+/* ---- options that several verbs have ------------------------------------------------------------------ */
+
+/* How to read and compile a model. */
+typedef struct agate_cli_compile {
+    const char *isa;
+    int64_t threads;
+    agate_cli_list dims; /* NAME=V */
+} agate_cli_compile;
+
+#define AGATE_CLI_COMPILE_ROWS(settings, member)                                                             \
+    {"isa", AGATE_CLI_TEXT, "ISA", offsetof(settings, member.isa),                                           \
+     "use at most this instruction set: sse2, avx2 or avx512"},                                              \
+        {"threads", AGATE_CLI_COUNT, "N", offsetof(settings, member.threads),                                \
+         "threads to compile and run with (default: every core granted)"},                                   \
+    {                                                                                                        \
+        "dim", AGATE_CLI_LIST, "NAME=V", offsetof(settings, member.dims),                                    \
+            "fix a free dimension of the inputs; may be repeated"                                            \
+    }
+
+/* Fills `options`; `bindings` has room for AGATE_CLI_MAX and must outlive it. Returns -1, or the exit code of
+ * a mistake that has been reported. */
+int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *settings,
+                              agate_dim_binding *bindings, agate_compile_options *out_options);
+
+/* How to run the passes. */
+typedef struct agate_cli_passes {
+    agate_cli_list skip;
+    int64_t fuel;
+    const char *print_after;
+    bool diff, origins, verify_each, remarks, time_passes;
+} agate_cli_passes;
+
+#define AGATE_CLI_PASS_ROWS(settings, member)                                                                \
+    {"print-after", AGATE_CLI_TEXT, "PASS", offsetof(settings, member.print_after),                          \
+     "print the graph after this pass, or after all"},                                                       \
+        {"diff", AGATE_CLI_FLAG, NULL, offsetof(settings, member.diff),                                      \
+         "with --print-after: print only the lines that the pass changed"},                                  \
+        {"origins", AGATE_CLI_FLAG, NULL, offsetof(settings, member.origins),                                \
+         "print the ONNX nodes that each node came from"},                                                   \
+        {"skip", AGATE_CLI_COMMAS, "PASS", offsetof(settings, member.skip),                                  \
+         "leave a pass out; may be repeated"},                                                               \
+        {"fuel", AGATE_CLI_COUNT, "N", offsetof(settings, member.fuel),                                      \
+         "stop after N - 1 rewrites, to find the one that breaks a result"},                                 \
+        {"verify-each", AGATE_CLI_FLAG, NULL, offsetof(settings, member.verify_each),                        \
+         "check the graph after every pass"},                                                                \
+        {"remarks", AGATE_CLI_FLAG, NULL, offsetof(settings, member.remarks),                                \
+         "say on standard error what passes did not do, and why"},                                           \
+    {                                                                                                        \
+        "time-passes", AGATE_CLI_FLAG, NULL, offsetof(settings, member.time_passes),                         \
+            "print each pass's time on standard error"                                                       \
+    }
+
+/* Fills `options` but for the machine. Graphs are printed on standard output. Returns -1, or the exit code of
+ * a mistake that has been reported. */
+int agate_cli_pass_options(const agate_cli_verb *verb, const agate_cli_passes *settings,
+                           agate_pass_options *out_options);
+
+/* Prints "compiling 12/40" in one line of standard error, if that is a terminal; an agate_progress_fn. */
+void agate_cli_progress(void *user, size_t done, size_t total);
+
+/* Nanoseconds of a clock that only moves forward. */
+uint64_t agate_cli_now_ns(void);
+
+/* ---- the verbs ---------------------------------------------------------------------------------------- */
+
+extern const agate_cli_verb agate_cmd_run, agate_cmd_dump, agate_cmd_opt, agate_cmd_test, agate_cmd_bench;
+
+#endif

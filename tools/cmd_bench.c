@@ -1,0 +1,358 @@
+/* cmd_bench.c: how fast a model runs, and where the time goes. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "tools/inputs.h"
+#include "tools/tensor.h"
+
+#define WARM_UP_NS   200000000u /* and at least WARM_UP_RUNS runs */
+#define WARM_UP_RUNS 3
+#define LEAST_RUNS   5
+
+typedef struct settings {
+    agate_cli_list inputs;
+    int64_t batch, iterations, seed;
+    double seconds;
+    bool json, profile;
+    agate_cli_compile compile;
+} settings;
+
+static const agate_cli_option options[] = {
+    {"batch", AGATE_CLI_COUNT, "N", offsetof(settings, batch), "batch size (default 1)"},
+    {"iterations", AGATE_CLI_COUNT, "N", offsetof(settings, iterations),
+     "timed runs (default: as --seconds allows)"},
+    {"seconds", AGATE_CLI_REAL, "S", offsetof(settings, seconds), "how long to time (default 2)"},
+    {"input", AGATE_CLI_LIST, "NAME=FILE", offsetof(settings, inputs),
+     "a .npy or .pb file for the input of this name"},
+    {"seed", AGATE_CLI_INTEGER, "N", offsetof(settings, seed),
+     "of the numbers for the other inputs (default 0)"},
+    {"profile", AGATE_CLI_FLAG, NULL, offsetof(settings, profile), "also the time of each kernel"},
+    {"json", AGATE_CLI_FLAG, NULL, offsetof(settings, json), "print a JSON object"},
+    AGATE_CLI_COMPILE_ROWS(settings, compile),
+    {0},
+};
+
+/* What was measured. Times in nanoseconds, ascending. */
+typedef struct measurement {
+    uint64_t *times;
+    size_t count;
+    uint64_t compile_ns;
+    int64_t batch;
+    double flops;         /* of one run */
+    uint64_t *step_times; /* of all profiled runs, per step of the module */
+    size_t profiled_runs;
+} measurement;
+
+/* A runner with its tensors. */
+typedef struct bench {
+    agate_runner runner;
+    agate_tensor *inputs, *outputs;
+    measurement m;
+} bench;
+
+/* ---- measuring ---------------------------------------------------------------------------------------- */
+
+static agate_status run_once(bench *b, uint64_t *out_ns)
+{
+    uint64_t start = agate_cli_now_ns();
+
+    AGATE_TRY(agate_session_run(b->runner.session, b->inputs, b->runner.input_count, b->outputs,
+                                b->runner.output_count));
+    *out_ns = agate_cli_now_ns() - start;
+    return AGATE_OK;
+}
+
+static agate_status warm_up(bench *b)
+{
+    uint64_t total = 0, ns;
+
+    for (int i = 0; i < WARM_UP_RUNS || total < WARM_UP_NS; i++) {
+        AGATE_TRY(run_once(b, &ns));
+        total += ns;
+    }
+    return AGATE_OK;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static agate_status time_runs(bench *b, const settings *set)
+{
+    size_t room = 0, least = set->iterations ? (size_t)set->iterations : LEAST_RUNS;
+    uint64_t total = 0, budget = set->iterations ? 0 : (uint64_t)(set->seconds * 1e9);
+
+    while (b->m.count < least || total < budget) {
+        if (b->m.count == room) {
+            uint64_t *grown = realloc(b->m.times, (room = room ? 2 * room : 1024) * sizeof *grown);
+
+            if (!grown)
+                return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for %zu times", room);
+            b->m.times = grown;
+        }
+        AGATE_TRY(run_once(b, &b->m.times[b->m.count]));
+        total += b->m.times[b->m.count++];
+    }
+    qsort(b->m.times, b->m.count, sizeof *b->m.times, compare_times);
+    return AGATE_OK;
+}
+
+static void add_step_time(void *user, uint32_t step, uint64_t start_ns, uint64_t end_ns)
+{
+    measurement *m = user;
+
+    m->step_times[step] += end_ns - start_ns;
+}
+
+static agate_status profile_runs(bench *b)
+{
+    uint32_t steps = agate_model_module(b->runner.model)->step_count;
+    uint64_t total = 0, ns;
+
+    b->m.step_times = calloc(steps + 1, sizeof *b->m.step_times);
+    if (!b->m.step_times)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a profile");
+    agate_session_set_profile(b->runner.session, add_step_time, &b->m);
+    for (; b->m.profiled_runs < LEAST_RUNS || total < WARM_UP_NS; b->m.profiled_runs++) {
+        AGATE_TRY(run_once(b, &ns));
+        total += ns;
+    }
+    agate_session_set_profile(b->runner.session, NULL, NULL);
+    return AGATE_OK;
+}
+
+static agate_status measure(bench *b, const settings *set)
+{
+    const agate_module *module = agate_model_module(b->runner.model);
+
+    AGATE_TRY(agate_runner_batch(&b->runner, b->inputs, &b->m.batch));
+    AGATE_TRY(agate_runner_allocate_outputs(&b->runner, b->m.batch, b->outputs));
+    for (uint32_t i = 0; i < module->step_count; i++)
+        b->m.flops += (double)agate_dim_at(module->steps[i].flops, b->m.batch);
+    AGATE_TRY(warm_up(b));
+    AGATE_TRY(time_runs(b, set));
+    return set->profile ? profile_runs(b) : AGATE_OK;
+}
+
+static agate_status prepare_and_measure(bench *b, const settings *set)
+{
+    agate_inputs_options from = {.named = &set->inputs, .seed = set->seed, .batch = set->batch};
+    agate_inputs inputs;
+    agate_status status;
+
+    b->inputs = calloc(b->runner.input_count + b->runner.output_count + 1, sizeof *b->inputs);
+    if (!b->inputs)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the tensors");
+    b->outputs = b->inputs + b->runner.input_count;
+    AGATE_TRY(agate_inputs_init(&inputs, &b->runner, &from));
+    status = agate_inputs_make(&inputs, 0, b->inputs);
+    agate_inputs_deinit(&inputs);
+    return status == AGATE_OK ? measure(b, set) : status;
+}
+
+static void bench_deinit(bench *b)
+{
+    if (b->inputs)
+        agate_tensor_free(b->inputs, b->runner.input_count + b->runner.output_count);
+    free(b->inputs);
+    free(b->m.times);
+    free(b->m.step_times);
+    agate_runner_deinit(&b->runner);
+}
+
+/* ---- reporting ---------------------------------------------------------------------------------------- */
+
+static double ms(uint64_t ns)
+{
+    return (double)ns / 1e6;
+}
+
+static double median_ms(const measurement *m)
+{
+    return (ms(m->times[(m->count - 1) / 2]) + ms(m->times[m->count / 2])) / 2;
+}
+
+/* The least time that this share of runs does not exceed. */
+static double percentile_ms(const measurement *m, size_t percent)
+{
+    return ms(m->times[(m->count * percent + 99) / 100 - 1]);
+}
+
+static double per_second(double flops, double milliseconds)
+{
+    return milliseconds > 0 ? flops / milliseconds / 1e6 : 0;
+}
+
+static double step_ms(const measurement *m, uint32_t step)
+{
+    return ms(m->step_times[step]) / (double)m->profiled_runs;
+}
+
+static size_t peak_rss_bytes(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0;
+}
+
+static size_t constant_bytes(const agate_module *module)
+{
+    size_t total = 0;
+
+    for (uint32_t i = 0; i < module->constant_count; i++)
+        total += module->constants[i].size_bytes;
+    return total;
+}
+
+static json_t *profile_json(const bench *b)
+{
+    const agate_module *module = agate_model_module(b->runner.model);
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < module->step_count; i++) {
+        const agate_module_step *step = &module->steps[i];
+        double time = step_ms(&b->m, i), flops = (double)agate_dim_at(step->flops, b->m.batch);
+        json_t *row = json_pack("{s:s, s:s, s:I, s:f, s:f}", "label", step->label, "symbol", step->symbol,
+                                "tasks", (json_int_t)agate_dim_at(step->task_count, b->m.batch), "ms", time,
+                                "gflops", per_second(flops, time));
+
+        /* Names from a model need not be UTF-8. */
+        json_object_set_new(row, "origin", json_string(step->origin) ?: json_string("?"));
+        json_array_append_new(array, row);
+    }
+    return array;
+}
+
+static agate_status print_json(const bench *b, const char *model, int64_t threads)
+{
+    const measurement *m = &b->m;
+    const agate_module *module = agate_model_module(b->runner.model);
+    json_t *root = json_object();
+    char *text;
+
+    json_object_set_new(root, "model", json_string(model) ?: json_string("?"));
+    json_object_set_new(root, "isa", json_string(module->isa));
+    json_object_set_new(root, "threads", json_integer(threads));
+    json_object_set_new(root, "batch", json_integer(m->batch));
+    json_object_set_new(root, "iterations", json_integer((json_int_t)m->count));
+    json_object_set_new(root, "min_ms", json_real(ms(m->times[0])));
+    json_object_set_new(root, "median_ms", json_real(median_ms(m)));
+    json_object_set_new(root, "p90_ms", json_real(percentile_ms(m, 90)));
+    json_object_set_new(root, "p99_ms", json_real(percentile_ms(m, 99)));
+    json_object_set_new(root, "flops", json_real(m->flops));
+    json_object_set_new(root, "gflops", json_real(per_second(m->flops, median_ms(m))));
+    json_object_set_new(root, "compile_ms", json_real(ms(m->compile_ns)));
+    json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)peak_rss_bytes()));
+    json_object_set_new(root, "slab_bytes",
+                        json_integer((json_int_t)agate_session_slab_size(b->runner.session)));
+    json_object_set_new(root, "constant_bytes", json_integer((json_int_t)constant_bytes(module)));
+    if (m->step_times)
+        json_object_set_new(root, "profile", profile_json(b));
+    text = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+    json_decref(root);
+    if (!text)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the report");
+    puts(text);
+    free(text);
+    return AGATE_OK;
+}
+
+static void print_profile(const bench *b)
+{
+    const agate_module *module = agate_model_module(b->runner.model);
+    double total = 0;
+
+    for (uint32_t i = 0; i < module->step_count; i++)
+        total += step_ms(&b->m, i);
+    printf("\n%9s %6s %8s %6s  %-44s %s\n", "ms", "share", "GFLOP/s", "tasks", "kernel", "from");
+    for (uint32_t i = 0; i < module->step_count; i++) {
+        const agate_module_step *step = &module->steps[i];
+        double time = step_ms(&b->m, i);
+
+        printf("%9.4f %5.1f%% %8.1f %6lld  %-44s %s\n", time, total > 0 ? 100 * time / total : 0,
+               per_second((double)agate_dim_at(step->flops, b->m.batch), time),
+               (long long)agate_dim_at(step->task_count, b->m.batch), step->label, step->origin);
+    }
+}
+
+static void print_report(const bench *b, const char *model, int64_t threads)
+{
+    const measurement *m = &b->m;
+    const agate_module *module = agate_model_module(b->runner.model);
+
+    printf("%s: %s, %lld thread%s, batch %lld\n", model, module->isa, (long long)threads,
+           threads == 1 ? "" : "s", (long long)m->batch);
+    printf("  compile  %10.1f ms\n", ms(m->compile_ns));
+    printf("  median   %10.3f ms   (%zu runs; min %.3f, p90 %.3f, p99 %.3f)\n", median_ms(m), m->count,
+           ms(m->times[0]), percentile_ms(m, 90), percentile_ms(m, 99));
+    printf("  speed    %10.1f GFLOP/s of %.3f GFLOP\n", per_second(m->flops, median_ms(m)), m->flops / 1e9);
+    printf("  memory   %10.1f MiB slab, %.1f MiB constants, %.1f MiB peak resident\n",
+           (double)agate_session_slab_size(b->runner.session) / 1048576,
+           (double)constant_bytes(module) / 1048576, (double)peak_rss_bytes() / 1048576);
+    if (m->step_times)
+        print_profile(b);
+}
+
+static agate_status run_bench(const char *model, const settings *set, const agate_runner_options *how)
+{
+    int64_t threads = set->compile.threads ? set->compile.threads : agate_cpu_count();
+    bench b = {0};
+    uint64_t start = agate_cli_now_ns();
+    agate_status status = agate_runner_init(&b.runner, model, how);
+
+    if (status != AGATE_OK)
+        return status;
+    b.m.compile_ns = agate_cli_now_ns() - start;
+    status = prepare_and_measure(&b, set);
+    if (status == AGATE_OK && set->json)
+        status = print_json(&b, model, threads);
+    else if (status == AGATE_OK)
+        print_report(&b, model, threads);
+    bench_deinit(&b);
+    return status;
+}
+
+static int run(const agate_cli_verb *verb, int argc, char **argv)
+{
+    settings set = {.seconds = 2};
+    agate_cli_list operands;
+    agate_dim_binding bindings[AGATE_CLI_MAX];
+    agate_runner_options how = {0};
+    agate_status status;
+    int code = agate_cli_parse(verb, argc, argv, &set, &operands);
+
+    if (code < 0)
+        code = agate_cli_compile_options(verb, &set.compile, bindings, &how.driver.compile);
+    if (code >= 0)
+        return code;
+    if (operands.count != 1)
+        return agate_cli_usage(verb, "one model is needed");
+    for (size_t i = 0; i < set.inputs.count; i++)
+        if (!agate_tensor_is_file(set.inputs.items[i]))
+            return agate_cli_usage(verb, "--input %s: a .npy or .pb file is needed", set.inputs.items[i]);
+    status = run_bench(operands.items[0], &set, &how);
+    return status == AGATE_OK ? AGATE_EXIT_OK : agate_cli_fail(status);
+}
+
+const agate_cli_verb agate_cmd_bench = {
+    .name = "bench",
+    .operands = "[OPTION]... MODEL",
+    .summary = "Times a model after a warm-up: minimum, median, p90, p99, GFLOP/s, compile time, memory.",
+    .options = options,
+    .details = "JSON keys: model, isa, threads, batch, iterations, min_ms, median_ms, p90_ms, p99_ms, flops, "
+               "gflops,\n"
+               "compile_ms (reading the file to a session that is ready), peak_rss_bytes, slab_bytes, "
+               "constant_bytes; with\n"
+               "--profile: profile, a list of label, symbol, tasks, ms, gflops and origin per kernel. "
+               "Profiled runs are\n"
+               "apart from the timed ones.\n\n"
+               "  agate bench resnet50.onnx --threads 1\n"
+               "  agate bench resnet50.onnx --batch 8 --isa avx2 --profile\n"
+               "  agate bench resnet50.onnx --json --iterations 100\n",
+    .run = run,
+};

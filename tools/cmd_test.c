@@ -1,0 +1,369 @@
+/* cmd_test.c: runs ONNX test folders: a model.onnx, and test_data_set_N folders with input_K.pb and
+ * output_K.pb. */
+#define _GNU_SOURCE /* versionsort */
+#include <dirent.h>
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tools/cli.h"
+#include "tools/runner.h"
+#include "tools/tensor.h"
+
+typedef struct settings {
+    double rtol, atol; /* negative: not given */
+    bool reference;
+    const char *stage;
+    int64_t timeout;
+    agate_cli_compile compile;
+    agate_cli_passes passes;
+} settings;
+
+static const agate_cli_option options[] = {
+    {"rtol", AGATE_CLI_REAL, "R", offsetof(settings, rtol),
+     "relative tolerance (default 1e-3, or data.json's)"},
+    {"atol", AGATE_CLI_REAL, "A", offsetof(settings, atol),
+     "absolute tolerance (default 1e-7, or data.json's)"},
+    {"reference", AGATE_CLI_FLAG, NULL, offsetof(settings, reference),
+     "interpret by the reference kernels instead"},
+    {"stage", AGATE_CLI_TEXT, "STAGE", offsetof(settings, stage),
+     "with --reference: after the passes up to this stage (default import: none)"},
+    {"timeout", AGATE_CLI_COUNT, "S", offsetof(settings, timeout),
+     "seconds that one folder may take (default 300)"},
+    AGATE_CLI_PASS_ROWS(settings, passes),
+    AGATE_CLI_COMPILE_ROWS(settings, compile),
+    {0},
+};
+
+typedef enum verdict { PASS, FAIL, SKIP, VERDICT_COUNT } verdict;
+
+static const char *const verdict_words[] = {"PASS", "FAIL", "SKIP"};
+
+/* ---- one data set ------------------------------------------------------------------------------------- */
+
+/* Reads PREFIX_0.pb, PREFIX_1.pb, ... as far as they go; at most `room`, which one more is an error. */
+static agate_status read_tensors(const char *folder, const char *prefix, agate_tensor *tensors, size_t room,
+                                 size_t *out_count)
+{
+    for (*out_count = 0;; (*out_count)++) {
+        char path[4096];
+
+        if (snprintf(path, sizeof path, "%s/%s_%zu.pb", folder, prefix, *out_count) >= (int)sizeof path)
+            return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "%s: the path is too long", folder);
+        if (access(path, F_OK) != 0)
+            return AGATE_OK;
+        if (*out_count == room)
+            return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "more %s tensors than the model has: %zu",
+                                    prefix, room);
+        AGATE_TRY(agate_tensor_load(path, &tensors[*out_count]));
+    }
+}
+
+static agate_status compare_outputs(const agate_runner *runner, const agate_tensor *got,
+                                    const agate_tensor *want, const settings *set)
+{
+    for (size_t i = 0; i < runner->output_count; i++) {
+        agate_text why = {0};
+        agate_status status = AGATE_OK;
+
+        if (!agate_tensor_compare(&got[i], &want[i], set->rtol, set->atol, &why))
+            status = agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "output \"%s\": %s",
+                                      runner->outputs[i].name, agate_text_c(&why));
+        agate_text_deinit(&why);
+        AGATE_TRY(status);
+    }
+    return AGATE_OK;
+}
+
+/* `inputs`, `want` and `got` are zeroed, and freed by the caller. */
+static agate_status run_tensors(agate_runner *runner, const char *folder, const settings *set,
+                                agate_tensor *inputs, agate_tensor *want, agate_tensor *got)
+{
+    size_t input_count, output_count;
+
+    AGATE_TRY(read_tensors(folder, "input", inputs, runner->input_count, &input_count));
+    AGATE_TRY(read_tensors(folder, "output", want, runner->output_count, &output_count));
+    if (input_count < runner->input_count || output_count < runner->output_count)
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                                "%zu input and %zu output tensors; the model has %zu and %zu", input_count,
+                                output_count, runner->input_count, runner->output_count);
+    AGATE_TRY(agate_runner_run(runner, inputs, got));
+    return compare_outputs(runner, got, want, set);
+}
+
+static agate_status run_data_set(agate_runner *runner, const char *folder, const settings *set)
+{
+    size_t count = runner->input_count + 2 * runner->output_count;
+    agate_tensor *tensors = calloc(count + 1, sizeof *tensors);
+    agate_status status;
+
+    if (!tensors)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the tensors");
+    status = run_tensors(runner, folder, set, tensors, tensors + runner->input_count,
+                         tensors + runner->input_count + runner->output_count);
+    agate_tensor_free(tensors, count);
+    free(tensors);
+    return status;
+}
+
+/* ---- one folder --------------------------------------------------------------------------------------- */
+
+static int is_data_set(const struct dirent *entry)
+{
+    return strncmp(entry->d_name, "test_data_set_", 14) == 0;
+}
+
+static agate_status run_data_sets(agate_runner *runner, const char *folder, const settings *set)
+{
+    struct dirent **entries;
+    int count = scandir(folder, &entries, is_data_set, versionsort);
+    agate_status status = AGATE_OK;
+
+    if (count < 0)
+        return agate_error_make(AGATE_CODE_IO, "%s: %s", folder, strerror(errno));
+    if (count == 0)
+        status = agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "the folder has no test_data_set");
+    for (int i = 0; i < count; i++) {
+        agate_text path = {0};
+
+        agate_text_add(&path, "%s/%s", folder, entries[i]->d_name);
+        if (status == AGATE_OK)
+            status =
+                agate_error_within(run_data_set(runner, agate_text_c(&path), set), "%s", entries[i]->d_name);
+        agate_text_deinit(&path);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+/* Fills in what the command line left out: from data.json, or the usual tolerances. */
+static void settle_tolerances(const char *folder, settings *set)
+{
+    agate_text path = {0};
+    json_t *root, *rtol, *atol;
+
+    agate_text_add(&path, "%s/data.json", folder);
+    root = json_load_file(agate_text_c(&path), 0, NULL);
+    rtol = json_object_get(root, "rtol");
+    atol = json_object_get(root, "atol");
+    if (set->rtol < 0)
+        set->rtol = json_is_number(rtol) ? json_number_value(rtol) : 1e-3;
+    if (set->atol < 0)
+        set->atol = json_is_number(atol) ? json_number_value(atol) : 1e-7;
+    json_decref(root);
+    agate_text_deinit(&path);
+}
+
+static verdict run_folder(const char *folder, settings set, const agate_runner_options *how,
+                          agate_text *reason)
+{
+    agate_text model = {0};
+    agate_runner runner;
+    agate_status status;
+    bool refused;
+
+    settle_tolerances(folder, &set);
+    agate_text_add(&model, "%s/model.onnx", folder);
+    status = agate_runner_init(&runner, agate_text_c(&model), how);
+    agate_text_deinit(&model);
+    refused = agate_status_code(status) == AGATE_CODE_UNSUPPORTED;
+    if (status == AGATE_OK) {
+        status = run_data_sets(&runner, folder, &set);
+        agate_runner_deinit(&runner);
+    }
+    agate_text_add(reason, "%s", agate_status_message(status));
+    agate_status_release(status);
+    return agate_text_c(reason)[0] == 0 ? PASS : refused ? SKIP : FAIL;
+}
+
+/* ---- children ----------------------------------------------------------------------------------------- */
+
+/* Reads until the other end closes. The first byte is the verdict, the rest its reason. */
+static void read_all(int from, agate_text *text)
+{
+    char buffer[4096];
+    ssize_t size;
+
+    while ((size = read(from, buffer, sizeof buffer)) > 0 || (size < 0 && errno == EINTR))
+        if (size > 0)
+            agate_text_add_bytes(text, buffer, (size_t)size);
+}
+
+static void run_child(int to, const char *folder, const settings *set, const agate_runner_options *how)
+{
+    agate_text reason = {0};
+    char verdict;
+
+    alarm((unsigned)set->timeout);
+    verdict = (char)('0' + run_folder(folder, *set, how, &reason));
+    /* Should the parent be gone, nobody is left to tell. */
+    if (write(to, &verdict, 1) == 1 && reason.size_bytes > 0 && write(to, reason.data, reason.size_bytes) < 0)
+        exit(AGATE_EXIT_FAILED);
+    agate_text_deinit(&reason);
+    exit(AGATE_EXIT_OK);
+}
+
+/* A child of its own for each folder, so that a crash or a hang costs only that one. */
+static verdict run_guarded(const char *folder, const settings *set, const agate_runner_options *how,
+                           agate_text *reason)
+{
+    agate_text answer = {0};
+    int ends[2], end = 0;
+    verdict result = FAIL;
+    pid_t child;
+
+    fflush(stdout);
+    if (pipe(ends) != 0 || (child = fork()) < 0) {
+        agate_text_add(reason, "no process to run it in: %s", strerror(errno));
+        return FAIL;
+    }
+    if (child == 0) {
+        close(ends[0]);
+        run_child(ends[1], folder, set, how);
+    }
+    close(ends[1]);
+    read_all(ends[0], &answer);
+    close(ends[0]);
+    while (waitpid(child, &end, 0) < 0 && errno == EINTR)
+        continue;
+    if (WIFSIGNALED(end) && WTERMSIG(end) == SIGALRM) {
+        agate_text_add(reason, "no answer within %lld s", (long long)set->timeout);
+    } else if (WIFSIGNALED(end)) {
+        agate_text_add(reason, "crashed: %s", strsignal(WTERMSIG(end)));
+    } else if (WEXITSTATUS(end) != 0 || answer.size_bytes == 0) {
+        agate_text_add(reason, "ended with exit code %d", WEXITSTATUS(end));
+    } else {
+        result = (verdict)(answer.data[0] - '0');
+        agate_text_add(reason, "%s", answer.data + 1);
+    }
+    agate_text_deinit(&answer);
+    return result;
+}
+
+/* ---- folders ------------------------------------------------------------------------------------------ */
+
+typedef struct totals {
+    size_t counts[VERDICT_COUNT];
+} totals;
+
+static void report(const char *folder, verdict result, const agate_text *reason, totals *totals)
+{
+    const char *name = strrchr(folder, '/');
+
+    totals->counts[result]++;
+    printf("%s %s%s", verdict_words[result], name ? name + 1 : folder, reason->size_bytes ? " " : "");
+    /* One line each, however many faults there are. */
+    for (const char *c = agate_text_c(reason); *c; c++)
+        fputs(*c == '\n' ? "; " : (char[]){*c, 0}, stdout);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+
+    /* Links are not followed below what was asked for: they could lead in circles. */
+    return lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static void run_tree(const char *folder, const settings *set, const agate_runner_options *how, totals *totals)
+{
+    agate_text model = {0}, reason = {0};
+    struct dirent **entries;
+    int count;
+
+    agate_text_add(&model, "%s/model.onnx", folder);
+    if (access(agate_text_c(&model), F_OK) == 0)
+        report(folder, run_guarded(folder, set, how, &reason), &reason, totals);
+    else if ((count = scandir(folder, &entries, NULL, versionsort)) >= 0) {
+        for (int i = 0; i < count; i++) {
+            agate_text path = {0};
+
+            agate_text_add(&path, "%s/%s", folder, entries[i]->d_name);
+            if (entries[i]->d_name[0] != '.' && is_folder(agate_text_c(&path)))
+                run_tree(agate_text_c(&path), set, how, totals);
+            agate_text_deinit(&path);
+            free(entries[i]);
+        }
+        free(entries);
+    }
+    agate_text_deinit(&model);
+    agate_text_deinit(&reason);
+}
+
+static size_t total(const totals *totals)
+{
+    return totals->counts[PASS] + totals->counts[FAIL] + totals->counts[SKIP];
+}
+
+static int run_all(agate_cli_list *folders, const settings *set, const agate_runner_options *how)
+{
+    totals totals = {0};
+    int code = AGATE_EXIT_OK;
+
+    for (size_t i = 0; i < folders->count; i++) {
+        char *folder = (char *)folders->items[i];
+        size_t before = total(&totals), length = strlen(folder);
+
+        while (length > 1 && folder[length - 1] == '/')
+            folder[--length] = 0;
+        run_tree(folder, set, how, &totals);
+        if (total(&totals) == before) {
+            fprintf(stderr, "agate: %s: no test folder is there\n", folder);
+            code = AGATE_EXIT_FAILED;
+        }
+    }
+    printf("%zu passed, %zu failed, %zu skipped\n", totals.counts[PASS], totals.counts[FAIL],
+           totals.counts[SKIP]);
+    return totals.counts[FAIL] ? AGATE_EXIT_FAILED : code;
+}
+
+static int run(const agate_cli_verb *verb, int argc, char **argv)
+{
+    settings set = {.rtol = -1, .atol = -1, .timeout = 300};
+    agate_cli_list operands;
+    agate_dim_binding bindings[AGATE_CLI_MAX];
+    agate_runner_options how = {0};
+    int code = agate_cli_parse(verb, argc, argv, &set, &operands);
+
+    if (code < 0)
+        code = agate_cli_compile_options(verb, &set.compile, bindings, &how.driver.compile);
+    if (code < 0)
+        code = agate_cli_pass_options(verb, &set.passes, &how.driver.passes);
+    if (code >= 0)
+        return code;
+    if (set.stage && !agate_stage_parse(set.stage, &how.stage))
+        return agate_cli_usage(verb, "no stage %s", set.stage);
+    if (set.stage && !set.reference)
+        return agate_cli_usage(verb, "--stage goes with --reference");
+    if (operands.count < 1)
+        return agate_cli_usage(verb, "a folder is needed");
+    how.reference = set.reference;
+    how.driver.compile.progress = NULL;
+    return run_all(&operands, &set, &how);
+}
+
+const agate_cli_verb agate_cmd_test = {
+    .name = "test",
+    .operands = "[OPTION]... DIR...",
+    .summary = "Runs ONNX test folders, and folders of them, against their expected outputs.",
+    .options = options,
+    .details =
+        "Prints \"PASS name\", \"FAIL name reason\" or \"SKIP name reason\" for each folder, and last\n"
+        "\"N passed, N failed, N skipped\". Skipped is what agate says it does not support. Floats may "
+        "differ by\n"
+        "atol + rtol * |expected|; NaN equals NaN; all other types, and shapes, must be equal. A folder's "
+        "model is\n"
+        "compiled once and runs all its data sets. The exit code is 1 if a test failed, or a DIR holds "
+        "none.\n\n"
+        "  agate test onnx/backend/test/data/node\n"
+        "  agate test node/test_conv_with_strides_padding --reference\n",
+    .run = run,
+};

@@ -1,0 +1,11 @@
+/* diff.h: which lines changed between two texts. */
+#ifndef AGATE_DIFF_H
+#define AGATE_DIFF_H
+
+#include <stdio.h>
+
+/* Prints removed lines after "-", added ones after "+", with a few unchanged lines around them, and "..."
+ * where more are left out. Prints nothing for equal texts. */
+void agate_diff_print(const char *before, const char *after, FILE *stream);
+
+#endif

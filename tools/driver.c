@@ -1,0 +1,131 @@
+/* driver.c: how a file becomes a model, from end to end. */
+#include "tools/driver.h"
+
+#include <stdlib.h>
+
+#include "backend/backend.h"
+#include "frontend/import.h"
+#include "ir/text.h"
+#include "runtime/model.h"
+#include "tools/file.h"
+
+static agate_status unknown_isa(const char *isa)
+{
+    agate_text names = {0};
+    agate_status status;
+
+    for (int32_t i = 0; i < agate_machine_count(); i++)
+        agate_text_add(&names, "%s%s", i ? ", " : "", agate_machine_get(i).name);
+    status = agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "no instruction set \"%s\": one of %s", isa,
+                              agate_text_c(&names));
+    agate_text_deinit(&names);
+    return status;
+}
+
+agate_status agate_driver_machine_exact(const char *isa, agate_machine *out_machine)
+{
+    int32_t index = isa ? agate_machine_find(isa) : agate_machine_best(agate_cpu_features());
+
+    if (index < 0)
+        return unknown_isa(isa);
+    *out_machine = agate_machine_get(index);
+    return AGATE_OK;
+}
+
+agate_status agate_driver_machine(const char *isa, agate_machine *out_machine)
+{
+    int32_t best = agate_machine_best(agate_cpu_features());
+    int32_t cap = isa ? agate_machine_find(isa) : best;
+
+    if (cap < 0)
+        return unknown_isa(isa);
+    *out_machine = agate_machine_get((int32_t)agate_min(cap, best));
+    return AGATE_OK;
+}
+
+static agate_status import(const void *data, size_t size_bytes, const char *directory,
+                           const agate_compile_options *options, agate_graph **out_graph)
+{
+    agate_import_options import = {.directory = directory};
+
+    if (options) {
+        import.dims = options->dims;
+        import.dim_count = options->dim_count;
+        import.memory_limit_bytes = options->memory_limit_bytes;
+    }
+    return agate_import(data, size_bytes, &import, out_graph);
+}
+
+agate_status agate_driver_read(const char *path, const agate_compile_options *options,
+                               agate_graph **out_graph)
+{
+    char *data, *directory;
+    size_t size_bytes;
+    agate_status status;
+
+    AGATE_TRY(agate_file_read(path, &data, &size_bytes));
+    directory = agate_file_directory(path);
+    if (agate_file_has_extension(path, ".agt"))
+        status = agate_parse(data, size_bytes, out_graph);
+    else
+        status = import(data, size_bytes, directory, options, out_graph);
+    free(directory);
+    free(data);
+    return agate_error_within(status, "%s", path);
+}
+
+agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options *options,
+                                  agate_model **out_model)
+{
+    agate_machine machine;
+    agate_pass_options passes = options->passes;
+    agate_codegen_options codegen = {
+        .machine = &machine,
+        .threads = options->compile.threads,
+        .progress = options->compile.progress,
+        .progress_user = options->compile.progress_user,
+    };
+    const agate_module *module;
+    void *code = NULL;
+    agate_status status = agate_driver_machine(options->compile.isa, &machine);
+
+    passes.machine = &machine;
+    if (status == AGATE_OK)
+        status = agate_passes_run(graph, &passes, AGATE_STAGE_planned);
+    if (status == AGATE_OK)
+        status = agate_backend_compile(graph, &codegen, &module, &code);
+    if (status == AGATE_OK)
+        status = agate_model_create(module, agate_backend_release, code, out_model);
+    if (status != AGATE_OK && code)
+        agate_backend_release(code);
+    agate_graph_release(graph);
+    return status;
+}
+
+static agate_status compile_imported(agate_graph *graph, const agate_compile_options *options,
+                                     agate_model **out_model)
+{
+    agate_driver_options driver = {0};
+
+    if (options)
+        driver.compile = *options;
+    return agate_driver_compile(graph, &driver, out_model);
+}
+
+AGATE_API agate_status agate_model_load_file(const char *path, const agate_compile_options *options,
+                                             agate_model **out_model)
+{
+    agate_graph *graph;
+
+    AGATE_TRY(agate_driver_read(path, options, &graph));
+    return agate_error_within(compile_imported(graph, options, out_model), "%s", path);
+}
+
+AGATE_API agate_status agate_model_load_memory(const void *data, size_t size_bytes, const char *directory,
+                                               const agate_compile_options *options, agate_model **out_model)
+{
+    agate_graph *graph;
+
+    AGATE_TRY(import(data, size_bytes, directory, options, &graph));
+    return compile_imported(graph, options, out_model);
+}

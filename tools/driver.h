@@ -1,0 +1,32 @@
+/* driver.h: the whole pipeline: file, graph, passes, backend, module, model. Internal; agate.h is its public
+ * face. */
+#ifndef AGATE_DRIVER_H
+#define AGATE_DRIVER_H
+
+#include "ir/graph.h"
+#include "passes/pass.h"
+
+/* Zero-initialize, then set what differs. */
+typedef struct agate_driver_options {
+    agate_compile_options compile;
+    agate_pass_options passes; /* `machine` is filled in by the driver */
+} agate_driver_options;
+
+/* The machine that `isa` (NULL: no cap) means on this CPU: the named level, or the best there is where that
+ * is less. */
+AGATE_MUST_USE agate_status agate_driver_machine(const char *isa, agate_machine *out_machine);
+
+/* The machine of that very name, whether this CPU has it or not; NULL: the best there is. For looking at
+ * code. */
+AGATE_MUST_USE agate_status agate_driver_machine_exact(const char *isa, agate_machine *out_machine);
+
+/* Reads a graph: text IR from a file that ends in ".agt", ONNX from any other. On success the graph is the
+ * caller's. */
+AGATE_MUST_USE agate_status agate_driver_read(const char *path, const agate_compile_options *options,
+                                              agate_graph **out_graph);
+
+/* From a graph as imported, which is used up whatever comes of it, to a model. */
+AGATE_MUST_USE agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options *options,
+                                                 agate_model **out_model);
+
+#endif

@@ -1,0 +1,96 @@
+/* file.c: whole files in and out. */
+#include "tools/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+static agate_status system_error(const char *path)
+{
+    return agate_error_make(errno == ENOENT ? AGATE_CODE_NOT_FOUND : AGATE_CODE_IO, "%s: %s", path,
+                            strerror(errno));
+}
+
+static agate_status read_stream(FILE *stream, const char *path, size_t expected_bytes, char **out_data,
+                                size_t *out_size_bytes)
+{
+    size_t room = expected_bytes + 1, size = 0;
+    char *data = NULL;
+
+    for (;;) {
+        char *grown = realloc(data, room + 1);
+
+        if (!grown) {
+            free(data);
+            return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "%s: no memory for %zu bytes", path, room);
+        }
+        data = grown;
+        size += fread(data + size, 1, room - size, stream);
+        if (size < room)
+            break;
+        room *= 2;
+    }
+    if (ferror(stream)) {
+        free(data);
+        return system_error(path);
+    }
+    data[size] = 0;
+    *out_data = data;
+    *out_size_bytes = size;
+    return AGATE_OK;
+}
+
+agate_status agate_file_read(const char *path, char **out_data, size_t *out_size_bytes)
+{
+    struct stat info;
+    agate_status status;
+    FILE *stream;
+
+    if (strcmp(path, "-") == 0)
+        return read_stream(stdin, "standard input", 1 << 16, out_data, out_size_bytes);
+    stream = fopen(path, "rb");
+    if (!stream)
+        return system_error(path);
+    if (fstat(fileno(stream), &info) != 0)
+        status = system_error(path);
+    else if (S_ISDIR(info.st_mode))
+        status = agate_error_make(AGATE_CODE_IO, "%s: a folder, not a file", path);
+    else
+        status = read_stream(stream, path, S_ISREG(info.st_mode) ? (size_t)info.st_size : 1 << 16, out_data,
+                             out_size_bytes);
+    fclose(stream);
+    return status;
+}
+
+agate_status agate_file_write(const char *path, const void *head, size_t head_bytes, const void *data,
+                              size_t size_bytes)
+{
+    FILE *stream = fopen(path, "wb");
+    bool written;
+
+    if (!stream)
+        return system_error(path);
+    written = fwrite(head, 1, head_bytes, stream) == head_bytes &&
+              (size_bytes == 0 || fwrite(data, 1, size_bytes, stream) == size_bytes);
+    if (fclose(stream) != 0 || !written)
+        return system_error(path);
+    return AGATE_OK;
+}
+
+bool agate_file_has_extension(const char *path, const char *extension)
+{
+    size_t length = strlen(path), tail = strlen(extension);
+
+    return length > tail && strcasecmp(path + length - tail, extension) == 0;
+}
+
+char *agate_file_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
