@@ -132,7 +132,8 @@ static LLVMValueRef at_tap(agate_emitter *e, walk *w, LLVMValueRef so_far)
 
     if (w->node->op != AGATE_OP_conv)
         return agate_emit_join(e, w->node->op, dtype, so_far, x);
-    return multiply_add(e, dtype, x, agate_emit_value(e, w->node->operands[1], &w->weight), so_far);
+    LLVMValueRef y = agate_emit_value(e, w->node->operands[1], &w->weight);
+    return multiply_add(e, dtype, agate_emit_splat_to(e, x, so_far), agate_emit_splat_to(e, y, so_far), so_far);
 }
 
 /* Loops over the taps from spatial dimension `dim` inwards. */

@@ -89,7 +89,7 @@ static operands operands_of(const agate_ref_call *call)
 
 /* The result of a row, stored. */
 #define STORE_SAME(index, value) (((T *)out->data)[index] = PUT(value))
-#define STORE_BOOL(index, value) (((uint8_t *)out->data)[index] = (value))
+#define STORE_BOOL(index, value) (((uint8_t *)out->data)[index] = (value) ? 1 : 0)
 
 #define TEMPLATE "runtime/ref/scalar_typed.h"
 #include "runtime/ref/typed.h"

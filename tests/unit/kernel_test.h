@@ -100,7 +100,7 @@ static agate_tensor tensor_of(const agate_type *type, void *data)
 
 static void fill_random(agate_tensor *t, const kernel_case *c)
 {
-    static const double specials[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1e-40, 3e38, -3e38};
+    static const double specials[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1e-40};
     size_t count = t->size_bytes / agate_dtype_size(t->dtype);
     double scale = c->scale != 0 ? c->scale : 1;
 
@@ -196,11 +196,9 @@ static void run_once(agate_kernel_fn fn, const agate_node *kernel, void **buffer
     }
 }
 
-static void run_kernel(const agate_graph *graph, const agate_node *kernel, const agate_machine *machine,
+static void run_kernel(const agate_graph *graph, const agate_node *kernel, agate_kernel_fn fn,
                        const kernel_case *c, int64_t batch, const char *text)
 {
-    agate_linker *linker;
-    agate_kernel_fn fn = compile_kernel(kernel, machine, &linker);
     int32_t inputs = kernel->operand_count, outputs = kernel->result_count;
     agate_tensor plain[inputs + 1], want[outputs], got;
     void *buffers[inputs + outputs], *first[outputs], *second[outputs];
@@ -235,7 +233,6 @@ static void run_kernel(const agate_graph *graph, const agate_node *kernel, const
         fenced_drop(&operands[i]);
         free(plain[i].data);
     }
-    agate_linker_release(linker);
 }
 
 /* ---- cases
@@ -263,10 +260,15 @@ static void check_kernel_on(const kernel_case *c, const agate_machine *machine)
     agate_graph *graph;
 
     must(agate_parse(text, strlen(text), &graph));
-    AGATE_EACH_NODE (node, graph)
-        if (node->op == AGATE_OP_kernel)
-            for (int64_t batch = 1; batch <= 3; batch += 2)
-                run_kernel(graph, node, machine, c, batch, text);
+    AGATE_EACH_NODE (node, graph) {
+        agate_linker *linker;
+        if (node->op != AGATE_OP_kernel)
+            continue;
+        agate_kernel_fn fn = compile_kernel(node, machine, &linker);
+        for (int64_t batch = 0; batch <= 3; batch += batch ? 2 : 1)
+            run_kernel(graph, node, fn, c, batch, text);
+        agate_linker_release(linker);
+    }
     agate_graph_release(graph);
     free(text);
 }
@@ -283,6 +285,26 @@ static void check_kernel(const kernel_case *c)
         else
             printf("SKIP on %s: this CPU lacks it\n", machine.name);
     }
+}
+
+/* A kernel of one op over operands of the given types (`operands` of them), scheduled as `schedule`. `op` has
+ * its operands and attributes: "softmax $0 axis=1". Other fields of `c` are kept. */
+static inline void check_one(const char *schedule, const char *op, const char *const *types, int32_t operands,
+                             const char *result, kernel_case c)
+{
+    agate_text text = {0};
+
+    agate_text_add(&text, "graph @t(");
+    for (int32_t i = 0; i < operands; i++)
+        agate_text_add(&text, "%s%%p%d: %s", i ? ", " : "", i, types[i]);
+    agate_text_add(&text, ") -> %s {\n  %%0 = kernel(", result);
+    for (int32_t i = 0; i < operands; i++)
+        agate_text_add(&text, "%s%%p%d", i ? ", " : "", i);
+    agate_text_add(&text, ") %s {\n    %%a = %s : %s\n    yield %%a\n  } : %s\n  return %%0\n}\n", schedule,
+                   op, result, result);
+    c.text = agate_text_c(&text);
+    check_kernel(&c);
+    agate_text_deinit(&text);
 }
 
 #endif

@@ -3,6 +3,33 @@
  */
 #include "tests/unit/kernel_test.h"
 
+/* One op of `arity` operands of type `in`, giving `out`, under `strategy`. */
+static void check_op(const char *op, int arity, const char *in, const char *out, const char *strategy,
+                     double rtol, double atol, double special, double scale)
+{
+    char text[1024];
+
+    snprintf(text, sizeof text,
+             arity == 1 ? "graph @t(%%x: %s) -> %s {\n"
+                          "  %%0 = kernel(%%x) %s {\n"
+                          "    %%a = %s $0 : %s\n"
+                          "    yield %%a\n"
+                          "  } : %s\n"
+                          "  return %%0\n"
+                          "}\n"
+                        : "graph @t(%%x: %s, %%y: %s) -> %s {\n"
+                          "  %%0 = kernel(%%x, %%y) %s {\n"
+                          "    %%a = %s $0, $1 : %s\n"
+                          "    yield %%a\n"
+                          "  } : %s\n"
+                          "  return %%0\n"
+                          "}\n",
+             in, arity == 1 ? out : in, arity == 1 ? strategy : out, arity == 1 ? op : strategy,
+             arity == 1 ? out : op, out, out);
+    check_kernel(
+        &(kernel_case){.text = text, .rtol = rtol, .atol = atol, .special = special, .scale = scale});
+}
+
 START_TEST(flat_chain)
 {
     check_kernel(&(kernel_case){.text = "graph @t(%x: f32[N,3,5,7], %y: f32[N,3,5,7]) -> f32[N,3,5,7] {\n"
@@ -17,13 +44,137 @@ START_TEST(flat_chain)
 }
 END_TEST
 
+/* Every scalar op on every kind of number it takes. */
+START_TEST(every_scalar_op)
+{
+    for (int op = 0; op < AGATE_SCALAR_COUNT; op++) {
+        const agate_scalar_info *info = &agate_scalar_table[op];
+        static const struct {
+            agate_scalar_types kind;
+            const char *dtype;
+        } dtypes[] = {{AGATE_TYPES_F, "f32"}, {AGATE_TYPES_F, "f64"}, {AGATE_TYPES_I, "i32"},
+                      {AGATE_TYPES_I, "u8"},  {AGATE_TYPES_I, "i64"}, {AGATE_TYPES_B, "bool"}};
+        char name[64];
+
+        snprintf(name, sizeof name, "%s", info->name);
+        for (size_t i = 0; i < AGATE_COUNT(dtypes); i++) {
+            char in[32], out[32];
+            bool needs_sign = strcmp(name, "neg") == 0 || strcmp(name, "sign") == 0;
+            if (!(info->types & dtypes[i].kind) || (needs_sign && dtypes[i].dtype[0] == 'u'))
+                continue;
+            snprintf(in, sizeof in, "%s[N,21]", dtypes[i].dtype);
+            snprintf(out, sizeof out, "%s[N,21]",
+                     info->result == AGATE_RESULT_BOOL ? "bool" : dtypes[i].dtype);
+            check_op(name, info->arity, in, out, "pointwise<v=@V>", 1e-6, 1e-38, 0.3, 4);
+        }
+    }
+}
+END_TEST
+
+START_TEST(functions_are_close)
+{
+    static const char *const ops[] = {"exp", "log", "tanh", "erf", "sigmoid"};
+
+    for (size_t i = 0; i < AGATE_COUNT(ops); i++) {
+        check_op(ops[i], 1, "f32[N,4096]", "f32[N,4096]", "pointwise<v=@V>", 2.4e-7, 1e-45, 0.1, 1);
+        check_op(ops[i], 1, "f32[N,4096]", "f32[N,4096]", "pointwise<v=@V>", 3e-7, 3e-45, 0.1, 110);
+    }
+}
+END_TEST
+
+START_TEST(broadcasting)
+{
+    static const char *const shapes[][3] = {
+        {"f32[N,5,6,7]", "f32[5,1,1]", "f32[N,5,6,7]"},
+        {"f32[N,5,6,7]", "f32[7]", "f32[N,5,6,7]"},
+        {"f32[N,20,6,7]{nchw@Bc}", "f32[20,1,1]", "f32[N,20,6,7]{nchw@Bc}"},
+        {"f32[N,20,6,7]{nchw@Bc}", "f32[1,20,6,1]{nchw@Bc}", "f32[N,20,6,7]{nchw@Bc}"},
+        {"f32[N,20,1,7]{nchw@Bc}", "f32[N,1,6,7]", "f32[N,20,6,7]{nchw@Bc}"},
+        {"f32[N,33]", "f32[N,1]", "f32[N,33]"},
+        {"f32[]", "f32[3,1]", "f32[3,1]"},
+        {"f32[2,0,3]", "f32[3]", "f32[2,0,3]"},
+        {"f32[N]", "f32[1]", "f32[N]"},
+        {"f64[N,5,18]", "f64[5,1]", "f64[N,5,18]"},
+        {"i32[N,5,18]", "i32[18]", "i32[N,5,18]"},
+    };
+    static const char *const strategies[] = {"pointwise<v=@V>", "pointwise<v=@V, grain=16>", "nest",
+                                             "nest<v=@V, grain=50>"};
+
+    for (size_t i = 0; i < AGATE_COUNT(shapes); i++)
+        for (size_t k = 0; k < AGATE_COUNT(strategies); k++)
+            for (int32_t block = 4; block <= 16; block *= 4) {
+                char text[1024];
+                snprintf(text, sizeof text,
+                         "graph @t(%%x: %s, %%y: %s) -> %s {\n"
+                         "  %%0 = kernel(%%x, %%y) %s {\n"
+                         "    %%a = sub $0, $1 : %s\n"
+                         "    %%b = mul %%a, $0 : %s\n"
+                         "    yield %%b\n"
+                         "  } : %s\n"
+                         "  return %%0\n"
+                         "}\n",
+                         shapes[i][0], shapes[i][1], shapes[i][2], strategies[k], shapes[i][2], shapes[i][2],
+                         shapes[i][2]);
+                check_kernel(&(kernel_case){.text = text, .special = 0.1, .block = block});
+            }
+}
+END_TEST
+
+START_TEST(casts)
+{
+    static const char *const dtypes[] = {"f32", "f64", "i8", "u8", "i32", "i64", "u32", "bool"};
+
+    for (size_t i = 0; i < AGATE_COUNT(dtypes); i++)
+        for (size_t k = 0; k < AGATE_COUNT(dtypes); k++) {
+            char op[64], in[32], out[32], text[512];
+            snprintf(op, sizeof op, "cast $0 to=%s", dtypes[k]);
+            snprintf(in, sizeof in, "%s[N,37]", dtypes[i]);
+            snprintf(out, sizeof out, "%s[N,37]", dtypes[k]);
+            snprintf(text, sizeof text,
+                     "graph @t(%%x: %s) -> %s {\n"
+                     "  %%0 = kernel(%%x) pointwise<v=@V> {\n"
+                     "    %%a = %s : %s\n"
+                     "    yield %%a\n"
+                     "  } : %s\n"
+                     "  return %%0\n"
+                     "}\n",
+                     in, out, op, out, out);
+            check_kernel(&(kernel_case){.text = text, .special = 0.3, .scale = 300});
+        }
+}
+END_TEST
+
+START_TEST(several_results_and_constants)
+{
+    check_kernel(&(kernel_case){.text =
+                                    "graph @t(%x: f32[N,9,5], %y: f32[9,1]) -> (f32[N,9,5], bool[N,9,5]) {\n"
+                                    "  %0, %1 = kernel(%x, %y) pointwise<v=@V> {\n"
+                                    "    %c = const [0.5] : f32[]\n"
+                                    "    %d = const [1, 2, 3, 4, 5] : f32[5]\n"
+                                    "    %a = mul $0, %c : f32[N,9,5]\n"
+                                    "    %b = add %a, $1 : f32[N,9,5]\n"
+                                    "    %e = leaky_relu %b alpha=0.1 : f32[N,9,5]\n"
+                                    "    %f = add %e, %d : f32[N,9,5]\n"
+                                    "    %g = less %f, $0 : bool[N,9,5]\n"
+                                    "    yield %f, %g\n"
+                                    "  } : f32[N,9,5], bool[N,9,5]\n"
+                                    "  return %0, %1\n"
+                                    "}\n"});
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("emit_pointwise");
     TCase *tcase = tcase_create("pointwise");
 
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, flat_chain);
+    tcase_add_test(tcase, every_scalar_op);
+    tcase_add_test(tcase, functions_are_close);
+    tcase_add_test(tcase, broadcasting);
+    tcase_add_test(tcase, casts);
+    tcase_add_test(tcase, several_results_and_constants);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
