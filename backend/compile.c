@@ -4,8 +4,13 @@
 
 #include "backend/units.h"
 
-static agate_status link_units(agate_units *units, agate_linker *linker)
+static agate_status link_units(agate_units *units, agate_linker **out_linker)
 {
+    /* A model of nothing but library steps and views has nothing to link. */
+    if (units->count == 0)
+        return AGATE_OK;
+    AGATE_TRY(agate_linker_create(out_linker));
+    agate_linker *linker = *out_linker;
     for (size_t i = 0; i < units->count; i++) {
         LLVMMemoryBufferRef object = units->units[i].output;
         units->units[i].output = NULL;
@@ -21,8 +26,7 @@ static agate_status compile_into(agate_compiled *compiled, const agate_graph *gr
 {
     AGATE_TRY(agate_units_init(units, graph, compiled->arena));
     AGATE_TRY(agate_units_compile(units, options, AGATE_CODEGEN_OBJECT));
-    AGATE_TRY(agate_linker_create(&compiled->linker));
-    AGATE_TRY(link_units(units, compiled->linker));
+    AGATE_TRY(link_units(units, &compiled->linker));
     return agate_module_build(compiled, graph, units, options->machine);
 }
 

@@ -166,19 +166,24 @@ static verdict run_folder(const char *folder, settings set, const agate_runner_o
     agate_text model = {0};
     agate_runner runner;
     agate_status status;
+    const char *message;
     bool refused;
 
     settle_tolerances(folder, &set);
     agate_text_add(&model, "%s/model.onnx", folder);
     status = agate_runner_init(&runner, agate_text_c(&model), how);
-    agate_text_deinit(&model);
     refused = agate_status_code(status) == AGATE_CODE_UNSUPPORTED;
     if (status == AGATE_OK) {
         status = run_data_sets(&runner, folder, &set);
         agate_runner_deinit(&runner);
     }
-    agate_text_add(reason, "%s", agate_status_message(status));
+    /* The name at the head of the line says which model it is. */
+    message = agate_status_message(status);
+    if (strncmp(message, agate_text_c(&model), model.size_bytes) == 0)
+        message += model.size_bytes + strspn(message + model.size_bytes, ": ");
+    agate_text_add(reason, "%s", message);
     agate_status_release(status);
+    agate_text_deinit(&model);
     return agate_text_c(reason)[0] == 0 ? PASS : refused ? SKIP : FAIL;
 }
 
