@@ -42,12 +42,22 @@ static bool value_is_sound(const agate_module_value *value)
     return value->name && type_is_sound(&value->type);
 }
 
-static bool type_is_equal(const agate_module_type *a, const agate_module_type *b)
+/* Elements as a function of the batch; false where they are no linear one. */
+static bool count_elements(const agate_module_type *type, agate_dim *out_count)
 {
-    bool equal = a->dtype == b->dtype && a->rank == b->rank;
-    for (int32_t i = 0; equal && i < a->rank; i++)
-        equal = agate_dim_equal(a->dims[i], b->dims[i]);
-    return equal;
+    *out_count = agate_dim_fixed(1);
+    for (int32_t i = 0; i < type->rank; i++)
+        if (!agate_dim_mul(*out_count, type->dims[i], out_count))
+            return false;
+    return true;
+}
+
+/* The shapes may differ: a view may lie between. */
+static bool is_as_large(const agate_module_type *a, const agate_module_type *b)
+{
+    agate_dim a_count, b_count;
+    return a->dtype == b->dtype && count_elements(a, &a_count) && count_elements(b, &b_count) &&
+           agate_dim_equal(a_count, b_count);
 }
 
 /* A copy moves as many bytes as the output takes, so what it comes from must be as large. */
@@ -58,11 +68,11 @@ static bool copy_is_sound(const agate_module *module, const agate_module_copy *c
     const agate_module_type *type = &module->outputs[copy->output].type;
     switch (copy->from.storage) {
     case AGATE_STORAGE_INPUT:
-        return type_is_equal(type, &module->inputs[copy->from.index].type);
+        return is_as_large(type, &module->inputs[copy->from.index].type);
     case AGATE_STORAGE_OUTPUT:
-        return type_is_equal(type, &module->outputs[copy->from.index].type);
+        return is_as_large(type, &module->outputs[copy->from.index].type);
     case AGATE_STORAGE_CONSTANT:
-        return type_is_equal(type, &copy->from.type);
+        return is_as_large(type, &copy->from.type);
     default:
         return false;
     }
