@@ -4,7 +4,7 @@
 
 static const agate_print_options with_origins = {.origins = true};
 
-static void add_fault(agate_text *fault, const char *what, agate_status status)
+void add_fault(agate_text *fault, const char *what, agate_status status)
 {
     agate_text_add(fault, "%s: %s\n", what, agate_status_message(status));
     agate_status_release(status);
@@ -21,8 +21,6 @@ static void cover(coverage *seen, const agate_graph *graph)
 }
 
 /* ---- what holds for every input ------------------------------------------------------------------------ */
-
-typedef agate_status (*parse_fn)(const char *text, size_t size_bytes, agate_graph **out_graph);
 
 /* What prints, parses: the same text comes out again. */
 static void check_round_trip(const agate_graph *graph, parse_fn parse, agate_text *fault)
@@ -46,18 +44,26 @@ static void check_round_trip(const agate_graph *graph, parse_fn parse, agate_tex
     agate_text_deinit(&second);
 }
 
-static agate_graph *parse_input(const test_case *test, parse_fn parse, coverage *seen, agate_text *fault)
+agate_graph *parse_input(const test_run *run, parse_fn parse)
 {
     agate_graph *graph = NULL;
-    agate_status status = parse(test->input, strlen(test->input), &graph);
+    agate_status status = parse(run->test->input, strlen(run->test->input), &graph);
 
     if (status != AGATE_OK) {
-        add_fault(fault, "the input does not parse", status);
+        add_fault(run->fault, "the input does not parse", status);
         return NULL;
     }
-    cover(seen, graph);
-    check_round_trip(graph, parse, fault);
+    cover(run->seen, graph);
+    check_round_trip(graph, parse, run->fault);
     return graph;
+}
+
+void bless_graph(const test_run *run, const agate_graph *graph)
+{
+    cover(run->seen, graph);
+    check_round_trip(graph, agate_parse, run->fault);
+    agate_text_add(run->blessed, "%s; expect\n", run->test->input);
+    agate_print(graph, &with_origins, run->blessed);
 }
 
 /* ---- print --------------------------------------------------------------------------------------------- */
@@ -75,21 +81,22 @@ static void add_bare(agate_text *out, const char *text)
     }
 }
 
-static void run_print(const test_case *test, coverage *seen, agate_text *blessed, agate_text *fault)
+static void run_print(const test_run *run)
 {
-    agate_graph *graph = parse_input(test, agate_parse, seen, fault);
+    agate_graph *graph = parse_input(run, agate_parse);
     agate_text printed = {0}, bare = {0};
 
     if (!graph)
         return;
     agate_status status = agate_verify_status(graph);
     if (status != AGATE_OK)
-        add_fault(fault, "the input does not verify", status);
+        add_fault(run->fault, "the input does not verify", status);
     agate_print(graph, &with_origins, &printed);
-    add_bare(&bare, test->input);
-    agate_text_add(blessed, "%s", test->input);
-    if (test->expect || strcmp(agate_text_c(&bare), agate_text_c(&printed)) != 0)
-        agate_text_add(blessed, "; expect\n%s", agate_text_c(&printed));
+    add_bare(&bare, run->test->input);
+    if (run->test->expect || strcmp(agate_text_c(&bare), agate_text_c(&printed)) != 0)
+        bless_graph(run, graph);
+    else
+        agate_text_add(run->blessed, "%s", run->test->input);
     agate_text_deinit(&printed);
     agate_text_deinit(&bare);
     agate_graph_release(graph);
@@ -137,15 +144,15 @@ static int64_t header_line(const char *text)
     return line;
 }
 
-static void run_verify(const test_case *test, coverage *seen, agate_text *blessed, agate_text *fault)
+static void run_verify(const test_run *run)
 {
-    agate_graph *graph = parse_input(test, agate_parse_unchecked, seen, fault);
-    line_faults faults = {.header = header_line(test->input)};
+    agate_graph *graph = parse_input(run, agate_parse_unchecked);
+    line_faults faults = {.header = header_line(run->test->input)};
 
     if (!graph)
         return;
     agate_verify(graph, note_fault, &faults);
-    add_annotated(blessed, test->input, &faults);
+    add_annotated(run->blessed, run->test->input, &faults);
     for (int i = 0; i < MOST_LINES; i++)
         agate_text_deinit(&faults.lines[i]);
     agate_graph_release(graph);
@@ -153,18 +160,17 @@ static void run_verify(const test_case *test, coverage *seen, agate_text *blesse
 
 /* ---- parse-error --------------------------------------------------------------------------------------- */
 
-static void run_parse_error(const test_case *test, coverage *seen, agate_text *blessed, agate_text *fault)
+static void run_parse_error(const test_run *run)
 {
     agate_graph *graph;
-    agate_status status = agate_parse(test->input, strlen(test->input), &graph);
+    agate_status status = agate_parse(run->test->input, strlen(run->test->input), &graph);
 
-    (void)seen;
     if (status == AGATE_OK) {
-        agate_text_add(fault, "the input parses\n");
+        agate_text_add(run->fault, "the input parses\n");
         agate_graph_release(graph);
         return;
     }
-    agate_text_add(blessed, "%s; expect\n%s\n", test->input, agate_status_message(status));
+    agate_text_add(run->blessed, "%s; expect\n%s\n", run->test->input, agate_status_message(status));
     agate_status_release(status);
 }
 
@@ -172,13 +178,21 @@ static void run_parse_error(const test_case *test, coverage *seen, agate_text *b
 
 void run_case(const test_case *test, coverage *seen, agate_text *blessed, agate_text *fault)
 {
-    static void (*const runs[])(const test_case *, coverage *, agate_text *, agate_text *) = {
+    static void (*const runs[COMMAND_COUNT])(const test_run *) = {
         [COMMAND_PRINT] = run_print,
         [COMMAND_VERIFY] = run_verify,
         [COMMAND_PARSE_ERROR] = run_parse_error,
+        [COMMAND_PASS] = run_pass,
+        [COMMAND_SCHEDULE] = run_schedule,
+        [COMMAND_RUN] = run_run,
     };
-    if (test->kind == COMMAND_NONE)
-        agate_text_add(fault, "no command: expected a line such as `; test print`\n");
-    else
-        runs[test->kind](test, seen, blessed, fault);
+    size_t start_bytes = blessed->size_bytes;
+
+    for (size_t i = 0; i < test->command_count; i++) {
+        const command *c = &test->commands[i];
+        if (c->kind != COMMAND_NONE)
+            runs[c->kind](&(test_run){test, c, seen, blessed, fault});
+    }
+    if (blessed->size_bytes == start_bytes) /* no command has an expectation */
+        agate_text_add(blessed, "%s", test->input);
 }

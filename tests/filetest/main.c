@@ -1,4 +1,5 @@
-/* main.c: filetest DIR...: runs every .agt file below, and looks for ops and strategies that none covers. */
+/* main.c: filetest DIR...: runs every .agt file below, and looks for ops, passes and strategies that none
+ * covers. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,9 +49,13 @@ static void write_file(const char *path, const agate_text *text)
 static bool run_cases(const char *path, char *text, coverage *seen, agate_text *out_blessed)
 {
     static test_case cases[MOST_CASES];
-    size_t count = split_cases(text, cases, MOST_CASES);
-    bool good = true;
+    agate_text wrong = {0};
+    size_t count = split_cases(text, cases, MOST_CASES, &wrong);
+    bool good = wrong.size_bytes == 0;
 
+    if (!good)
+        printf("FAIL %s\n%s", path, agate_text_c(&wrong));
+    agate_text_deinit(&wrong);
     for (size_t i = 0; i < count; i++) {
         agate_text fault = {0};
         agate_text_add(out_blessed, "%s", i ? "; ----\n" : "");
@@ -60,6 +65,8 @@ static bool run_cases(const char *path, char *text, coverage *seen, agate_text *
             good = false;
         }
         agate_text_deinit(&fault);
+        for (size_t c = 0; c < cases[i].command_count; c++)
+            free(cases[i].commands[c].words);
     }
     return good;
 }
@@ -129,6 +136,16 @@ static void check_coverage(tally *total)
     for (int op = 0; op < AGATE_OP_COUNT; op++)
         if (!total->seen.ops[op]) {
             printf("FAIL op %s is in no filetest\n", agate_op_table[op].name);
+            total->failed++;
+        }
+    for (size_t pass = 0; pass < agate_pass_count; pass++)
+        if (!total->seen.passes[pass]) {
+            printf("FAIL pass %s is in no filetest\n", agate_pass_table[pass].name);
+            total->failed++;
+        }
+    for (int strategy = AGATE_STRATEGY_none + 1; strategy < AGATE_STRATEGY_COUNT; strategy++)
+        if (!total->seen.strategies[strategy]) {
+            printf("FAIL strategy %s is in no filetest\n", agate_strategy_name((agate_strategy)strategy));
             total->failed++;
         }
 }
