@@ -21,34 +21,24 @@ static const rule rules[] = {
 #undef AGATE_RULE
 };
 
-/* Tries each rule once. Returns the rule that applied, NULL: none; *out_gone: the node is no more. */
-static const rule *rewrite_once(agate_pass *pass, agate_node *node, bool *out_gone)
+/* Applies the first rule that fits. *node becomes what now makes the value, to go on with; NULL: a parameter.
+ */
+static bool rewrite_once(agate_pass *pass, agate_node **node)
 {
-    *out_gone = false;
     for (const rule *rule = rules; rule < rules + AGATE_COUNT(rules); rule++) {
-        if (rule->op != node->op || *pass->fuel == 0)
+        if (rule->op != (*node)->op || *pass->fuel == 0)
             continue;
-        agate_value *with = rule->apply(node);
+        agate_value *with = rule->apply(*node);
         if (!with)
             continue;
-        agate_pass_spend(pass, node, rule->name);
-        assert(agate_type_equal(&with->type, &agate_result(node)->type));
-        if (with != agate_result(node)) {
-            agate_replace(node, with);
-            *out_gone = true;
-        }
-        return rule;
+        agate_pass_spend(pass, *node, rule->name);
+        assert(agate_type_equal(&with->type, &agate_result(*node)->type));
+        if (with != agate_result(*node))
+            agate_replace(*node, with);
+        *node = with->node;
+        return true;
     }
-    return NULL;
-}
-
-static bool rewrite(agate_pass *pass, agate_node *node)
-{
-    bool changed = false, gone = false;
-
-    while (!gone && rewrite_once(pass, node, &gone))
-        changed = true;
-    return changed;
+    return false;
 }
 
 bool agate_pass_canonicalize(agate_pass *pass, agate_graph *graph)
@@ -56,6 +46,7 @@ bool agate_pass_canonicalize(agate_pass *pass, agate_graph *graph)
     bool changed = agate_pass_dce(pass, graph);
 
     AGATE_EACH_NODE (node, graph)
-        changed |= rewrite(pass, node);
+        for (agate_node *at = node; at && rewrite_once(pass, &at);)
+            changed = true;
     return changed;
 }

@@ -59,8 +59,8 @@ static const char *refuse(const agate_region *region, const agate_node *seed, co
 {
     const agate_value *result = &node->results[0];
 
-    if (region->operand_count + agate_region_outside_operands(region, node) > AGATE_REGION_OPERANDS)
-        return "the kernel has as many operands as it may";
+    if (!agate_region_has_room(region, node))
+        return "the kernel is as large as it may be";
     if (is_mapped_move(node)) {
         const agate_node *user = result->uses[0].node;
         if (result->use_count > 1)

@@ -101,19 +101,30 @@ agate_node *agate_region_next(agate_region *region)
     return next;
 }
 
-int32_t agate_region_outside_operands(const agate_region *region, const agate_node *node)
+/* By how much `node` changes the count of operands: its own from outside come, those that were its result go.
+ */
+static int32_t added_operands(const agate_region *region, const agate_node *node)
 {
+    const agate_value *result = &node->results[0];
     int32_t count = 0;
 
     for (int32_t i = 0; i < node->operand_count; i++)
         count += !node->operands[i]->node || !agate_region_has(region, node->operands[i]->node);
+    for (int32_t i = 0; i < result->use_count; i++)
+        count -= agate_region_has(region, result->uses[i].node);
     return count;
+}
+
+bool agate_region_has_room(const agate_region *region, const agate_node *node)
+{
+    return region->count < AGATE_REGION_MEMBERS &&
+           region->operand_count + added_operands(region, node) <= AGATE_REGION_OPERANDS;
 }
 
 void agate_region_add(agate_region *region, agate_node *node)
 {
     assert(node->result_count == 1);
-    region->operand_count += agate_region_outside_operands(region, node);
+    region->operand_count += added_operands(region, node);
     node->results[0].scratch = region->mark + 1;
     region->members = grow(region->pass->scratch, region->members, region->count, &region->member_room);
     region->members[region->count++] = node;

@@ -8,14 +8,16 @@
 
 #include "passes/rewrite.h"
 
-#define AGATE_REGION_OPERANDS                                                                                \
-    24 /* the most operands of a kernel: each is a pointer that its loops hold on to */
+/* The most operands and members of a kernel: each operand is a pointer that its loops hold on to, and what is
+ * compiled at once should stay small. Uses count, so that a scalar that two members read counts twice. */
+#define AGATE_REGION_OPERANDS 24
+#define AGATE_REGION_MEMBERS  64
 
 typedef struct agate_region {
     agate_pass *pass;
     agate_node **members; /* in execution order, once finished */
     int32_t count;
-    int32_t operand_count; /* an upper bound: uses of values from outside */
+    int32_t operand_count; /* uses of outside values by members */
     int64_t mark;          /* this region's mark in value->scratch: `mark` looked at, `mark + 1` member */
     bool down;             /* the queue gives the earliest node first; else the latest */
     agate_node **queue;    /* a heap */
@@ -48,8 +50,8 @@ agate_node *agate_region_next(agate_region *region);
 /* Takes `node` in. */
 void agate_region_add(agate_region *region, agate_node *node);
 
-/* Operands of `node` that are no results of members. */
-int32_t agate_region_outside_operands(const agate_region *region, const agate_node *node);
+/* Would the region stay within its limits with `node`? */
+bool agate_region_has_room(const agate_region *region, const agate_node *node);
 
 /* Turns the members into the body of a new kernel in front of `before`: outside values become parameters, and
  * every value used outside a result. All of them must stand where that keeps definitions before uses;

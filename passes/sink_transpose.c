@@ -132,7 +132,7 @@ static bool leads_to_opposite(const agate_node *transpose)
     return false;
 }
 
-/* The transpose that every operand shares, constants apart; NULL: there is none, or it is to stay. */
+/* The transpose that every operand shares, constants apart, rather one that is not of a graph input; NULL: none. */
 static const agate_node *shared_transpose(const agate_node *node)
 {
     const agate_node *shared = NULL;
@@ -144,13 +144,14 @@ static const agate_node *shared_transpose(const agate_node *node)
         const agate_node *transpose = agate_made_by(operand, AGATE_OP_transpose);
         if (!transpose || (shared && !perm_equal(&transpose->attrs.perm.perm, &shared->attrs.perm.perm)))
             return NULL;
-        shared = transpose;
+        if (!shared || !shared->operands[0]->node)
+            shared = transpose;
     }
     return shared;
 }
 
-/* Every other use of the transposes can be passed as well, so that none of them is computed twice for
- * nothing. */
+/* Could every other use of the transposes be passed as well? Else they stay, and one more would be added
+ * below. */
 static bool sinks_everywhere(const agate_node *node)
 {
     for (int32_t i = 0; i < node->operand_count; i++) {
@@ -161,7 +162,7 @@ static bool sinks_everywhere(const agate_node *node)
             return false;
         for (int32_t j = 0; j < operand->use_count; j++) {
             const agate_node *user = operand->uses[j].node;
-            if (user->op != AGATE_OP_transpose && (!find_pass(user) || !shared_transpose(user)))
+            if (user->op != AGATE_OP_transpose && !find_pass(user))
                 return false;
         }
     }
