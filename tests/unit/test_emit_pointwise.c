@@ -3,31 +3,14 @@
  */
 #include "tests/unit/kernel_test.h"
 
-/* One op of `arity` operands of type `in`, giving `out`, under `strategy`. */
-static void check_op(const char *op, int arity, const char *in, const char *out, const char *strategy,
-                     double rtol, double atol, double special, double scale)
+/* One op of `arity` operands of type `in`, giving `out`. */
+static void check_op(const char *op, int arity, const char *in, const char *out, kernel_case c)
 {
-    char text[1024];
+    const char *const types[] = {in, in, in};
+    char line[128];
 
-    snprintf(text, sizeof text,
-             arity == 1 ? "graph @t(%%x: %s) -> %s {\n"
-                          "  %%0 = kernel(%%x) %s {\n"
-                          "    %%a = %s $0 : %s\n"
-                          "    yield %%a\n"
-                          "  } : %s\n"
-                          "  return %%0\n"
-                          "}\n"
-                        : "graph @t(%%x: %s, %%y: %s) -> %s {\n"
-                          "  %%0 = kernel(%%x, %%y) %s {\n"
-                          "    %%a = %s $0, $1 : %s\n"
-                          "    yield %%a\n"
-                          "  } : %s\n"
-                          "  return %%0\n"
-                          "}\n",
-             in, arity == 1 ? out : in, arity == 1 ? strategy : out, arity == 1 ? op : strategy,
-             arity == 1 ? out : op, out, out);
-    check_kernel(
-        &(kernel_case){.text = text, .rtol = rtol, .atol = atol, .special = special, .scale = scale});
+    snprintf(line, sizeof line, "%s $0%s%s", op, arity > 1 ? ", $1" : "", arity > 2 ? ", $2" : "");
+    check_one("pointwise<v=@V>", line, types, arity, out, c);
 }
 
 START_TEST(flat_chain)
@@ -65,7 +48,8 @@ START_TEST(every_scalar_op)
             snprintf(in, sizeof in, "%s[N,21]", dtypes[i].dtype);
             snprintf(out, sizeof out, "%s[N,21]",
                      info->result == AGATE_RESULT_BOOL ? "bool" : dtypes[i].dtype);
-            check_op(name, info->arity, in, out, "pointwise<v=@V>", 1e-6, 1e-38, 0.3, 4);
+            check_op(name, info->arity, in, out,
+                     (kernel_case){.rtol = 1e-6, .atol = 1e-38, .special = 0.3, .scale = 4});
         }
     }
 }
@@ -76,8 +60,10 @@ START_TEST(functions_are_close)
     static const char *const ops[] = {"exp", "log", "tanh", "erf", "sigmoid"};
 
     for (size_t i = 0; i < AGATE_COUNT(ops); i++) {
-        check_op(ops[i], 1, "f32[N,4096]", "f32[N,4096]", "pointwise<v=@V>", 2.4e-7, 1e-45, 0.1, 1);
-        check_op(ops[i], 1, "f32[N,4096]", "f32[N,4096]", "pointwise<v=@V>", 3e-7, 3e-45, 0.1, 110);
+        kernel_case near = {.rtol = 2.4e-7, .atol = 1e-45, .special = 0.1};
+        kernel_case far = {.rtol = 3e-7, .atol = 3e-45, .special = 0.1, .scale = 110};
+        check_op(ops[i], 1, "f32[N,4096]", "f32[N,4096]", near);
+        check_op(ops[i], 1, "f32[N,4096]", "f32[N,4096]", far);
     }
 }
 END_TEST
@@ -126,20 +112,12 @@ START_TEST(casts)
 
     for (size_t i = 0; i < AGATE_COUNT(dtypes); i++)
         for (size_t k = 0; k < AGATE_COUNT(dtypes); k++) {
-            char op[64], in[32], out[32], text[512];
+            char op[64], in[32], out[32];
+            const char *const types[] = {in};
             snprintf(op, sizeof op, "cast $0 to=%s", dtypes[k]);
             snprintf(in, sizeof in, "%s[N,37]", dtypes[i]);
             snprintf(out, sizeof out, "%s[N,37]", dtypes[k]);
-            snprintf(text, sizeof text,
-                     "graph @t(%%x: %s) -> %s {\n"
-                     "  %%0 = kernel(%%x) pointwise<v=@V> {\n"
-                     "    %%a = %s : %s\n"
-                     "    yield %%a\n"
-                     "  } : %s\n"
-                     "  return %%0\n"
-                     "}\n",
-                     in, out, op, out, out);
-            check_kernel(&(kernel_case){.text = text, .special = 0.3, .scale = 300});
+            check_one("pointwise<v=@V>", op, types, 1, out, (kernel_case){.special = 0.3, .scale = 300});
         }
 }
 END_TEST
