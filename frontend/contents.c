@@ -111,26 +111,34 @@ static agate_value *fold_numbers(agate_call *call, agate_node *node, agate_text 
 /* ---- making symbolic constants
  * ----------------------------------------------------------------------------- */
 
-/* Whole numbers as a constant of any dtype. */
-static agate_data *numbers_data(const agate_type *type, const agate_dim *elements, int64_t count)
+agate_data *agate_import_convert(const agate_type *type, agate_dtype from, const void *numbers)
 {
-    agate_data *data = agate_data_create((size_t)count * agate_dtype_size(type->dtype));
+    const agate_tensor source = tensor_of(type, from, numbers);
+    agate_tensor result = tensor_of(type, type->dtype, NULL);
+    agate_data *data = agate_data_create(result.size_bytes);
     agate_attrs attrs;
     agate_attrs_init(AGATE_SET_cast, &attrs);
     attrs.cast.to = type->dtype;
-    for (int64_t i = 0; data && i < count; i++) {
-        int64_t number = elements[i].offset;
-        char *at = (char *)data->bytes + (size_t)i * agate_dtype_size(type->dtype);
-        agate_tensor from = {.dtype = AGATE_I64, .data = &number, .size_bytes = sizeof(number)};
-        agate_tensor to = {.dtype = type->dtype, .data = at, .size_bytes = agate_dtype_size(type->dtype)};
-        const agate_ref_call call = {.attrs = &attrs,
-                                     .input_count = 1,
-                                     .output_count = 1,
-                                     .inputs = (const agate_tensor *const[]){&from},
-                                     .outputs = (agate_tensor *const[]){&to}};
-        agate_status_release(agate_op_table[AGATE_OP_cast].reference(&call)); /* takes every pair of dtypes */
-    }
+    if (!data)
+        return NULL;
+    result.data = (void *)data->bytes;
+    const agate_ref_call call = {.attrs = &attrs,
+                                 .input_count = 1,
+                                 .output_count = 1,
+                                 .inputs = (const agate_tensor *const[]){&source},
+                                 .outputs = (agate_tensor *const[]){&result}};
+    agate_status_release(agate_op_table[AGATE_OP_cast].reference(&call)); /* takes every pair of dtypes */
     return data;
+}
+
+/* Whole numbers as data of any dtype; N counts as 0. */
+static agate_data *numbers_data(agate_arena *arena, const agate_type *type, const agate_dim *elements,
+                                int64_t count)
+{
+    int64_t *numbers = AGATE_NEW_N(arena, int64_t, count);
+    for (int64_t i = 0; i < count; i++)
+        numbers[i] = elements[i].offset;
+    return agate_import_convert(type, AGATE_I64, numbers);
 }
 
 /* A constant of these elements: symbolic where one of them follows the batch. */
@@ -140,7 +148,8 @@ static agate_value *emit_elements(agate_call *call, const agate_type *type, cons
     bool fixed = true;
     for (int64_t i = 0; i < count; i++)
         fixed = fixed && agate_dim_is_fixed(elements[i]);
-    agate_value *value = agate_lower_data(call, type, numbers_data(type, elements, count));
+    agate_value *value =
+        agate_lower_data(call, type, numbers_data(call->importer->arena, type, elements, count));
     if (!value || fixed)
         return value;
     symbolic *known =
@@ -353,7 +362,10 @@ bool agate_may_fold(const agate_node *node)
     if (!info->reference || count > MAX_FOLDED_ELEMENTS)
         return false;
     for (int32_t i = 0; i < node->operand_count; i++) {
-        if (!agate_value_data(node->operands[i]))
+        /* Only what shapes are made of: work on the network's weights is for the passes. */
+        const agate_value *operand = node->operands[i];
+        if (!agate_value_data(operand) ||
+            (operand->node->op == AGATE_OP_weight && agate_is_float(operand->type.dtype)))
             return false;
         const int64_t read = element_count(&node->operands[i]->type);
         if (read > MAX_FOLDED_STEPS || __builtin_add_overflow(steps, count * read, &steps))

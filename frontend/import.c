@@ -42,12 +42,6 @@ static agate_status check_versions(const Onnx__ModelProto *model, const agate_sc
         return agate_error_make(AGATE_CODE_UNSUPPORTED,
                                 "the model uses opset %" PRId64 " of ONNX; the newest supported is %d", opset,
                                 AGATE_ONNX_OPSET_LAST);
-    if (opset && opset < AGATE_ONNX_OPSET_FIRST)
-        return agate_error_make(AGATE_CODE_UNSUPPORTED,
-                                "the model uses opset %" PRId64
-                                " of ONNX; the oldest supported is %d (convert it with "
-                                "onnx.version_converter)",
-                                opset, AGATE_ONNX_OPSET_FIRST);
     return AGATE_OK;
 }
 
@@ -160,6 +154,31 @@ static void find_batch_name(agate_importer *importer, const agate_scope *scope)
     }
 }
 
+/* The contents of an input, where the caller knows them. */
+static const agate_tensor *known_value(const agate_importer *importer, const char *name)
+{
+    for (size_t i = 0; i < importer->options->value_count; i++)
+        if (strcmp(importer->options->values[i].name, name) == 0)
+            return &importer->options->values[i].tensor;
+    return NULL;
+}
+
+/* An input of known contents as a constant; NULL after a fault. */
+static agate_value *value_constant(agate_importer *importer, const char *name, const agate_tensor *known)
+{
+    agate_type type;
+    agate_data *data = NULL;
+    agate_status status = agate_tensor_type(known->dims, (size_t)known->rank, (int32_t)known->dtype,
+                                            importer->limit_bytes, &type);
+    if (!status && !(data = agate_import_convert(&type, type.dtype, known->data)))
+        status = agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for its contents");
+    if (!status)
+        return agate_import_data(importer->graph, &type, data, name);
+    fault(importer, agate_status_code(status), "input \"%s\": %s", name, agate_status_message(status));
+    agate_status_release(status);
+    return NULL;
+}
+
 static void bind_input(agate_importer *importer, free_dims *dims, agate_scope *scope,
                        const Onnx__ValueInfoProto *input)
 {
@@ -167,7 +186,10 @@ static void bind_input(agate_importer *importer, free_dims *dims, agate_scope *s
     agate_type type;
     if (!*text_of(input->name))
         return fault(importer, AGATE_CODE_INVALID_MODEL, "the model has an input without a name");
-    if (input_type(importer, dims, input, &type))
+    const agate_tensor *known = known_value(importer, input->name);
+    if (known)
+        binding->value = value_constant(importer, input->name, known);
+    else if (input_type(importer, dims, input, &type))
         binding->value = agate_graph_add_param(importer->graph, input->name, &type);
     if (!agate_names_add(&scope->names, input->name, binding))
         fault(importer, AGATE_CODE_INVALID_MODEL, "two inputs of the model are named \"%s\"", input->name);

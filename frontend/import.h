@@ -4,11 +4,20 @@
 
 #include "ir/graph.h"
 
+/* Contents of a model input that are known beforehand. */
+typedef struct agate_input_value {
+    const char *name;
+    agate_tensor tensor; /* copied */
+} agate_input_value;
+
 /* Zero-initialize, then set what differs. */
 typedef struct agate_import_options {
     const char *directory;         /* where external data may lie; NULL: external data is refused */
     const agate_dim_binding *dims; /* values for named free dimensions */
     size_t dim_count;
+    const agate_input_value *values; /* these inputs become constants, so that shapes may depend on them, and
+                                        are no inputs of the graph any more */
+    size_t value_count;
     size_t memory_limit_bytes; /* the most one tensor may take; 0: 16 GiB */
 } agate_import_options;
 

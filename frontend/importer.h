@@ -18,7 +18,7 @@
 #include "ir/infer.h"
 #include "onnx.pb-c.h"
 
-#define AGATE_ONNX_OPSET_FIRST 7
+#define AGATE_ONNX_OPSET_FIRST 7 /* of older models, only operators that have not changed since import */
 #define AGATE_ONNX_OPSET_LAST  28
 #define AGATE_ONNX_IR_FIRST    3
 #define AGATE_ONNX_IR_LAST     14
@@ -229,7 +229,12 @@ agate_value *agate_lower_reduce(agate_call *call, agate_op op, agate_value *valu
 /* A constant scalar of this dtype. */
 agate_value *agate_lower_scalar(agate_call *call, agate_dtype dtype, double value);
 
-/* A constant with these contents, which it takes over. */
+/* A constant: a `weight` called `name` where it is large or a list of floats, else a `const`. Takes over
+ * `data`. */
+agate_value *agate_import_data(agate_graph *graph, const agate_type *type, agate_data *data,
+                               const char *name);
+
+/* The same for a call. */
 agate_value *agate_lower_data(agate_call *call, const agate_type *type, agate_data *data);
 
 /* A vector (or with `rank` 0 a scalar) of int64 that may follow the batch. */
@@ -255,6 +260,9 @@ bool agate_call_number(agate_call *call, int32_t index, const char *what, double
 /* Computes `node`, whose operands are all constant and whose result is typed and small. Returns the
  * constant's value; NULL where there is no reference kernel or it refuses (then `fault` says why). */
 agate_value *agate_fold(agate_call *call, agate_node *node, agate_text *fault);
+
+/* Numbers of dtype `from` as data of `type`, which is fixed. NULL where memory is short. */
+agate_data *agate_import_convert(const agate_type *type, agate_dtype from, const void *numbers);
 
 /* Whether agate_fold may be tried, and whether it must (a symbolic operand). */
 bool agate_may_fold(const agate_node *node);

@@ -6,9 +6,6 @@
 /* What one model may become: enough for any network, and a bound on what a hostile one costs. */
 #define MAX_NODES ((int64_t)1 << 20)
 
-/* A constant of more elements gets a name instead of being printed whole. */
-#define MAX_PRINTED_ELEMENTS 16
-
 static bool within_limit(agate_call *call, const agate_type *type)
 {
     agate_dim size, most;
@@ -168,16 +165,24 @@ agate_value *agate_lower_reduce(agate_call *call, agate_op op, agate_value *valu
 /* ---- constants -------------------------------------------------------------------------------------------
  */
 
-agate_value *agate_lower_data(agate_call *call, const agate_type *type, agate_data *data)
+/* A constant of more elements gets a name instead of being printed whole; so do lists of floats. */
+#define MAX_PRINTED_ELEMENTS 16
+
+agate_value *agate_import_data(agate_graph *graph, const agate_type *type, agate_data *data, const char *name)
 {
     agate_dim count = {0, 0};
+    agate_type_count(type, &count);
+    const bool named = count.offset > (agate_is_float(type->dtype) ? 1 : MAX_PRINTED_ELEMENTS);
+    return agate_build_constant(graph, NULL, type, data, named ? name : NULL);
+}
+
+agate_value *agate_lower_data(agate_call *call, const agate_type *type, agate_data *data)
+{
     if (!data) {
         agate_call_fault(call, AGATE_CODE_OUT_OF_MEMORY, "no memory for a constant");
         return NULL;
     }
-    agate_type_count(type, &count);
-    const char *label = count.offset > MAX_PRINTED_ELEMENTS ? call->name : NULL;
-    agate_value *value = agate_build_constant(call->importer->graph, NULL, type, data, label);
+    agate_value *value = agate_import_data(call->importer->graph, type, data, call->name);
     value->node->origin = call->name;
     call->importer->node_count++;
     return value;

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 
 /* ---- shared by handlers ----------------------------------------------------------------------------------
  */
@@ -348,28 +349,37 @@ void agate_import_constant_of_shape(agate_call *call)
         call->results[0] = agate_lower_expand(call, fill, type.rank, type.dims);
 }
 
+/* Three scalars of one element type. */
+static bool range_bounds(agate_call *call, double *out_bounds)
+{
+    static const char *const names[] = {"start", "limit", "delta"};
+    for (int32_t i = 0; i < 3; i++) {
+        if (!agate_call_number(call, i, names[i], &out_bounds[i]))
+            return false;
+        if (call->operands[i]->type.dtype != call->operands[0]->type.dtype)
+            agate_call_invalid(call, "its inputs are of different element types");
+    }
+    return !call->faulty;
+}
+
 /* start, start + delta, ... before limit */
 void agate_import_range(agate_call *call)
 {
-    static const char *const names[] = {"start", "limit", "delta"};
     const agate_dtype dtype = call->operands[0]->type.dtype;
     double in[3];
-    for (int32_t i = 0; i < 3; i++) {
-        if (!agate_call_number(call, i, names[i], &in[i]))
-            return;
-        if (call->operands[i]->type.dtype != dtype)
-            return agate_call_invalid(call, "its inputs are of different element types");
-    }
-    const double wanted = in[2] != 0 ? ceil((in[1] - in[0]) / in[2]) : NAN, count = fmax(wanted, 0);
-    if (!(wanted == wanted) || count > INT32_MAX ||
-        count * (double)agate_dtype_size(dtype) > (double)call->importer->limit_bytes)
-        return agate_call_invalid(call, "it would count from %g to %g by %g", in[0], in[1], in[2]);
+    if (!range_bounds(call, in))
+        return;
+    const double count = in[2] != 0 ? fmax(ceil((in[1] - in[0]) / in[2]), 0) : NAN;
+    if (!(count * (double)sizeof(double) <= (double)call->importer->limit_bytes) || count > INT32_MAX)
+        return agate_call_invalid(call, "it counts from %g to %g by %g", in[0], in[1], in[2]);
     const agate_dim size = agate_dim_fixed((int64_t)count);
-    const agate_type wide = agate_type_make(AGATE_F64, 1, &size);
-    agate_data *data = agate_data_create((size_t)size.offset * sizeof(double));
-    for (int64_t i = 0; data && i < size.offset; i++)
-        ((double *)data->bytes)[i] = in[0] + (double)i * in[2];
-    call->results[0] = agate_lower_cast(call, agate_lower_data(call, &wide, data), dtype);
+    const agate_type type = agate_type_make(dtype, 1, &size);
+    double *numbers = malloc(sizeof(double) * (size_t)size.offset + 1);
+    for (int64_t i = 0; numbers && i < size.offset; i++)
+        numbers[i] = in[0] + (double)i * in[2];
+    call->results[0] =
+        agate_lower_data(call, &type, numbers ? agate_import_convert(&type, AGATE_F64, numbers) : NULL);
+    free(numbers);
 }
 
 /* Ones on diagonal k of a matrix of its input's shape. */
@@ -380,16 +390,16 @@ void agate_import_eye_like(agate_call *call)
     const agate_dtype dtype = agate_onnx_dtype(to >= 0 && to < 64 ? (int32_t)to : -1);
 
     if (like->rank != 2 || !agate_type_is_fixed(like) || dtype == AGATE_DTYPE_NONE)
-        return agate_call_unsupported(
-            call, "a matrix of fixed size and an element type that is supported are needed");
+        return agate_call_unsupported(call, "a matrix of fixed size and a supported element type are needed");
     const int64_t rows = like->dims[0].offset, columns = like->dims[1].offset;
-    const agate_type type = agate_type_make(AGATE_U8, 2, like->dims);
-    agate_data *data =
-        agate_data_create((size_t)(rows * columns)); /* the input is as large, and within the limit */
-    for (int64_t row = 0; data && row < rows; row++)
+    const agate_type type = agate_type_make(dtype, 2, like->dims);
+    uint8_t *bits = calloc((size_t)(rows * columns) + 1, 1); /* its input is as large, and within the limit */
+    for (int64_t row = 0; bits && row < rows; row++)
         if (k >= -row && k < columns - row)
-            ((uint8_t *)data->bytes)[row * columns + row + k] = 1;
-    call->results[0] = agate_lower_cast(call, agate_lower_data(call, &type, data), dtype);
+            bits[row * columns + row + k] = 1;
+    call->results[0] =
+        agate_lower_data(call, &type, bits ? agate_import_convert(&type, AGATE_U8, bits) : NULL);
+    free(bits);
 }
 
 /* ---- element types ---------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ static const struct hint {
     const char *word; /* in the operator's name */
     const char *text;
 } hints[] = {
-    {"QuantizeLinear", "quantized models are not supported yet; use the model in floats"},
+    {"uantizeLinear", "quantized models are not supported yet; use the model in floats"},
     {"QLinear", "quantized models are not supported yet; use the model in floats"},
     {"MatMulInteger", "quantized models are not supported yet; use the model in floats"},
     {"ConvInteger", "quantized models are not supported yet; use the model in floats"},
@@ -72,6 +72,12 @@ static const char *explain(agate_importer *importer, const unknown *found, const
         agate_onnx_find(found->op, found->opset, &other);
     if (found->opset == 0)
         return agate_arena_format(arena, "the model imports no opset for its domain \"%s\"", found->domain);
+    if (other && found->opset < AGATE_ONNX_OPSET_FIRST)
+        return agate_arena_format(arena,
+                                  "its form in opset %" PRId64
+                                  " is not supported; convert the model to opset %d "
+                                  "or newer with onnx.version_converter",
+                                  found->opset, AGATE_ONNX_OPSET_FIRST);
     if (other && other->first > found->opset)
         return agate_arena_format(arena, "this operator exists since opset %d, the model uses %" PRId64,
                                   other->first, found->opset);

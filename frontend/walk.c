@@ -10,7 +10,6 @@ enum {
     MAX_ATTRIBUTES = 64,
     MAX_OPERANDS = 1 << 20,
     MAX_CYCLE_SEARCHES = 8, /* each may visit the whole graph */
-    MAX_PRINTED_ELEMENTS = 16,
 };
 
 static const char *text_of(const char *text)
@@ -64,10 +63,7 @@ static void load_initializer(agate_importer *importer, const char *name, agate_b
         agate_status_release(status);
         return;
     }
-    agate_dim count = {0, 0};
-    agate_type_count(&type, &count);
-    binding->value = agate_build_constant(importer->graph, NULL, &type, data,
-                                          count.offset > MAX_PRINTED_ELEMENTS ? name : NULL);
+    binding->value = agate_import_data(importer->graph, &type, data, name);
     binding->value->name = agate_arena_text(importer->graph->arena, name);
 }
 
