@@ -76,13 +76,24 @@ static agate_value *in_layout(assigner *a, agate_value *value, agate_layout layo
     return other;
 }
 
+/* Gives the node another operand; a constant that nothing else needs goes at once, with its memory. */
+static void change_operand(agate_node *node, int32_t index, agate_value *value)
+{
+    agate_value *old = node->operands[index];
+
+    if (value == old)
+        return;
+    agate_node_set_operand(node, index, value);
+    if (old->use_count == 0 && old->node && agate_node_has(old->node, AGATE_CONSTANT))
+        agate_node_remove(old->node);
+}
+
 static bool set_layout(assigner *a, agate_node *kernel, int32_t index, agate_layout layout)
 {
     agate_value *value = in_layout(a, kernel->operands[index], layout, kernel);
     if (!value)
         return false;
-    if (value != kernel->operands[index])
-        agate_node_set_operand(kernel, index, value);
+    change_operand(kernel, index, value);
     kernel->body->params[index]->type = value->type;
     return true;
 }
@@ -226,7 +237,7 @@ static bool block_epilogue_operand(assigner *a, agate_node *kernel, int32_t inde
         return set_layout(a, kernel, index, PLAIN);
     if (value->type.rank < rank) {
         value = as_channel_shape(value, rank, kernel);
-        agate_node_set_operand(kernel, index, value);
+        change_operand(kernel, index, value);
     }
     return set_layout(a, kernel, index, a->blocked);
 }

@@ -85,10 +85,10 @@ static void choose_register_tile(const conv_shape *s, int32_t registers, int64_t
 
     for (int64_t oc = 1; oc <= 4 && oc <= vectors; oc++) {
         int64_t most = (registers - 1 - oc) / oc;
-        for (int64_t ow = 1; ow <= most; ow++) {
+        for (int64_t ow = most; ow >= 1; ow--) { /* of equals the largest: fewest loads of weights */
             int64_t full = vectors / oc, rest = vectors % oc;
             double cost = (double)full * row_cycles(oc, ow, width) + (rest ? row_cycles(rest, ow, width) : 0);
-            if (best == 0 || cost < best * 0.995) {
+            if (best == 0 || cost < best * 0.99) {
                 best = cost;
                 tiles->oc = (int32_t)oc;
                 tiles->ow = (int32_t)agate_min(ow, width);
