@@ -125,6 +125,8 @@ static bool commit(fold *f, const agate_affine *chain, int64_t bias_count, const
         put_operand(f->node, 1,
                     agate_build_constant(f->node->graph, f->node, &f->weights->type, f->made, label));
     }
+    if (*out_bias)
+        agate_node_move_before((*out_bias)->node, f->node); /* behind the weights, where one looks for it */
     return true;
 }
 

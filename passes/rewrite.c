@@ -119,8 +119,21 @@ agate_value *agate_rebuild(agate_node *node, agate_op op, const agate_attrs *att
     return value;
 }
 
+/* Is `part` one of the origins, or some of them in a row, that `origin` joins? */
+static bool has_origin(const char *origin, const char *part)
+{
+    size_t length = strlen(part);
+
+    for (const char *at = origin; (at = strstr(at, part)); at++)
+        if ((at == origin || at[-1] == '+') && (at[length] == '+' || at[length] == 0))
+            return true;
+    return false;
+}
+
 void agate_take_origin(agate_node *node, const agate_node *from)
 {
+    if (!from->origin || (node->origin && has_origin(node->origin, from->origin)))
+        return;
     if (!node->origin || strlen(node->origin) < ORIGIN_LIMIT)
         agate_node_merge_origin(node, from);
 }

@@ -1,0 +1,25 @@
+#!/bin/sh
+# The exported networks against ONNX Runtime:  check_networks.sh AGATE FOLDER
+#
+# FOLDER keeps the exported models from one run to the next. Every network runs with batches 1, 3 and 8 from one compiled
+# model, for the host's instructions and for AVX2; a few are also held to give the same bits for any thread count and
+# for a row alone. Without a network to install ONNX Runtime over, torch's outputs are the reference.
+set -eu
+agate=$1
+folder=$2
+tools=$(cd "$(dirname "$0")/../../tools" && pwd)
+failed=0
+
+"$tools/oracle/install.sh" || echo "check_networks: going on with torch's outputs as the reference"
+"$tools/models/export_torch.py" --missing --output-dir "$folder"
+"$tools/oracle/test_folders.py" "$folder" "$folder/folders"
+
+"$(dirname "$0")/check_kernels.py" "$agate" "$folder" || failed=1
+for isa in "" "--isa avx2"; do
+    [ -z "$isa" ] || grep -qw avx2 /proc/cpuinfo || continue
+    # shellcheck disable=SC2086
+    "$agate" test $isa --rtol 1e-3 --atol 1e-5 "$folder"/folders/* || failed=1
+done
+"$tools/oracle/check_networks.py" --agate "$agate" "$folder" --batches 1,3 --isa host \
+    --only resnet18 resnet18v2_bn resnet50_bn plain18 cifar20 resnet18_tf || failed=1
+exit $failed
