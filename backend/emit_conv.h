@@ -41,7 +41,7 @@ struct agate_conv {
     int64_t filters;         /* outputs of all groups */
     int32_t lanes;           /* v */
     int32_t vectors, pixels; /* the register tile, at most */
-    int32_t ahead;           /* vectors of weights prefetched by a turn of the innermost loop */
+    int32_t ahead;           /* cache lines of weights prefetched by a turn of the innermost loop */
     int32_t block;           /* channels that lie together in the input: v, or 1 if it is plain */
     int32_t unroll;          /* steps over channels in the innermost loop */
     bool flat;               /* all pixels are one row; `x` is that row */

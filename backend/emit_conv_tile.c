@@ -4,6 +4,8 @@
  * always in this order, taps outside the image left out. */
 #include "backend/emit_conv.h"
 
+#define LINE 16 /* floats in a cache line */
+
 /* Where the tile, or a part of it, reads: weights, inputs, and the weights to prefetch. */
 typedef struct bases {
     LLVMValueRef weights, inputs, ahead;
@@ -30,10 +32,9 @@ static void sum_channels(agate_conv *c, agate_tile *tile, bases base, int64_t fi
     LLVMValueRef weights = agate_emit_opaque(e, agate_emit_advance(e, base.weights, loop.index, c->lanes, 0));
     LLVMValueRef inputs = agate_emit_opaque(e, agate_emit_advance(e, base.inputs, loop.index, 1, 0));
     if (c->ahead) {
-        LLVMValueRef ahead =
-            agate_emit_advance(e, base.ahead, loop.index, c->ahead * c->lanes / c->unroll, 0);
+        LLVMValueRef ahead = agate_emit_advance(e, base.ahead, loop.index, c->ahead * LINE / c->unroll, 0);
         for (int32_t i = 0; i < c->ahead; i++)
-            agate_emit_prefetch(e, agate_emit_advance(e, ahead, NULL, 0, i * c->lanes), false);
+            agate_emit_prefetch(e, agate_emit_advance(e, ahead, NULL, 0, i * LINE), false);
     }
     for (int64_t kw = 0; kw < c->x.taps; kw++)
         for (int64_t ic = 0; ic < unroll; ic++)
@@ -48,7 +49,7 @@ static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, int64_t firs
 {
     agate_emitter *e = c->e;
     int64_t pixels = c->y.in * c->x.in, row_weights = c->x.taps * c->block * c->lanes;
-    int64_t row_ahead = turns(c) * c->ahead * c->lanes;
+    int64_t row_ahead = turns(c) * c->ahead * LINE;
     int64_t whole = channels / c->unroll * c->unroll;
     LLVMValueRef lo, hi;
     agate_conv_taps(c, &lo, &hi);
@@ -87,7 +88,7 @@ static bases tile_bases(agate_conv *c, const agate_tile *tile)
     inputs = agate_emit_advance(e, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
     inputs = agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
     /* Each tile of pixels prefetches its own part of the weights of the next channels. */
-    int64_t part = blocks * c->y.taps * turns(c) * c->ahead * c->lanes;
+    int64_t part = blocks * c->y.taps * turns(c) * c->ahead * LINE;
     LLVMValueRef ahead = agate_emit_advance(e, weights, NULL, 0, tile->vectors * tile->vector_stride);
     ahead = agate_emit_advance(e, ahead, c->row.tile, c->pixel.tile_count * part, 0);
     ahead = agate_emit_advance(e, ahead, c->pixel.tile, part, 0);

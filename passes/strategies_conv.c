@@ -2,11 +2,13 @@
 #include "passes/strategy.h"
 
 typedef struct conv_shape {
-    int64_t in_channels, out_channels; /* of one group */
-    int64_t height, width;             /* of the result */
-    int64_t kernel, stride;            /* taps; largest stride */
-    int64_t input_bytes;               /* of one image */
-    bool flat;                         /* 1x1, stride 1, no pads: pixels are one row */
+    int64_t vectors;       /* of output channels */
+    int64_t height, width; /* of the result; flat: one row */
+    int64_t kernel_width;
+    int64_t input_bytes; /* of one image, as far as it is read */
+    int64_t weight_bytes;
+    bool blocked; /* the input is */
+    bool flat;    /* 1x1, stride 1, no pads: pixels are one row */
 } conv_shape;
 
 static bool all_are(const agate_ints *list, int64_t value)
@@ -17,22 +19,31 @@ static bool all_are(const agate_ints *list, int64_t value)
     return true;
 }
 
-static conv_shape shape_of(const agate_node *conv)
+static conv_shape shape_of(const agate_node *conv, int32_t lanes)
 {
     const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type;
     const agate_type *y = &conv->results[0].type;
     const agate_attrs_conv *attrs = &conv->attrs.conv;
-    conv_shape s = {.in_channels = w->dims[1].offset,
-                    .out_channels = w->dims[0].offset / attrs->group,
+    int64_t taps = w->dims[2].offset * w->dims[3].offset;
+    conv_shape s = {.vectors = agate_ceil_div(w->dims[0].offset, lanes),
                     .height = y->dims[2].offset,
                     .width = y->dims[3].offset,
-                    .kernel = w->dims[2].offset * w->dims[3].offset};
-    s.stride = agate_max(attrs->strides.v[0], attrs->strides.v[1]);
+                    .kernel_width = w->dims[3].offset,
+                    .weight_bytes = 4 * w->dims[0].offset * w->dims[1].offset * taps,
+                    .blocked = x->layout.kind == AGATE_LAYOUT_channel};
     s.input_bytes = 4 * x->dims[1].offset * x->dims[2].offset * x->dims[3].offset;
-    s.flat = s.kernel == 1 && all_are(&attrs->strides, 1) && all_are(&attrs->pads, 0) &&
-             x->layout.kind == AGATE_LAYOUT_channel;
+    if (taps == 1)
+        s.input_bytes /= attrs->strides.v[0] * attrs->strides.v[1];
+    s.flat = taps == 1 && all_are(&attrs->strides, 1) && all_are(&attrs->pads, 0) && s.blocked;
+    if (s.flat) {
+        s.width *= s.height;
+        s.height = 1;
+    }
     return s;
 }
+
+/* Taps in a row are unrolled: more than this is another kind of problem. */
+#define MAX_KERNEL_WIDTH 16
 
 static const char *not_blocked_conv(const agate_candidate *c)
 {
@@ -42,7 +53,11 @@ static const char *not_blocked_conv(const agate_candidate *c)
         return "not two-dimensional";
     if (c->anchor->results[0].type.layout.kind != AGATE_LAYOUT_channel)
         return "not in blocked layout";
-    return NULL;
+    for (int32_t i = 0; i < c->anchor->operand_count; i++)
+        if (c->anchor->operands[i]->node)
+            return "its operands are computed in the kernel";
+    return c->anchor->operands[1]->type.dims[3].offset > MAX_KERNEL_WIDTH ? "kernel too wide to unroll"
+                                                                          : NULL;
 }
 
 static bool is_depthwise(const agate_node *conv)
@@ -50,7 +65,8 @@ static bool is_depthwise(const agate_node *conv)
     return conv->attrs.conv.group > 1 && agate_dim_is(conv->operands[1]->type.dims[1], 1);
 }
 
-/* ---- direct_conv ------------------------------------------------------------------------------------------- */
+/* ---- direct_conv
+ * ------------------------------------------------------------------------------------------- */
 
 const char *agate_direct_conv_applies(const agate_candidate *c)
 {
@@ -60,74 +76,96 @@ const char *agate_direct_conv_applies(const agate_candidate *c)
     return reason;
 }
 
-/* Cycles that one step over an input channel takes for a register tile of oc vectors by `pixels`: two multiply-adds and
- * two loads a cycle, and a multiply-add's latency of four. */
-static double tile_cycles(int64_t oc, int64_t pixels)
+/* Cycles that one step over an input channel takes for a register tile of oc vectors by `pixels`: two
+ * multiply-adds and two loads a cycle, and a multiply-add's latency of four. Where products and sums are
+ * apart, copying an input to all lanes costs as well. */
+static double tile_cycles(int64_t oc, int64_t pixels, bool fused)
 {
-    double arithmetic = (double)(oc * pixels) / 2, loads = (double)(oc + pixels) / 2;
+    double arithmetic = (double)(oc * pixels) / 2 + (fused ? 0 : (double)pixels / 4);
+    double loads = (double)(oc + pixels) / 2;
     double cycles = arithmetic > loads ? arithmetic : loads;
     return cycles > 4 ? cycles : 4;
 }
 
-/* A row of `width` pixels in tiles of at most `ow`, as even as they can be. */
-static double row_cycles(int64_t oc, int64_t ow, int64_t width)
+/* oc vectors by a row of `width` pixels in tiles of at most `ow`, as even as they can be. */
+static double row_cycles(int64_t oc, int64_t ow, int64_t width, bool fused)
 {
     int64_t tiles = agate_ceil_div(width, ow), wide = width % tiles;
-    return (double)wide * tile_cycles(oc, width / tiles + 1) +
-           (double)(tiles - wide) * tile_cycles(oc, width / tiles);
+    return (double)wide * tile_cycles(oc, width / tiles + 1, fused) +
+           (double)(tiles - wide) * tile_cycles(oc, width / tiles, fused);
 }
 
-/* The register tile of least cost: oc*ow accumulators, oc weights and one broadcast must fit the registers. */
-static void choose_register_tile(const conv_shape *s, int32_t registers, int64_t vectors, agate_tiles *tiles)
+/* All vectors, cut as evenly. */
+static double image_cycles(const conv_shape *s, int64_t oc, int64_t ow, bool fused)
 {
+    int64_t tiles = agate_ceil_div(s->vectors, oc), wide = s->vectors % tiles, narrow = s->vectors / tiles;
+    double cycles = (double)(tiles - wide) * row_cycles(narrow, ow, s->width, fused);
+    return wide ? cycles + (double)wide * row_cycles(narrow + 1, ow, s->width, fused) : cycles;
+}
+
+/* The register tile of least cost: oc*ow sums, oc weights and one input must fit the registers, and where
+ * there is no multiply-add, products too. Of equals the widest, which reads its weights least often. On
+ * AVX-512 that is 2x14 for the widths of image networks and 2x7 for rows of 7; on AVX2 2x6, and 3x4 for rows
+ * of 7. */
+static void choose_register_tile(const conv_shape *s, const agate_machine *machine, agate_tiles *tiles)
+{
+    bool fused = machine->vector_bits >= 256;
+    int64_t registers = machine->vector_registers - (fused ? 1 : 3);
     double best = 0;
-    int64_t width = s->flat ? s->height * s->width : s->width;
 
-    for (int64_t oc = 1; oc <= 4 && oc <= vectors; oc++) {
-        int64_t most = (registers - 1 - oc) / oc;
-        for (int64_t ow = most; ow >= 1; ow--) { /* of equals the largest: fewest loads of weights */
-            int64_t full = vectors / oc, rest = vectors % oc;
-            double cost = (double)full * row_cycles(oc, ow, width) + (rest ? row_cycles(rest, ow, width) : 0);
-            if (best == 0 || cost < best * 0.99) {
-                best = cost;
-                tiles->oc = (int32_t)oc;
-                tiles->ow = (int32_t)agate_min(ow, width);
-            }
+    for (int64_t oc = 1; oc <= 8 && oc <= s->vectors; oc++)
+        for (int64_t ow = agate_min((registers - oc) / oc, s->width); ow >= 1; ow--) {
+            double cost = image_cycles(s, oc, ow, fused);
+            if (best > 0 && cost >= best * (ow > tiles->ow ? 1.002 : 0.998))
+                continue;
+            best = cost;
+            tiles->oc = (int32_t)oc;
+            tiles->ow = (int32_t)ow;
         }
-    }
 }
 
-/* How a task's share is cut: inputs that leave half of L2 free are walked whole, others in bands of rows. */
-static void choose_blocks(const conv_shape *s, const agate_machine *machine, int64_t vectors, agate_tiles *tiles)
+/* How the image is cut into tasks. Either a band of pixels stays in cache and serves all channels, each band
+ * reading all weights; or the weights of a register tile stay in cache and serve all pixels. */
+static void choose_blocks(const conv_shape *s, const agate_machine *machine, agate_tiles *tiles)
 {
-    int64_t rows = s->flat ? agate_ceil_div(s->height * s->width, tiles->ow) : s->height;
-    int64_t groups = agate_ceil_div(vectors, tiles->oc);
-    int64_t bands = agate_max(1, agate_ceil_div(s->input_bytes, machine->l2_bytes / 2));
-    int64_t wanted = agate_max(1, agate_ceil_div(8, groups)); /* enough tasks for a few threads */
+    int64_t row_tiles = agate_ceil_div(s->width, tiles->ow), rows = s->flat ? row_tiles : s->height;
+    int64_t groups = agate_ceil_div(s->vectors, tiles->oc);
+    int64_t bands = agate_ceil_div(s->input_bytes, machine->l2_bytes / 4);
+    bool banded = s->input_bytes > machine->l2_bytes &&
+                  (s->weight_bytes <= machine->l2_bytes / 2 ||
+                   bands * s->weight_bytes + s->input_bytes < s->weight_bytes + groups * s->input_bytes);
 
-    if (bands > 1) {
-        tiles->ocs = (int32_t)groups; /* a band in cache serves all channels */
-        bands = agate_max(bands, 8);
-    } else {
-        tiles->ocs = 1;
-        bands = wanted;
-    }
-    tiles->oh = (int32_t)agate_max(1, agate_ceil_div(rows, bands));
+    tiles->ocs = banded ? (int32_t)groups : 1;
+    bands = banded ? agate_max(bands, 8) : agate_ceil_div(8, groups); /* enough tasks for a few threads */
+    tiles->oh = (int32_t)agate_ceil_div(rows, agate_min(bands, rows));
+}
+
+/* Weights that are read few times come from memory: while one tile of channels goes over the pixels, it
+ * fetches the weights of the next, spread evenly. */
+static void choose_prefetch(const conv_shape *s, agate_tiles *tiles)
+{
+    int64_t passes = s->flat ? tiles->oh : tiles->oh * agate_ceil_div(s->width, tiles->ow);
+    int64_t lines = agate_ceil_div(tiles->oc * tiles->v * 4 * s->kernel_width * tiles->ic, 64);
+
+    if (s->blocked && passes <= 4 * lines)
+        tiles->ahead = (int32_t)agate_ceil_div(lines, passes);
 }
 
 agate_tiles agate_direct_conv_plan(const agate_candidate *c)
 {
-    conv_shape s = shape_of(c->anchor);
-    agate_tiles tiles = {.v = agate_machine_lanes(c->machine), .flat = s.flat};
-    int64_t vectors = agate_ceil_div(s.out_channels, tiles.v);
+    int32_t lanes = agate_machine_lanes(c->machine);
+    conv_shape s = shape_of(c->anchor, lanes);
+    agate_tiles tiles = {.v = lanes, .flat = s.flat};
 
-    choose_register_tile(&s, c->machine->vector_registers, vectors, &tiles);
-    choose_blocks(&s, c->machine, vectors, &tiles);
-    tiles.ic = (int32_t)agate_min(tiles.v, s.in_channels);
+    tiles.ic = s.blocked ? (int32_t)agate_max(1, 4 / s.kernel_width) : 1;
+    choose_register_tile(&s, c->machine, &tiles);
+    choose_blocks(&s, c->machine, &tiles);
+    choose_prefetch(&s, &tiles);
     return tiles;
 }
 
-/* ---- depthwise --------------------------------------------------------------------------------------------- */
+/* ---- depthwise
+ * --------------------------------------------------------------------------------------------- */
 
 const char *agate_depthwise_applies(const agate_candidate *c)
 {
@@ -139,9 +177,11 @@ const char *agate_depthwise_applies(const agate_candidate *c)
 
 agate_tiles agate_depthwise_plan(const agate_candidate *c)
 {
-    conv_shape s = shape_of(c->anchor);
-    agate_tiles tiles = {.v = agate_machine_lanes(c->machine), .oh = (int32_t)s.height};
+    agate_tiles tiles = {.v = agate_machine_lanes(c->machine)};
+    conv_shape s = shape_of(c->anchor, tiles.v);
     int64_t most = c->machine->vector_registers >= 32 ? 14 : 6;
     tiles.ow = (int32_t)agate_ceil_div(s.width, agate_ceil_div(s.width, most));
+    tiles.oh = (int32_t)s.height;
+    tiles.ocs = 1;
     return tiles;
 }

@@ -7,7 +7,6 @@
 #ifndef KERNEL_CASE_H
 #define KERNEL_CASE_H
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -15,6 +14,12 @@
 #include "ir/interpret.h"
 #include "ir/reorder.h"
 #include "ir/text.h"
+
+/* What to do where `condition` fails; the message is as for printf. */
+#ifndef CASE_REQUIRE
+#include <check.h>
+#define CASE_REQUIRE ck_assert_msg
+#endif
 
 #define KERNEL_CASE_BUFFERS 8
 #define KERNEL_CASE_GUARD   64 /* floats in front of and behind a result */
@@ -63,7 +68,7 @@ static inline agate_type case_plain_type(const agate_type *type)
 static inline size_t case_size(const agate_type *type)
 {
     agate_dim size;
-    ck_assert(agate_type_size(type, &size) && agate_dim_is_fixed(size));
+    CASE_REQUIRE(agate_type_size(type, &size) && agate_dim_is_fixed(size), "no size");
     return (size_t)size.offset;
 }
 
@@ -83,7 +88,7 @@ static inline void *case_buffer(const agate_type *type, float pad)
     size_t count = case_size(type) / 4 + 2 * KERNEL_CASE_GUARD;
     float *data =
         aligned_alloc(AGATE_ALIGNMENT, (count * 4 + AGATE_ALIGNMENT - 1) / AGATE_ALIGNMENT * AGATE_ALIGNMENT);
-    ck_assert_ptr_nonnull(data);
+    CASE_REQUIRE(data != NULL, "memory is short");
     for (size_t i = 0; i < count; i++)
         data[i] = pad;
     return data + KERNEL_CASE_GUARD;
@@ -109,7 +114,7 @@ static inline void case_fill(kernel_case *c, int32_t index, uint32_t *seed)
     for (size_t i = 0; i < count; i++)
         c->plain[index][i] = case_random(seed);
     c->buffers[index] = case_buffer(type, case_pad(type));
-    ck_assert(agate_reorder_bytes(&plain, c->plain[index], type, c->buffers[index]));
+    CASE_REQUIRE(agate_reorder_bytes(&plain, c->plain[index], type, c->buffers[index]), "memory is short");
 }
 
 static inline void case_interpret(kernel_case *c, bool absolute, agate_tensor *outputs)
@@ -125,26 +130,31 @@ static inline void case_interpret(kernel_case *c, bool absolute, agate_tensor *o
     }
     agate_status status =
         agate_interpret(c->graph, inputs, (size_t)c->input_count, outputs, (size_t)c->result_count, c->batch);
-    ck_assert_msg(status == AGATE_OK, "%s", agate_status_message(status));
+    CASE_REQUIRE(status == AGATE_OK, "%s", agate_status_message(status));
     for (int32_t i = 0; i < c->input_count; i++)
         free(inputs[i].data);
 }
 
-/* Parses, compiles and fills; does not run. */
-static inline kernel_case case_open(const char *text, const agate_machine *machine, int64_t batch,
-                                    uint32_t seed)
+static inline agate_graph *case_parse(const char *text)
 {
-    kernel_case c = {.batch = batch};
+    agate_graph *graph = NULL;
+    agate_status status = agate_parse(text, strlen(text), &graph);
+    CASE_REQUIRE(status == AGATE_OK, "%s\n%s", agate_status_message(status), text);
+    return graph;
+}
+
+/* Compiles and fills; does not run. Takes over the graph. */
+static inline kernel_case case_open_graph(agate_graph *graph, const agate_machine *machine, int64_t batch,
+                                          uint32_t seed)
+{
+    kernel_case c = {.batch = batch, .graph = graph, .kernel = graph->first};
     agate_codegen_options options = {.machine = machine, .threads = 1};
-    agate_status status = agate_parse(text, strlen(text), &c.graph);
-    ck_assert_msg(status == AGATE_OK, "%s\n%s", agate_status_message(status), text);
-    c.kernel = c.graph->first;
-    status = agate_backend_compile(c.graph, &options, &c.module, &c.owner);
-    ck_assert_msg(status == AGATE_OK, "%s\n%s", agate_status_message(status), text);
+    agate_status status = agate_backend_compile(c.graph, &options, &c.module, &c.owner);
+    CASE_REQUIRE(status == AGATE_OK, "%s", agate_status_message(status));
     c.tasks = agate_dim_at(c.module->steps[0].task_count, batch);
     c.input_count = c.graph->param_count;
     c.result_count = c.kernel->result_count;
-    ck_assert_int_le(c.input_count + c.result_count, KERNEL_CASE_BUFFERS);
+    CASE_REQUIRE(c.input_count + c.result_count <= KERNEL_CASE_BUFFERS, "too many buffers");
     for (int32_t i = 0; i < c.input_count; i++) {
         c.types[i] = case_fixed_type(&c.graph->params[i]->type, batch);
         case_fill(&c, i, &seed);
@@ -154,6 +164,12 @@ static inline kernel_case case_open(const char *text, const agate_machine *machi
         c.buffers[c.input_count + i] = case_buffer(&c.types[c.input_count + i], 12345.0f);
     }
     return c;
+}
+
+static inline kernel_case case_open(const char *text, const agate_machine *machine, int64_t batch,
+                                    uint32_t seed)
+{
+    return case_open_graph(case_parse(text), machine, batch, seed);
 }
 
 /* What it should give, and the sums of absolute values that error bounds are measured by. */
@@ -174,7 +190,8 @@ static inline float *case_result(const kernel_case *c, int32_t index)
     const agate_type *type = &c->types[c->input_count + index];
     agate_type plain = case_plain_type(type);
     float *data = malloc(case_size(&plain) + 4);
-    ck_assert(agate_reorder_bytes(type, c->buffers[c->input_count + index], &plain, data));
+    CASE_REQUIRE(agate_reorder_bytes(type, c->buffers[c->input_count + index], &plain, data),
+                 "memory is short");
     return data;
 }
 
@@ -187,16 +204,16 @@ static inline void case_check(const kernel_case *c, int64_t steps, const char *t
         const float *want = c->expected[r].data, *sum = c->sums[r].data;
         for (size_t i = 0; i < c->expected[r].size_bytes / 4; i++) {
             float bound = (float)(steps + 2) * 0x1p-24f * sum[i] + 1e-30f;
-            ck_assert_msg(fabsf(got[i] - want[i]) <= bound,
-                          "result %d, element %zu: %g, not %g (bound %g) in\n%s", r, i, (double)got[i],
-                          (double)want[i], (double)bound, text);
+            CASE_REQUIRE(fabsf(got[i] - want[i]) <= bound,
+                         "result %d, element %zu: %g, not %g (bound %g) in\n%s", r, i, (double)got[i],
+                         (double)want[i], (double)bound, text);
         }
         free(got);
         const float *data = c->buffers[c->input_count + r];
         size_t count = case_size(&c->types[c->input_count + r]) / 4;
         for (size_t i = 0; i < KERNEL_CASE_GUARD; i++)
-            ck_assert_msg(data[(ptrdiff_t)i - KERNEL_CASE_GUARD] == 12345.0f && data[count + i] == 12345.0f,
-                          "written outside result %d in\n%s", r, text);
+            CASE_REQUIRE(data[(ptrdiff_t)i - KERNEL_CASE_GUARD] == 12345.0f && data[count + i] == 12345.0f,
+                         "written outside result %d in\n%s", r, text);
     }
 }
 
@@ -230,8 +247,8 @@ static inline void case_verify(const char *text, const agate_machine *machine, i
         for (int64_t task = c.tasks - 1; task >= 0; task--)
             case_run(&c, task, task + 1);
         float *split = case_result(&c, r);
-        ck_assert_msg(memcmp(once, split, c.expected[r].size_bytes) == 0, "the cut into tasks shows in\n%s",
-                      text);
+        CASE_REQUIRE(memcmp(once, split, c.expected[r].size_bytes) == 0, "the cut into tasks shows in\n%s",
+                     text);
         free(once);
         free(split);
     }

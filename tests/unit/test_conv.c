@@ -1,5 +1,6 @@
 /* links: backend ir ref base */
 /* test_conv.c: compiled convolutions and matrix products of random shapes against the reference kernels. */
+#include <check.h>
 #include <stdio.h>
 
 #include "tests/unit/kernel_case.h"
