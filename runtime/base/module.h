@@ -7,7 +7,7 @@
 #ifndef AGATE_MODULE_H
 #define AGATE_MODULE_H
 
-#include "runtime/ref/ref.h"
+#include "runtime/base/call.h"
 
 #define AGATE_MODULE_VERSION 1
 

@@ -6,22 +6,7 @@
 #ifndef AGATE_REF_H
 #define AGATE_REF_H
 
-#include "runtime/base/attrs.h"
-
-/* One call. Tensors are dense, row-major, fully shaped, sized and typed by inference; the kernel fills
- * outputs[i]->data. An absent optional input is a NULL entry. */
-typedef struct agate_ref_call {
-    const agate_attrs *attrs;
-    int32_t input_count;
-    int32_t output_count;
-    const agate_tensor *const *inputs;
-    agate_tensor *const *outputs;
-    int32_t variant; /* scalar ops share one kernel: which agate_scalar_op it is */
-} agate_ref_call;
-
-/* Thread-safe. Fails only for a dtype that the op does not take, or for data that it cannot mean (an index out of
- * range); never for shapes, which inference has checked. */
-typedef agate_status (*agate_ref_fn)(const agate_ref_call *call);
+#include "runtime/base/call.h"
 
 /* Scalar ops, in scalar.def's order. */
 typedef enum agate_scalar_op {

@@ -7,6 +7,7 @@
 #define AGATE_TEST_RESIDUAL_H
 
 #include "runtime/model.h"
+#include "runtime/ref/ref.h"
 
 #include <check.h>
 #include <stdio.h>
