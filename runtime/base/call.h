@@ -1,4 +1,5 @@
-/* call.h: how a reference kernel is called: by constant folding, by tests, and by steps of a compiled module. */
+/* call.h: how a reference kernel is called: by constant folding, by tests, and by steps of a compiled module.
+ */
 #ifndef AGATE_CALL_H
 #define AGATE_CALL_H
 
@@ -15,8 +16,8 @@ typedef struct agate_ref_call {
     int32_t variant; /* scalar ops share one kernel: which agate_scalar_op it is */
 } agate_ref_call;
 
-/* Thread-safe. Fails only for a dtype that the op does not take, or for data that it cannot mean (an index out of
- * range); never for shapes, which inference has checked. */
+/* Thread-safe. Fails only for a dtype that the op does not take, or for data that it cannot mean (an index
+ * out of range); never for shapes, which inference has checked. */
 typedef agate_status (*agate_ref_fn)(const agate_ref_call *call);
 
 #endif
