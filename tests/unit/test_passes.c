@@ -10,9 +10,11 @@
 #include "ir/interpret.h"
 #include "ir/text.h"
 #include "passes/rewrite.h"
+#include "tests/unit/random_graph.h"
 
-#define BATCH     2
-#define TOLERANCE 1e-5
+#define BATCH         2
+#define TOLERANCE     1e-5
+#define RANDOM_GRAPHS 300
 
 static const char residual[] = "graph @residual(%x: f32[N,2,4,4]) -> f32[N,2,4,4] {\n"
                                "  %w = weight \"conv1.weight\" : f32[2,2,1,1]\n"
@@ -284,6 +286,17 @@ START_TEST(any_fuel_keeps_the_meaning)
 }
 END_TEST
 
+START_TEST(random_graphs_keep_the_meaning)
+{
+    for (uint64_t seed = 0; seed < RANDOM_GRAPHS; seed++) {
+        char *text = random_graph_text(seed), name[32];
+        snprintf(name, sizeof name, "seed %d", (int)seed);
+        ck_assert(check_meaning(name, text, AGATE_STAGE_fused, 0));
+        free(text);
+    }
+}
+END_TEST
+
 START_TEST(every_rule_has_a_filetest)
 {
     static const char *const names[] = {
@@ -506,6 +519,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, passes_keep_the_meaning);
     tcase_add_test(tests, any_fuel_keeps_the_meaning);
+    tcase_add_test(tests, random_graphs_keep_the_meaning);
     tcase_add_test(tests, every_rule_has_a_filetest);
     tcase_add_test(tests, stages_have_names);
     tcase_add_test(tests, unknown_passes_are_named);
