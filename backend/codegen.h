@@ -6,8 +6,7 @@
 
 #include "backend/backend.h"
 
-/* ---- target.c --------------------------------------------------------------------------------------------
- */
+/* ---- target.c ------------------------------------------------------------------------------------------ */
 
 /* A target machine for `machine`: its features and nothing of this computer. Thread-compatible; each
  * compiling thread has its own. Dispose with LLVMDisposeTargetMachine. */
@@ -28,8 +27,7 @@ AGATE_MUST_USE agate_status agate_codegen_kernel(const agate_node *kernel, const
                                                  agate_codegen_output output,
                                                  LLVMMemoryBufferRef *out_buffer);
 
-/* ---- link.c ----------------------------------------------------------------------------------------------
- */
+/* ---- link.c -------------------------------------------------------------------------------------------- */
 
 /* Objects linked into this process. Thread-compatible. */
 typedef struct agate_linker agate_linker;

@@ -75,8 +75,7 @@ void agate_backend_release(void *owner)
     free(compiled);
 }
 
-/* ---- text
- * -------------------------------------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------------------------------- */
 
 /* Appends the lines of `lines`, each behind `prefix`. */
 static void add_comment(agate_text *text, const char *prefix, const char *lines)

@@ -36,8 +36,7 @@ void agate_emitter_init(agate_emitter *e, LLVMContextRef context, const agate_no
                         const char *symbol, agate_arena *scratch);
 void agate_emitter_deinit(agate_emitter *e);
 
-/* ---- strategies (strategy.c) ----------------------------------------------------------------------------
- */
+/* ---- strategies (strategy.c) --------------------------------------------------------------------------- */
 
 /* One emitter for each row of strategies.def that compiles, and how many tasks it cuts a kernel into: the two
  * halves of its bargain with the runtime. */
@@ -53,8 +52,7 @@ void agate_emit_kernel(agate_emitter *e);
 /* How many tasks a scheduled kernel has. */
 agate_dim agate_task_count(const agate_node *kernel);
 
-/* ---- numbers --------------------------------------------------------------------------------------------
- */
+/* ---- numbers ------------------------------------------------------------------------------------------- */
 
 LLVMTypeRef agate_emit_type(agate_emitter *e, agate_dtype dtype,
                             int32_t lanes);                   /* scalar type where lanes is 1 */
@@ -84,7 +82,7 @@ void agate_emit_divide(agate_emitter *e, LLVMValueRef a, int64_t divisor, LLVMVa
 /* Calls intrinsic `name` ("llvm.fmuladd"), overloaded on the type of the first argument. */
 LLVMValueRef agate_emit_intrinsic(agate_emitter *e, const char *name, LLVMValueRef *args, uint32_t count);
 
-/* ---- coordinates -------------------------------------------------------------------------------------- */
+/* ---- coordinates --------------------------------------------------------------------------------------- */
 
 /* Logical coordinates of an element, or of `lanes` elements that follow each other along dimension `vector`.
  */
@@ -123,7 +121,7 @@ LLVMValueRef agate_emit_live(agate_emitter *e, LLVMValueRef at, LLVMValueRef ext
 /* Narrows coords->live by `condition`: lanes' own, or one i1 for all. */
 void agate_coords_guard(agate_emitter *e, agate_coords *coords, LLVMValueRef condition);
 
-/* ---- values of the body ------------------------------------------------------------------------------- */
+/* ---- values of the body -------------------------------------------------------------------------------- */
 
 /* The value at `coords`: bound, loaded, or computed. */
 LLVMValueRef agate_emit_value(agate_emitter *e, const agate_value *value, const agate_coords *coords);
@@ -146,7 +144,7 @@ LLVMValueRef agate_emit_scalar(agate_emitter *e, agate_scalar_op op, agate_dtype
                                const agate_attrs *attrs, const LLVMValueRef *operands);
 LLVMValueRef agate_emit_cast(agate_emitter *e, agate_dtype from, agate_dtype to, LLVMValueRef value);
 
-/* ---- loops -------------------------------------------------------------------------------------------- */
+/* ---- loops --------------------------------------------------------------------------------------------- */
 
 #define AGATE_MAX_CARRIED 64
 

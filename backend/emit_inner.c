@@ -29,8 +29,7 @@ static LLVMValueRef multiply_add(agate_emitter *e, agate_dtype dtype, LLVMValueR
                            : LLVMBuildAdd(e->builder, LLVMBuildMul(e->builder, a, b, ""), c, "");
 }
 
-/* ---- how elements are joined
- * -------------------------------------------------------------------------------- */
+/* ---- how elements are joined --------------------------------------------------------------------------- */
 
 LLVMValueRef agate_emit_neutral(agate_emitter *e, agate_op op, agate_dtype dtype, int32_t lanes)
 {
@@ -94,8 +93,7 @@ LLVMValueRef agate_emit_join_lanes(agate_emitter *e, agate_op op, agate_dtype dt
     return value;
 }
 
-/* ---- taps of a window
- * -------------------------------------------------------------------------------------- */
+/* ---- taps of a window ---------------------------------------------------------------------------------- */
 
 agate_taps agate_emit_taps(agate_emitter *e, LLVMValueRef at, int64_t count, int64_t stride, int64_t dilation,
                            int64_t begin, LLVMValueRef lo, LLVMValueRef hi)
@@ -113,8 +111,7 @@ agate_taps agate_emit_taps(agate_emitter *e, LLVMValueRef at, int64_t count, int
     return taps;
 }
 
-/* ---- windows
- * ----------------------------------------------------------------------------------------------- */
+/* ---- windows ---------------------------------------------------------------------------------------- */
 
 /* One window being walked: its taps by spatial dimension, and what is done at each. */
 typedef struct walk {
@@ -122,8 +119,13 @@ typedef struct walk {
     agate_coords from; /* of the input; spatial dimensions are set as the loops open */
     agate_coords weight;
     agate_taps taps[AGATE_MAX_RANK];
-    int32_t rank; /* spatial dimensions */
+    int64_t counts[AGATE_MAX_RANK]; /* taps there are, in and out of the input */
+    int32_t rank;                   /* spatial dimensions */
+    int32_t whole;                  /* from this one inwards all taps are in the input, and are written out */
 } walk;
+
+/* The most taps that are written out one after the other. */
+#define UNROLLED_TAPS 25
 
 static LLVMValueRef at_tap(agate_emitter *e, walk *w, LLVMValueRef so_far)
 {
@@ -133,21 +135,73 @@ static LLVMValueRef at_tap(agate_emitter *e, walk *w, LLVMValueRef so_far)
     if (w->node->op != AGATE_OP_conv)
         return agate_emit_join(e, w->node->op, dtype, so_far, x);
     LLVMValueRef y = agate_emit_value(e, w->node->operands[1], &w->weight);
-    return multiply_add(e, dtype, agate_emit_splat_to(e, x, so_far), agate_emit_splat_to(e, y, so_far), so_far);
+    return multiply_add(e, dtype, agate_emit_splat_to(e, x, so_far), agate_emit_splat_to(e, y, so_far),
+                        so_far);
 }
 
-/* Loops over the taps from spatial dimension `dim` inwards. */
+static void set_tap(agate_emitter *e, walk *w, int32_t dim, LLVMValueRef tap)
+{
+    const agate_taps *taps = &w->taps[dim];
+
+    w->from.at[2 + dim] = agate_emit_add(e, taps->origin, agate_emit_mul(e, tap, taps->dilation));
+    w->weight.at[2 + dim] = tap;
+}
+
+/* Over the taps from spatial dimension `dim` inwards. */
 static LLVMValueRef walk_taps(agate_emitter *e, walk *w, int32_t dim, LLVMValueRef so_far)
 {
     if (dim == w->rank)
         return at_tap(e, w, so_far);
-    const agate_taps *taps = &w->taps[dim];
-    agate_loop loop = agate_loop_begin(e, taps->lo, taps->hi, 1, &so_far, 1);
-    w->from.at[2 + dim] = agate_emit_add(e, taps->origin, agate_emit_mul(e, loop.index, taps->dilation));
-    w->weight.at[2 + dim] = loop.index;
+    if (dim >= w->whole) {
+        for (int64_t tap = 0; tap < w->counts[dim]; tap++) {
+            set_tap(e, w, dim, agate_emit_int(e, tap));
+            so_far = walk_taps(e, w, dim + 1, so_far);
+        }
+        return so_far;
+    }
+    agate_loop loop = agate_loop_begin(e, w->taps[dim].lo, w->taps[dim].hi, 1, &so_far, 1);
+    set_tap(e, w, dim, loop.index);
     so_far = walk_taps(e, w, dim + 1, loop.carried[0]);
     agate_loop_end(e, &loop, &so_far);
     return loop.carried[0];
+}
+
+/* i1: do all taps from dimension `dim` inwards fall into the input? */
+static LLVMValueRef is_whole(agate_emitter *e, const walk *w, int32_t dim)
+{
+    const agate_type *type = &w->node->operands[0]->type;
+    LLVMValueRef whole = LLVMConstInt(LLVMInt1TypeInContext(e->context), 1, 0);
+
+    for (; dim < w->rank; dim++) {
+        int64_t reach = (w->counts[dim] - 1) * w->taps[dim].dilation;
+        LLVMValueRef room =
+            agate_emit_sub(e, agate_emit_dim(e, type->dims[2 + dim]), agate_emit_int(e, reach));
+        /* Unsigned, so that an origin in front of the input is far behind it. */
+        room = agate_emit_max(e, room, agate_emit_int(e, 0));
+        LLVMValueRef fits = LLVMBuildICmp(e->builder, LLVMIntULT, w->taps[dim].origin, room, "");
+        whole = LLVMBuildAnd(e->builder, whole, fits, "");
+    }
+    return whole;
+}
+
+/* The taps joined: those of the inner dimensions written out where they all exist, as in most windows they
+ * do. */
+static LLVMValueRef walk_window(agate_emitter *e, walk *w, LLVMValueRef start)
+{
+    int32_t inner = w->rank;
+    int64_t taps = 1;
+
+    while (inner > 0 && taps * w->counts[inner - 1] <= UNROLLED_TAPS)
+        taps *= w->counts[--inner];
+    w->whole = w->rank;
+    if (inner == w->rank)
+        return walk_taps(e, w, 0, start);
+    LLVMValueRef fits = is_whole(e, w, inner);
+    agate_branch cut = agate_branch_begin(e, LLVMBuildNot(e->builder, fits, ""));
+    LLVMValueRef result = agate_branch_end(e, &cut, walk_taps(e, w, 0, start), start);
+    agate_branch full = agate_branch_begin(e, fits);
+    w->whole = inner;
+    return agate_branch_end(e, &full, walk_taps(e, w, 0, start), result);
 }
 
 static LLVMValueRef average_divisor(agate_emitter *e, const walk *w, const agate_coords *coords)
@@ -186,11 +240,12 @@ static LLVMValueRef window(agate_emitter *e, const agate_node *node, const agate
     const agate_type *type = &node->operands[0]->type;
     walk w = {.node = node, .from = *coords, .weight = *coords, .rank = type->rank - 2};
 
+    memcpy(w.counts, attrs->kernel.v, sizeof w.counts);
     for (int32_t i = 0; i < w.rank; i++)
         w.taps[i] = agate_emit_taps(e, coords->at[2 + i], attrs->kernel.v[i], attrs->strides.v[i],
                                     attrs->dilations.v[i], attrs->pads.v[i], agate_emit_int(e, 0),
                                     agate_emit_dim(e, type->dims[2 + i]));
-    LLVMValueRef result = walk_taps(e, &w, 0, agate_emit_neutral(e, node->op, type->dtype, coords->lanes));
+    LLVMValueRef result = walk_window(e, &w, agate_emit_neutral(e, node->op, type->dtype, coords->lanes));
     if (node->op == AGATE_OP_avg_pool)
         result = agate_emit_average(e, type->dtype, result, average_divisor(e, &w, coords));
     return result;
@@ -202,7 +257,7 @@ static LLVMValueRef convolution(agate_emitter *e, const agate_node *node, const 
     const agate_type *type = &node->operands[0]->type, *weight = &node->operands[1]->type;
     LLVMValueRef result = LLVMConstNull(agate_emit_type(e, node->results[0].type.dtype, coords->lanes));
     LLVMValueRef group, unused;
-    walk w = {.node = node, .from = *coords, .rank = type->rank - 2};
+    walk w = {.node = node, .from = *coords, .rank = type->rank - 2, .whole = AGATE_MAX_RANK};
 
     w.weight = *coords;
     w.weight.at[0] = coords->at[1];
@@ -240,8 +295,7 @@ static LLVMValueRef convolution(agate_emitter *e, const agate_node *node, const 
     return result;
 }
 
-/* ---- matmul
- * ------------------------------------------------------------------------------------------------ */
+/* ---- matmul -------------------------------------------------------------------------------------------- */
 
 static LLVMValueRef matmul(agate_emitter *e, const agate_node *node, const agate_coords *coords)
 {

@@ -14,8 +14,7 @@ static int64_t grain_of(const agate_node *kernel)
     return kernel->tiles.grain > 0 ? kernel->tiles.grain : DEFAULT_GRAIN;
 }
 
-/* ---- flat ------------------------------------------------------------------------------------------------
- */
+/* ---- flat ---------------------------------------------------------------------------------------------- */
 
 static bool same_elements(const agate_type *a, const agate_type *b)
 {
@@ -113,8 +112,7 @@ static void emit_flat(agate_emitter *e, const flat *f)
     agate_loop_end(e, &tasks, NULL);
 }
 
-/* ---- rows of vectors
- * --------------------------------------------------------------------------------------- */
+/* ---- rows of vectors ----------------------------------------------------------------------------------- */
 
 static agate_space space_of(const agate_node *kernel)
 {

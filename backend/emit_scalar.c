@@ -39,8 +39,7 @@ static LLVMValueRef select_value(words *w, LLVMValueRef condition, LLVMValueRef 
     return LLVMBuildSelect(w->e->builder, condition, yes, no, "");
 }
 
-/* ---- comparisons ----------------------------------------------------------------------------------------
- */
+/* ---- comparisons --------------------------------------------------------------------------------------- */
 
 /* The predicate for floats, signed and unsigned integers. */
 static LLVMValueRef compare(words *w, LLVMRealPredicate real, LLVMIntPredicate signs,
@@ -84,7 +83,7 @@ static LLVMValueRef extreme(words *w, bool lesser, LLVMValueRef a, LLVMValueRef 
     LLVMValueRef best = select_value(w, lesser ? less(w, a, b) : less(w, b, a), a, b);
     if (!is_float(w) || LLVMIsConstant(a))
         return best;
-    return select_value(w, is_nan(w, a), a, best);
+    return select_value(w, is_nan(w, a), number(w, (double)NAN), best);
 }
 
 static LLVMValueRef truth(words *w, LLVMValueRef a)
@@ -92,8 +91,7 @@ static LLVMValueRef truth(words *w, LLVMValueRef a)
     return LLVMBuildICmp(w->e->builder, LLVMIntNE, a, zero_like(a), "");
 }
 
-/* ---- arithmetic -----------------------------------------------------------------------------------------
- */
+/* ---- arithmetic ---------------------------------------------------------------------------------------- */
 
 #define EITHER(name, real, integer)                                                                          \
     static LLVMValueRef name(words *w, LLVMValueRef a, LLVMValueRef b)                                       \
@@ -185,8 +183,7 @@ static LLVMValueRef shift(words *w, bool left, LLVMValueRef a, LLVMValueRef b)
     return select_value(w, within, shifted, zero_like(a));
 }
 
-/* ---- functions ------------------------------------------------------------------------------------------
- */
+/* ---- functions ----------------------------------------------------------------------------------------- */
 
 /* Calls a function of the C library for each lane; `name` is that for f64, an "f" behind it that for f32. */
 static LLVMValueRef call_library(words *w, const char *name, const LLVMValueRef *args, int32_t count)
@@ -262,8 +259,7 @@ static LLVMValueRef is_inf(words *w, LLVMValueRef a)
     return equal(w, absolute(w, a), number(w, (double)INFINITY));
 }
 
-/* ---- rows -----------------------------------------------------------------------------------------------
- */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 #define A            w->operands[0]
 #define B            w->operands[1]
@@ -347,8 +343,7 @@ LLVMValueRef agate_emit_scalar(agate_emitter *e, agate_scalar_op op, agate_dtype
     return value;
 }
 
-/* ---- casts ----------------------------------------------------------------------------------------------
- */
+/* ---- casts --------------------------------------------------------------------------------------------- */
 
 /* Out of range floats become the nearest integer there is, NaN becomes 0. */
 static LLVMValueRef float_to_integer(agate_emitter *e, LLVMValueRef value, LLVMTypeRef type, bool with_sign)

@@ -84,8 +84,7 @@ agate_space agate_space_make(const agate_type *type, int32_t vector, int32_t lan
     return s;
 }
 
-/* ---- loops ----------------------------------------------------------------------------------------------
- */
+/* ---- loops --------------------------------------------------------------------------------------------- */
 
 typedef struct walk {
     const agate_space *space;

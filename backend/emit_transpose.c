@@ -2,8 +2,7 @@
  */
 #include "backend/emit_space.h"
 
-/* ---- which dimension the operands are contiguous along
- * ------------------------------------------------------ */
+/* ---- which dimension the operands are contiguous along ------------------------------------------------- */
 
 /* Counts, for each dimension of the kernel's result, the operands whose memory is contiguous along it. */
 typedef struct votes {
@@ -86,8 +85,7 @@ bool agate_transposition_find(const agate_node *kernel, agate_transposition *out
     return true;
 }
 
-/* ---- tiles
- * ------------------------------------------------------------------------------------------------- */
+/* ---- tiles --------------------------------------------------------------------------------------------- */
 
 /* Lanes first..first+lanes/2-1 of `a` and `b` in turns. */
 static LLVMValueRef interleave(agate_emitter *e, LLVMValueRef a, LLVMValueRef b, int32_t first, int32_t lanes)

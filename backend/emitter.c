@@ -51,8 +51,7 @@ void agate_emitter_deinit(agate_emitter *e)
     e->builder = NULL;
 }
 
-/* ---- numbers --------------------------------------------------------------------------------------------
- */
+/* ---- numbers ------------------------------------------------------------------------------------------- */
 
 LLVMTypeRef agate_emit_type(agate_emitter *e, agate_dtype dtype, int32_t lanes)
 {
@@ -164,8 +163,7 @@ LLVMValueRef agate_emit_fma(agate_emitter *e, LLVMValueRef a, LLVMValueRef b, LL
     return agate_emit_intrinsic(e, "llvm.fmuladd", args, 3);
 }
 
-/* ---- arithmetic on coordinates --------------------------------------------------------------------------
- */
+/* ---- arithmetic on coordinates ------------------------------------------------------------------------- */
 
 static bool is_number(LLVMValueRef value, int64_t number)
 {

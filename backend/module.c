@@ -38,8 +38,7 @@ static const agate_value *root_of(const agate_value *value)
     return value;
 }
 
-/* ---- constants
- * --------------------------------------------------------------------------------------------- */
+/* ---- constants ----------------------------------------------------------------------------------------- */
 
 /* Kernels may rely on 64-byte alignment, which bytes mapped from a file need not have. */
 static agate_data *aligned(agate_data *data)
@@ -72,8 +71,7 @@ static agate_status constant_number(builder *b, const agate_node *node, uint32_t
     return AGATE_OK;
 }
 
-/* ---- places
- * ------------------------------------------------------------------------------------------------ */
+/* ---- places -------------------------------------------------------------------------------------------- */
 
 static agate_status add_arg(builder *b, const agate_value *value, agate_module_arg *out_arg)
 {
@@ -115,8 +113,7 @@ static agate_status grow_slab(builder *b, const agate_value *value)
     return AGATE_OK;
 }
 
-/* ---- steps
- * ------------------------------------------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------------------------------------- */
 
 /* Multiply-adds count as two, taps of a window as one; 0 where the count is no multiple of the batch. */
 static agate_dim flops_of(const agate_node *kernel)
@@ -214,8 +211,7 @@ static agate_status add_steps(builder *b)
     return AGATE_OK;
 }
 
-/* ---- inputs and outputs
- * ------------------------------------------------------------------------------------ */
+/* ---- inputs and outputs -------------------------------------------------------------------------------- */
 
 static const char *name_of(builder *b, const char *name)
 {

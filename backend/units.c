@@ -13,8 +13,7 @@ static agate_status out_of_memory(void)
     return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to compile kernels");
 }
 
-/* ---- finding them
- * ------------------------------------------------------------------------------------------ */
+/* ---- finding them -------------------------------------------------------------------------------------- */
 
 static size_t unit_of(agate_units *units, const agate_node *kernel, const char *signature)
 {
@@ -71,8 +70,7 @@ void agate_units_deinit(agate_units *units)
     units->count = 0;
 }
 
-/* ---- compiling them
- * ---------------------------------------------------------------------------------------- */
+/* ---- compiling them ------------------------------------------------------------------------------------ */
 
 /* What the compiling threads share. */
 typedef struct queue {

@@ -31,8 +31,7 @@ void agate_units_deinit(agate_units *units);
 AGATE_MUST_USE agate_status agate_units_compile(agate_units *units, const agate_codegen_options *options,
                                                 agate_codegen_output output);
 
-/* ---- module.c
- * ---------------------------------------------------------------------------------------------- */
+/* ---- module.c ------------------------------------------------------------------------------------------ */
 
 /* What a compiled graph owns. */
 typedef struct agate_compiled {

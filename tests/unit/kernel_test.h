@@ -32,8 +32,7 @@ static void must(agate_status status)
     ck_assert_msg(status == AGATE_OK, "%s", agate_status_message(status));
 }
 
-/* ---- memory whose end is the end of what may be touched
- * ------------------------------------------------------ */
+/* ---- memory whose end is the end of what may be touched ------------------------------------------------ */
 
 typedef struct fenced {
     char *map;
@@ -60,8 +59,7 @@ static void fenced_drop(fenced *f)
     munmap(f->map, f->map_bytes);
 }
 
-/* ---- tensors
- * ------------------------------------------------------------------------------------------------- */
+/* ---- tensors ------------------------------------------------------------------------------------------- */
 
 static uint64_t random_state = 1;
 
@@ -127,8 +125,7 @@ static agate_type plain_of(const agate_type *type)
     return agate_type_make(type->dtype, type->rank, type->dims);
 }
 
-/* ---- one kernel
- * ----------------------------------------------------------------------------------------------- */
+/* ---- one kernel ---------------------------------------------------------------------------------------- */
 
 static agate_kernel_fn compile_kernel(const agate_node *kernel, const agate_machine *machine,
                                       agate_linker **linker)
@@ -235,8 +232,7 @@ static void run_kernel(const agate_graph *graph, const agate_node *kernel, agate
     }
 }
 
-/* ---- cases
- * --------------------------------------------------------------------------------------------------- */
+/* ---- cases --------------------------------------------------------------------------------------------- */
 
 static char *substitute(const char *text, int32_t lanes, int32_t block)
 {
