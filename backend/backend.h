@@ -21,14 +21,16 @@ typedef struct agate_codegen_options {
 
 /* Compiles every kernel of a planned graph, links, and builds the module. The module, the code and the constants (their
  * data retained) live until `agate_backend_release(*out_owner)`. `graph` is only read, and may go afterwards. */
-AGATE_MUST_USE agate_status agate_backend_compile(const agate_graph *graph, const agate_codegen_options *options,
+AGATE_MUST_USE agate_status agate_backend_compile(const agate_graph *graph,
+                                                  const agate_codegen_options *options,
                                                   const agate_module **out_module, void **out_owner);
 void agate_backend_release(void *owner);
 
 typedef enum agate_code_format { AGATE_CODE_LLVM, AGATE_CODE_ASM } agate_code_format;
 
 /* Appends LLVM IR or assembly of every distinct kernel, each headed by a comment with its nodes and signature. */
-AGATE_MUST_USE agate_status agate_backend_print(const agate_graph *graph, const agate_codegen_options *options,
+AGATE_MUST_USE agate_status agate_backend_print(const agate_graph *graph,
+                                                const agate_codegen_options *options,
                                                 agate_code_format format, agate_text *text);
 
 #endif

@@ -44,11 +44,11 @@ double agate_data_at(const agate_data *data, agate_dtype dtype, int64_t index)
     const char *element = (const char *)data->bytes + (size_t)index * agate_dtype_size(dtype);
     assert(index >= 0 && ((size_t)index + 1) * agate_dtype_size(dtype) <= data->size_bytes);
 
-#define READ(type)                                                                                            \
-    ({                                                                                                        \
-        type read;                                                                                            \
-        memcpy(&read, element, sizeof read);                                                                  \
-        read;                                                                                                 \
+#define READ(type)                                                                                           \
+    ({                                                                                                       \
+        type read;                                                                                           \
+        memcpy(&read, element, sizeof read);                                                                 \
+        read;                                                                                                \
     })
     switch (dtype) {
     case AGATE_F32:

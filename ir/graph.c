@@ -16,8 +16,7 @@ agate_graph *agate_graph_create(const char *name)
 /* Data is the only thing of a graph that lives outside its arena. */
 static void drop_data(agate_graph *graph)
 {
-    AGATE_EACH_NODE(node, graph)
-    {
+    AGATE_EACH_NODE (node, graph) {
         agate_data_release(node->data);
         if (node->body)
             drop_data(node->body);
@@ -117,8 +116,8 @@ static void unlink_node(agate_node *node)
     *(node->next ? &node->next->previous : &graph->last) = node->previous;
 }
 
-agate_node *agate_node_create(agate_graph *graph, agate_node *before, agate_op op, agate_value *const *operands,
-                              int32_t operand_count, int32_t result_count)
+agate_node *agate_node_create(agate_graph *graph, agate_node *before, agate_op op,
+                              agate_value *const *operands, int32_t operand_count, int32_t result_count)
 {
     agate_node *node = AGATE_NEW(graph->arena, agate_node);
     node->op = op;
@@ -168,11 +167,10 @@ agate_value *agate_build(agate_graph *graph, agate_node *before, agate_op op, co
     return agate_result(node);
 }
 
-agate_value *agate_build_constant(agate_graph *graph, agate_node *before, const agate_type *type, agate_data *data,
-                                  const char *label)
+agate_value *agate_build_constant(agate_graph *graph, agate_node *before, const agate_type *type,
+                                  agate_data *data, const char *label)
 {
-    agate_node *node =
-        agate_node_create(graph, before, label ? AGATE_OP_weight : AGATE_OP_const, NULL, 0, 1);
+    agate_node *node = agate_node_create(graph, before, label ? AGATE_OP_weight : AGATE_OP_const, NULL, 0, 1);
     node->label = agate_arena_text(graph->arena, label);
     node->data = data;
     agate_result(node)->type = *type;

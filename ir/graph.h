@@ -136,14 +136,14 @@ typedef struct agate_place {
 
 struct agate_value {
     agate_type type;
-    agate_node *node;   /* defining node; NULL: a parameter of the graph */
-    int32_t index;      /* which result of the node, or which parameter */
-    const char *name;   /* ONNX name; NULL: none, printed as a number */
+    agate_node *node; /* defining node; NULL: a parameter of the graph */
+    int32_t index;    /* which result of the node, or which parameter */
+    const char *name; /* ONNX name; NULL: none, printed as a number */
     agate_place place;
-    agate_use *uses;    /* unordered */
+    agate_use *uses; /* unordered */
     int32_t use_count;
     int32_t use_room;
-    int64_t scratch;    /* for the pass that is running */
+    int64_t scratch; /* for the pass that is running */
 };
 
 struct agate_node {
@@ -171,8 +171,8 @@ struct agate_graph {
     agate_value **params; /* graph inputs; in a body, `$0`, `$1`, ... */
     int32_t param_count;
     agate_node *first;
-    agate_node *last;   /* the terminator, once the graph is complete */
-    agate_node *kernel; /* the kernel node whose body this is; NULL: a top graph */
+    agate_node *last;          /* the terminator, once the graph is complete */
+    agate_node *kernel;        /* the kernel node whose body this is; NULL: a top graph */
     const char **result_names; /* one per operand of the terminator; NULL entries allowed; NULL in bodies */
 };
 
@@ -189,8 +189,8 @@ agate_value *agate_graph_add_param(agate_graph *graph, const char *name, const a
 
 /* Creates a node in front of `before` (NULL: at the end of the list), with default attributes, `result_count` untyped
  * results, and the given operands, whose uses are registered. */
-agate_node *agate_node_create(agate_graph *graph, agate_node *before, agate_op op, agate_value *const *operands,
-                              int32_t operand_count, int32_t result_count);
+agate_node *agate_node_create(agate_graph *graph, agate_node *before, agate_op op,
+                              agate_value *const *operands, int32_t operand_count, int32_t result_count);
 
 /* agate_node_create for an op with one result, followed by `attrs` (may be NULL) and inference: asserts that it
  * succeeds, so use it only where the operands are known to fit. Returns the result. */
@@ -198,8 +198,8 @@ agate_value *agate_build(agate_graph *graph, agate_node *before, agate_op op, co
                          agate_value *const *operands, int32_t operand_count);
 
 /* A constant in front of `before`. Takes over the reference to `data`. `label` NULL makes a `const`, else a `weight`. */
-agate_value *agate_build_constant(agate_graph *graph, agate_node *before, const agate_type *type, agate_data *data,
-                                  const char *label);
+agate_value *agate_build_constant(agate_graph *graph, agate_node *before, const agate_type *type,
+                                  agate_data *data, const char *label);
 
 /* A scalar (rank 0) constant of `dtype` with this value. */
 agate_value *agate_build_scalar(agate_graph *graph, agate_node *before, agate_dtype dtype, double value);
@@ -253,11 +253,11 @@ bool agate_node_infer(agate_node *node, agate_text *fault);
 double agate_data_at(const agate_data *data, agate_dtype dtype, int64_t index);
 
 /* The body is safe against removing `node` itself. */
-#define AGATE_EACH_NODE(node, graph)                                                                          \
-    for (agate_node *node = (graph)->first, *node##_next = node ? node->next : NULL; node;                    \
+#define AGATE_EACH_NODE(node, graph)                                                                         \
+    for (agate_node *node = (graph)->first, *node##_next = node ? node->next : NULL; node;                   \
          node = node##_next, node##_next = node ? node->next : NULL)
-#define AGATE_EACH_NODE_REVERSE(node, graph)                                                                  \
-    for (agate_node *node = (graph)->last, *node##_next = node ? node->previous : NULL; node;                 \
+#define AGATE_EACH_NODE_REVERSE(node, graph)                                                                 \
+    for (agate_node *node = (graph)->last, *node##_next = node ? node->previous : NULL; node;                \
          node = node##_next, node##_next = node ? node->previous : NULL)
 
 #endif

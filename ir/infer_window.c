@@ -159,8 +159,7 @@ AGATE_INFER(pool)
         return agate_fault(fault, "%s does not take %s", agate_node_info(node)->name,
                            agate_dtype_name(x->dtype));
     if (attrs->kernel.count != x->rank - 2)
-        return agate_fault(fault, "kernel has %d of %d numbers", attrs->kernel.count,
-                           x->rank - 2);
+        return agate_fault(fault, "kernel has %d of %d numbers", attrs->kernel.count, x->rank - 2);
 
     window w = {attrs->kernel.v, &attrs->strides, &attrs->pads, &attrs->dilations, attrs->ceil};
     if (!window_dims(&w, x, &type, fault) || !pads_fit(attrs, x->rank - 2, fault))

@@ -3,12 +3,12 @@
 #include "ir/infer.h"
 
 /* The reference kernels live in runtime/ref; agate_ref_none stands for "has no meaning alone". */
-#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family)                                   \
+#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family)                                  \
     agate_status agate_ref_##reference(const agate_ref_call *call);
 #include "ir/ops.def"
 #undef AGATE_OP
 
-#define agate_ref_none   NULL
+#define agate_ref_none    NULL
 #define agate_infer_none  NULL
 #define agate_infer_given NULL
 #define A                 AGATE_ANCHOR
@@ -19,9 +19,11 @@
 #define N                 AGATE_ANY_COUNT
 
 const agate_op_info agate_op_table[AGATE_OP_COUNT] = {
-#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family)                                   \
-    [AGATE_OP_##id] = {text, lo, hi, AGATE_SET_##attrs, traits, agate_infer_##infer, agate_ref_##reference,   \
+/* clang-format off */
+#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family)                                  \
+    [AGATE_OP_##id] = {text, lo, hi, AGATE_SET_##attrs, traits, agate_infer_##infer, agate_ref_##reference,  \
                        AGATE_FAMILY_##family},
+/* clang-format on */
 #include "ir/ops.def"
 #undef AGATE_OP
 };

@@ -6,7 +6,7 @@
 typedef struct walk {
     agate_phys_axis axes[AGATE_MAX_PHYS];
     int32_t axis_count;
-    int64_t *offsets[AGATE_MAX_RANK]; /* offsets[d][i]: source elements that coordinate i of dimension d contributes */
+    int64_t *offsets[AGATE_MAX_RANK]; /* [d][i]: source elements that coordinate i of dimension d adds */
     const agate_type *type;
     const char *source;
     char *target;
@@ -35,7 +35,8 @@ static void table_offsets(const agate_type *from, agate_arena *arena, walk *w)
 }
 
 /* The innermost axis: one tabled gather into consecutive elements. */
-static void copy_run(const walk *w, const int64_t *offsets, int64_t count, int64_t source_index, int64_t target_index)
+static void copy_run(const walk *w, const int64_t *offsets, int64_t count, int64_t source_index,
+                     int64_t target_index)
 {
     size_t bytes = w->element_bytes;
     char *target = w->target + (size_t)target_index * bytes;
@@ -56,7 +57,8 @@ static void walk_axis(const walk *w, int32_t a, int64_t *coords, int64_t target_
     int32_t d = axis->dim;
     int64_t weight = axis->part == 1 ? w->type->layout.block : 1;
     int64_t start = coords[d];
-    int64_t count = agate_min(axis->extent.offset, agate_ceil_div(w->type->dims[d].offset - start, weight)); /* no pads */
+    int64_t exist = agate_ceil_div(w->type->dims[d].offset - start, weight); /* what is behind is pad */
+    int64_t count = agate_min(axis->extent.offset, exist);
 
     if (a == w->axis_count - 1) {
         int64_t source_index = 0;

@@ -55,6 +55,7 @@ void agate_print_signature(const agate_node *kernel, agate_text *text);
 AGATE_MUST_USE agate_status agate_parse(const char *text, size_t size_bytes, agate_graph **out_graph);
 
 /* Like agate_parse, but does not check: faulty graphs that parse are returned for the verifier's tests. */
-AGATE_MUST_USE agate_status agate_parse_unchecked(const char *text, size_t size_bytes, agate_graph **out_graph);
+AGATE_MUST_USE agate_status agate_parse_unchecked(const char *text, size_t size_bytes,
+                                                  agate_graph **out_graph);
 
 #endif

@@ -233,7 +233,8 @@ static bool block_epilogue_operand(assigner *a, agate_node *kernel, int32_t inde
         kernel->body->params[index]->type = value->type;
         return true;
     }
-    if (channel < 0 || agate_dim_is(value->type.dims[channel], 1)) /* the same for all channels: plain will do */
+    /* The same for all channels: plain will do. */
+    if (channel < 0 || agate_dim_is(value->type.dims[channel], 1))
         return set_layout(a, kernel, index, PLAIN);
     if (value->type.rank < rank) {
         value = as_channel_shape(value, rank, kernel);
@@ -255,7 +256,8 @@ static bool pack_conv(assigner *a, agate_node *kernel, const agate_node *conv)
     uint16_t block = a->blocked.block;
     const agate_value *x = conv->operands[0];
     bool depthwise = is_depthwise(conv);
-    bool stem = !depthwise && !is_blocked(agate_kernel_operand(kernel, x)) && x->type.dims[1].offset <= STEM_CHANNELS;
+    bool stem =
+        !depthwise && !is_blocked(agate_kernel_operand(kernel, x)) && x->type.dims[1].offset <= STEM_CHANNELS;
     agate_layout weights = {depthwise || stem ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, block};
 
     if (!set_layout(a, kernel, x->index, stem ? PLAIN : a->blocked) ||
@@ -268,7 +270,7 @@ static bool pack_conv(assigner *a, agate_node *kernel, const agate_node *conv)
 /* Results of the body's nodes, and the kernel's, take `layout`. */
 static void lay_out_results(agate_node *kernel, agate_layout layout)
 {
-    AGATE_EACH_NODE(node, kernel->body)
+    AGATE_EACH_NODE (node, kernel->body)
         for (int32_t i = 0; i < node->result_count; i++)
             if (node->results[i].type.rank == 4)
                 node->results[i].type.layout = layout;
@@ -346,12 +348,11 @@ bool agate_pass_assign_layout(agate_pass *pass, agate_graph *graph)
 
     for (int32_t i = 0; i < graph->param_count; i++)
         graph->params[i]->scratch = 0;
-    AGATE_EACH_NODE(node, graph)
+    AGATE_EACH_NODE (node, graph)
         for (int32_t i = 0; i < node->result_count; i++)
             node->results[i].scratch = 0;
 
-    AGATE_EACH_NODE(node, graph)
-    {
+    AGATE_EACH_NODE (node, graph) {
         if (node->op == AGATE_OP_kernel) {
             assign_kernel(&a, node);
             continue;

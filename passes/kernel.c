@@ -3,9 +3,9 @@
 
 agate_node *agate_kernel_anchor(const agate_node *kernel)
 {
-    AGATE_EACH_NODE(node, kernel->body)
-        if (agate_node_info(node)->family != AGATE_FAMILY_pointwise && !agate_node_has(node, AGATE_TERMINATOR) &&
-            !agate_node_has(node, AGATE_CONSTANT))
+    AGATE_EACH_NODE (node, kernel->body)
+        if (agate_node_info(node)->family != AGATE_FAMILY_pointwise &&
+            !agate_node_has(node, AGATE_TERMINATOR) && !agate_node_has(node, AGATE_CONSTANT))
             return node;
     return NULL;
 }
@@ -21,8 +21,8 @@ agate_node *agate_kernel_yield(const agate_node *kernel)
     return kernel->body->last;
 }
 
-agate_node *agate_kernel_build(agate_graph *graph, agate_node *before, agate_op op, agate_value *const *operands,
-                               int32_t operand_count, const agate_type *type)
+agate_node *agate_kernel_build(agate_graph *graph, agate_node *before, agate_op op,
+                               agate_value *const *operands, int32_t operand_count, const agate_type *type)
 {
     agate_node *kernel = agate_node_create(graph, before, AGATE_OP_kernel, operands, operand_count, 1);
     agate_value **params = AGATE_NEW_N(graph->arena, agate_value *, operand_count);

@@ -14,8 +14,8 @@ agate_value *agate_kernel_operand(const agate_node *kernel, const agate_value *v
 agate_node *agate_kernel_yield(const agate_node *kernel);
 
 /* A kernel in front of `before` that holds one op over `operands`; its result has type `type`. */
-agate_node *agate_kernel_build(agate_graph *graph, agate_node *before, agate_op op, agate_value *const *operands,
-                               int32_t operand_count, const agate_type *type);
+agate_node *agate_kernel_build(agate_graph *graph, agate_node *before, agate_op op,
+                               agate_value *const *operands, int32_t operand_count, const agate_type *type);
 
 /* The value whose memory `value` shares: itself, or what a chain of views starts from. */
 agate_value *agate_value_root(agate_value *value);

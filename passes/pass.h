@@ -28,8 +28,8 @@ typedef void (*agate_remark_fn)(void *user, const char *pass, const agate_node *
 typedef struct agate_pass {
     const char *name;
     const agate_machine *machine;
-    agate_arena *scratch; /* emptied after each pass */
-    int64_t *fuel;        /* rewrites left; negative: no limit */
+    agate_arena *scratch;   /* emptied after each pass */
+    int64_t *fuel;          /* rewrites left; negative: no limit */
     agate_remark_fn remark; /* NULL: nobody listens */
     void *remark_user;
 } agate_pass;

@@ -18,7 +18,7 @@
 #include "passes/pass.h"
 
 typedef struct buffer {
-    agate_value *value; /* the kernel result; views share its place */
+    agate_value *value;  /* the kernel result; views share its place */
     int64_t first, last; /* life: numbers of nodes, both included */
     int64_t size;        /* bytes, or bytes per unit of batch */
     int64_t offset;
@@ -89,8 +89,7 @@ static void find_lives(planner *p)
 {
     int64_t number = 0, results = 0;
 
-    AGATE_EACH_NODE(node, p->graph)
-    {
+    AGATE_EACH_NODE (node, p->graph) {
         node->scratch = number++;
         results += node->result_count;
         for (int32_t i = 0; i < node->result_count; i++) {
@@ -100,8 +99,7 @@ static void find_lives(planner *p)
     }
     p->buffers = AGATE_NEW_N(p->pass->scratch, buffer, results);
     place_results(p->graph);
-    AGATE_EACH_NODE(node, p->graph)
-    {
+    AGATE_EACH_NODE (node, p->graph) {
         for (int32_t i = 0; node->op == AGATE_OP_kernel && i < node->result_count; i++)
             add_buffer(p, &node->results[i]);
         extend_lives(p, node);
@@ -119,8 +117,7 @@ static bool reads_where_it_writes(const agate_node *kernel, int32_t index, const
 
     if (!agate_type_equal(&param->type, result))
         return false;
-    AGATE_EACH_NODE(node, kernel->body)
-    {
+    AGATE_EACH_NODE (node, kernel->body) {
         bool scalar = agate_node_info(node)->family == AGATE_FAMILY_pointwise;
         if (!scalar && node != anchor && node->op != AGATE_OP_yield)
             return false;
@@ -137,11 +134,11 @@ static bool reads_where_it_writes(const agate_node *kernel, int32_t index, const
 /* May result `b` of the kernel live where `dying`, one of its operands, does? */
 static bool can_take_over(planner *p, const agate_node *kernel, const buffer *b, const buffer *dying)
 {
-    if (dying->given || dying->last != kernel->scratch || dying->scales != b->scales || dying->size != b->size)
+    if (dying->given || dying->last != kernel->scratch || dying->scales != b->scales ||
+        dying->size != b->size)
         return false;
     for (int32_t i = 0; i < kernel->operand_count; i++) /* it may come in more than once */
-        if (buffer_of(p, kernel->operands[i]) == dying &&
-            !reads_where_it_writes(kernel, i, &b->value->type))
+        if (buffer_of(p, kernel->operands[i]) == dying && !reads_where_it_writes(kernel, i, &b->value->type))
             return false;
     return agate_pass_spend(p->pass, kernel, "in place");
 }
@@ -219,7 +216,7 @@ static void write_places(planner *p, int64_t fixed_bytes)
         b->value->place.offset =
             home->scales ? (agate_dim){home->offset, fixed_bytes} : agate_dim_fixed(home->offset);
     }
-    AGATE_EACH_NODE(node, p->graph)
+    AGATE_EACH_NODE (node, p->graph)
         if (agate_node_has(node, AGATE_VIEW))
             agate_result(node)->place = agate_value_root(agate_result(node))->place;
 }
@@ -229,7 +226,7 @@ bool agate_pass_plan_memory(agate_pass *pass, agate_graph *graph)
     planner p = {.pass = pass, .graph = graph};
 
     find_lives(&p);
-    AGATE_EACH_NODE(node, graph)
+    AGATE_EACH_NODE (node, graph)
         if (node->op == AGATE_OP_kernel)
             take_over(&p, node);
     write_places(&p, pack(&p));

@@ -25,7 +25,8 @@ static void schedule_kernel(agate_pass *pass, agate_node *kernel)
     for (int strategy = 1; strategy < AGATE_STRATEGY_COUNT; strategy++) {
         const char *reason = rows[strategy].applies(&candidate);
         if (reason) {
-            agate_pass_remark(pass, kernel, "%s refused: %s", agate_strategy_name((agate_strategy)strategy), reason);
+            agate_pass_remark(pass, kernel, "%s refused: %s", agate_strategy_name((agate_strategy)strategy),
+                              reason);
             continue;
         }
         kernel->strategy = (agate_strategy)strategy;
@@ -39,8 +40,7 @@ bool agate_pass_schedule(agate_pass *pass, agate_graph *graph)
 {
     bool changed = false;
 
-    AGATE_EACH_NODE(node, graph)
-    {
+    AGATE_EACH_NODE (node, graph) {
         if (node->op != AGATE_OP_kernel || node->strategy != AGATE_STRATEGY_none)
             continue;
         schedule_kernel(pass, node);

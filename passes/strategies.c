@@ -31,7 +31,7 @@ static bool anchor_reads_operands(const agate_candidate *c)
     for (int32_t i = 0; i < c->anchor->operand_count; i++)
         if (c->anchor->operands[i]->node)
             return false;
-    AGATE_EACH_NODE(node, c->kernel->body)
+    AGATE_EACH_NODE (node, c->kernel->body)
         if (node != c->anchor && agate_node_info(node)->family != AGATE_FAMILY_pointwise &&
             !agate_node_has(node, AGATE_TERMINATOR) && !agate_node_has(node, AGATE_CONSTANT))
             return false;
@@ -138,7 +138,7 @@ static const char *dtypes_refused(const agate_candidate *c)
 /* An index out of range must be an error, which only the library kernel can give. */
 static bool gathers(const agate_candidate *c)
 {
-    AGATE_EACH_NODE(node, c->kernel->body)
+    AGATE_EACH_NODE (node, c->kernel->body)
         if (node->op == AGATE_OP_gather)
             return true;
     return false;
@@ -148,8 +148,7 @@ const char *agate_pointwise_applies(const agate_candidate *c)
 {
     if (gathers(c))
         return "an index may be out of range";
-    AGATE_EACH_NODE(node, c->kernel->body)
-    {
+    AGATE_EACH_NODE (node, c->kernel->body) {
         agate_family family = agate_node_info(node)->family;
         if (family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_move && family != AGATE_FAMILY_cast &&
             family != AGATE_FAMILY_terminator && family != AGATE_FAMILY_data)

@@ -18,8 +18,8 @@ typedef const char *(*agate_applies_fn)(const agate_candidate *candidate);
 /* The tiles it would run with. */
 typedef agate_tiles (*agate_plan_fn)(const agate_candidate *candidate);
 
-#define AGATE_STRATEGY(id, summary)                                                                           \
-    const char *agate_##id##_applies(const agate_candidate *candidate);                                       \
+#define AGATE_STRATEGY(id, summary)                                                                          \
+    const char *agate_##id##_applies(const agate_candidate *candidate);                                      \
     agate_tiles agate_##id##_plan(const agate_candidate *candidate);
 #include "ir/strategies.def"
 #undef AGATE_STRATEGY

@@ -34,19 +34,19 @@ extern "C" {
 /* ---- element types ------------------------------------------------------------------------------------ */
 
 /* One row per element type: X(NAME, text, size in bytes, ONNX TensorProto.DataType number). */
-#define AGATE_DTYPE_TABLE(X)                                                                                  \
-    X(F32, "f32", 4, 1)                                                                                       \
-    X(U8, "u8", 1, 2)                                                                                         \
-    X(I8, "i8", 1, 3)                                                                                         \
-    X(U16, "u16", 2, 4)                                                                                       \
-    X(I16, "i16", 2, 5)                                                                                       \
-    X(I32, "i32", 4, 6)                                                                                       \
-    X(I64, "i64", 8, 7)                                                                                       \
-    X(BOOL, "bool", 1, 9)                                                                                     \
-    X(F16, "f16", 2, 10)                                                                                      \
-    X(F64, "f64", 8, 11)                                                                                      \
-    X(U32, "u32", 4, 12)                                                                                      \
-    X(U64, "u64", 8, 13)                                                                                      \
+#define AGATE_DTYPE_TABLE(X)                                                                                 \
+    X(F32, "f32", 4, 1)                                                                                      \
+    X(U8, "u8", 1, 2)                                                                                        \
+    X(I8, "i8", 1, 3)                                                                                        \
+    X(U16, "u16", 2, 4)                                                                                      \
+    X(I16, "i16", 2, 5)                                                                                      \
+    X(I32, "i32", 4, 6)                                                                                      \
+    X(I64, "i64", 8, 7)                                                                                      \
+    X(BOOL, "bool", 1, 9)                                                                                    \
+    X(F16, "f16", 2, 10)                                                                                     \
+    X(F64, "f64", 8, 11)                                                                                     \
+    X(U32, "u32", 4, 12)                                                                                     \
+    X(U64, "u64", 8, 13)                                                                                     \
     X(BF16, "bf16", 2, 16)
 
 /* Element type of a tensor; the values are ONNX's TensorProto.DataType numbers. 0 is no type. */
@@ -85,7 +85,7 @@ typedef agate_error *agate_status;
 
 /* Each accepts NULL (success). The strings live as long as the status; "" where there is nothing to say. */
 AGATE_API agate_code agate_status_code(const agate_error *status);
-AGATE_API const char *agate_status_message(const agate_error *status); /* the whole sentence, with the place */
+AGATE_API const char *agate_status_message(const agate_error *status); /* the whole sentence, with place */
 AGATE_API const char *agate_status_node(const agate_error *status);    /* ONNX node name */
 AGATE_API const char *agate_status_op(const agate_error *status);      /* ONNX operator */
 AGATE_API void agate_status_release(agate_status status);
@@ -107,7 +107,8 @@ typedef struct agate_tensor {
 
 /* Bytes that a tensor of this dtype and these dims takes. Returns false, and leaves *out_size_bytes alone, on a
  * negative dimension, a bad rank or dtype, or overflow. */
-AGATE_API bool agate_tensor_size(agate_dtype dtype, int32_t rank, const int64_t *dims, size_t *out_size_bytes);
+AGATE_API bool agate_tensor_size(agate_dtype dtype, int32_t rank, const int64_t *dims,
+                                 size_t *out_size_bytes);
 
 /* ---- models ------------------------------------------------------------------------------------------- */
 
@@ -173,8 +174,10 @@ typedef struct agate_session agate_session;
 
 /* Zero-initialize, then set what differs from the default. */
 typedef struct agate_session_options {
-    int32_t threads;   /* 0, or more than there are: every core granted to the process (affinity, cgroup quota) */
-    int64_t max_batch; /* the slab is sized for this batch at once; 0: 1. A larger batch grows it on first use */
+    /* 0, or more than there are: every core granted to the process (affinity, cgroup quota) */
+    int32_t threads;
+    /* The slab is sized for this batch at once; 0: 1. A larger batch grows it on first use. */
+    int64_t max_batch;
 } agate_session_options;
 
 /* A session keeps its model alive. `options` may be NULL. The session has threads of its own, which sleep between runs:

@@ -6,8 +6,8 @@
 
 /* Wraps `module` in a model. `release(owner)` is called when the model goes; both are taken over on success only.
  * Refuses a module of another version, or one that needs CPU features that are not here (naming them). */
-AGATE_MUST_USE agate_status agate_model_create(const agate_module *module, void (*release)(void *owner), void *owner,
-                                               agate_model **out_model);
+AGATE_MUST_USE agate_status agate_model_create(const agate_module *module, void (*release)(void *owner),
+                                               void *owner, agate_model **out_model);
 
 /* One more reference; agate_model_release gives it back. Thread-safe. */
 void agate_model_retain(agate_model *model);

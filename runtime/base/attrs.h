@@ -16,7 +16,12 @@ typedef struct agate_dims {
     agate_dim v[AGATE_MAX_RANK];
 } agate_dims;
 
-typedef enum agate_padding { AGATE_PAD_CONSTANT, AGATE_PAD_REFLECT, AGATE_PAD_EDGE, AGATE_PAD_WRAP } agate_padding;
+typedef enum agate_padding {
+    AGATE_PAD_CONSTANT,
+    AGATE_PAD_REFLECT,
+    AGATE_PAD_EDGE,
+    AGATE_PAD_WRAP
+} agate_padding;
 
 #define AGATE_ATTR_TYPE_int   int64_t
 #define AGATE_ATTR_TYPE_bool  bool
@@ -27,10 +32,10 @@ typedef enum agate_padding { AGATE_PAD_CONSTANT, AGATE_PAD_REFLECT, AGATE_PAD_ED
 #define AGATE_ATTR_TYPE_dtype agate_dtype
 
 /* struct agate_attrs_conv { agate_ints strides; ... }; a leading byte keeps the empty set a valid struct. */
-#define AGATE_SET(set, ...)                                                                                   \
-    typedef struct agate_attrs_##set {                                                                        \
-        uint8_t unused;                                                                                       \
-        __VA_ARGS__                                                                                           \
+#define AGATE_SET(set, ...)                                                                                  \
+    typedef struct agate_attrs_##set {                                                                       \
+        uint8_t unused;                                                                                      \
+        __VA_ARGS__                                                                                          \
     } agate_attrs_##set;
 #define AGATE_ATTR(set, kind, name, value) AGATE_ATTR_TYPE_##kind name;
 #include "runtime/base/attrs.def"

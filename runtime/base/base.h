@@ -16,7 +16,9 @@
 
 #define AGATE_COUNT(array)       (sizeof(array) / sizeof((array)[0]))
 #define AGATE_PRINTF(text, args) __attribute__((format(printf, text, args)))
-#define AGATE_ALIGNMENT          64 /* of weights, slabs and our own tensors, in bytes: a cache line, an AVX-512 vector */
+
+/* Of weights, slabs and our own tensors, in bytes: a cache line, an AVX-512 vector. */
+#define AGATE_ALIGNMENT 64
 
 static inline int64_t agate_min(int64_t a, int64_t b)
 {
@@ -44,13 +46,14 @@ AGATE_MUST_USE agate_status agate_error_make(agate_code code, const char *format
 AGATE_MUST_USE agate_status agate_error_at(agate_status status, const char *node, const char *op);
 
 /* Puts "`prefix`: " in front of the message: a file, a stage. Takes and returns `status`. */
-AGATE_MUST_USE agate_status agate_error_within(agate_status status, const char *format, ...) AGATE_PRINTF(2, 3);
+AGATE_MUST_USE agate_status agate_error_within(agate_status status, const char *format, ...)
+    AGATE_PRINTF(2, 3);
 
-#define AGATE_TRY(expression)                                                                                 \
-    do {                                                                                                      \
+#define AGATE_TRY(expression)                                                                                \
+    do {                                                                                                     \
         agate_status try_status = (expression);                                                              \
-        if (try_status != AGATE_OK)                                                                           \
-            return try_status;                                                                                \
+        if (try_status != AGATE_OK)                                                                          \
+            return try_status;                                                                               \
     } while (0)
 
 /* ---- arena -------------------------------------------------------------------------------------------- */

@@ -37,11 +37,11 @@ typedef struct agate_module_arg {
 } agate_module_arg;
 
 typedef struct agate_module_step {
-    agate_kernel_fn kernel;    /* NULL: a library step */
-    agate_ref_fn library;      /* its reference kernel, called once, on one thread */
-    const agate_attrs *attrs;  /* library only */
-    int32_t variant;           /* library only: agate_ref_call.variant */
-    uint32_t first_arg;        /* into module->args: operands, then results */
+    agate_kernel_fn kernel;   /* NULL: a library step */
+    agate_ref_fn library;     /* its reference kernel, called once, on one thread */
+    const agate_attrs *attrs; /* library only */
+    int32_t variant;          /* library only: agate_ref_call.variant */
+    uint32_t first_arg;       /* into module->args: operands, then results */
     uint32_t operand_count;
     uint32_t result_count;
     agate_dim task_count;

@@ -28,8 +28,8 @@ static void NAME(matmul)(const agate_ref_call *call, int32_t which)
     for (agate_walk w = agate_walk_begin(shape.batch_rank, shape.batch); w.live;
          agate_walk_next(&w), y += y_size)
         NAME(matmul_one)
-        (&shape, a + a_size * agate_offset(w.rank, w.at, shape.a_strides),
-         b + b_size * agate_offset(w.rank, w.at, shape.b_strides), y);
+    (&shape, a + a_size * agate_offset(w.rank, w.at, shape.a_strides),
+     b + b_size * agate_offset(w.rank, w.at, shape.b_strides), y);
 }
 
 #endif

@@ -38,8 +38,8 @@ typedef struct agate_scalar_info {
 extern const agate_scalar_info agate_scalar_table[AGATE_SCALAR_COUNT];
 
 /* Opens the definition of the kernel for a row of ir/ops.def's column `reference`; ir/ops.c declares them all. */
-#define AGATE_REF(name)                                                                                       \
-    agate_status agate_ref_##name(const agate_ref_call *call);                                                \
+#define AGATE_REF(name)                                                                                      \
+    agate_status agate_ref_##name(const agate_ref_call *call);                                               \
     agate_status agate_ref_##name(const agate_ref_call *call)
 
 #endif
