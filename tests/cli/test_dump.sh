@@ -1,0 +1,49 @@
+#!/bin/sh
+# Every stage and format; the switches of the passes; text that parses back.
+. "$(dirname "$0")/lib.sh"
+model=$digits/digits.onnx
+
+for stage in import canonical fused scheduled planned; do
+    expect 0 dump "$model" --stage $stage
+    says "$out" '^graph @'
+    cp "$out" "$work/$stage.agt"
+    # What prints, parses, and prints as it was.
+    expect 0 dump "$work/$stage.agt" --stage import
+    same "$out" "$work/$stage.agt"
+done
+says "$work/fused.agt" 'kernel(' 'yield'
+says "$work/planned.agt" 'slab\['
+expect 0 dump "$model"
+same "$out" "$work/planned.agt"
+
+expect 0 dump "$model" --stage llvm
+says "$out" '^define '
+expect 0 dump "$model" --stage asm --isa avx2
+says "$out" 'ymm'
+
+expect 0 dump "$model" --stage fused --format dot
+says "$out" '^digraph ' ' -> '
+expect 0 dump "$model" --stage planned --format json
+says "$out" '"nodes"' '"strategy"' '"place"'
+
+expect 0 dump "$model" --print-after all
+says "$out" '^; after canonicalize' '^; after plan-memory'
+expect 0 dump "$model" --print-after fuse-epilogue --diff
+says "$out" '^; after fuse-epilogue' '^+ ' '^- '
+expect 0 dump "$model" --stage fused --skip fuse-epilogue,outline
+grep -q 'kernel(' "$out" && die "skipped passes made kernels"
+expect 0 dump "$model" --stage canonical --fuel 1
+cp "$out" "$work/unfueled"
+expect 0 dump "$model" --stage canonical --fuel 2
+cmp -s "$out" "$work/unfueled" && die "one rewrite changed nothing"
+expect 0 dump "$model" --remarks --time-passes --verify-each
+says "$err" '^remark: ' ' ms  schedule'
+expect 0 dump "$model" --stage import --origins
+says "$out" ' from "'
+
+printf 'graph @x(%%a: f32[2]) -> f32[2] {\n  %%b = nonsense %%a : f32[2]\n  return %%b\n}\n' >"$work/bad.agt"
+expect 1 dump "$work/bad.agt"
+says "$err" 'bad.agt' '2'
+expect 1 dump "$work/nothing.onnx"
+expect 1 dump "$digits/labels.txt"
+exit 0
