@@ -1,9 +1,8 @@
 /* emit_conv.c: strategy direct_conv, and the walk over tasks and register tiles that it shares with
  * depthwise.
  *
- *     tasks: image, band of rows (flat: of pixels), group of channel tiles
- *     in a task: loops over channel tiles, rows, pixel tiles (order 0), or rows, pixel tiles, channel tiles
- * (order 1)
+ *     tasks      image, band of rows (flat: of pixels), group of channel tiles
+ *     in a task  loops over channel tiles, rows, pixel tiles; in order 1: rows, pixel tiles, channel tiles
  *
  * Output channels are vectors. Tiles at the left and right border have code of their own, with the taps that
  * lie outside left out, so the image needs no padding and the border no work. */
@@ -88,8 +87,8 @@ static bool is_channel_blocked(const agate_type *type)
 /* May a tensor be addressed as if each image were a single row of pixels? */
 static bool runs_flat(const agate_type *type, const agate_type *result)
 {
-    if (type->rank <= 2)
-        return type->rank == 0 || agate_dim_is(type->dims[type->rank - 1], 1);
+    if (type->rank < 2)
+        return type->rank == 0 || agate_dim_is(type->dims[0], 1);
     agate_dim h = type->dims[type->rank - 2], w = type->dims[type->rank - 1];
     bool spread = agate_dim_is(h, 1) && agate_dim_is(w, 1);
     bool whole = agate_dim_equal(h, result->dims[2]) && agate_dim_equal(w, result->dims[3]);
@@ -136,18 +135,17 @@ static void measure(agate_conv *c, const agate_node *kernel)
     c->block = is_channel_blocked(x) ? c->lanes : 1;
     c->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, c->block));
     c->flat = tiles->flat != 0;
+    assert(c->x.taps <= AGATE_MAX_STATIC_TAPS && (!c->flat || (c->x.taps == 1 && c->y.taps == 1)));
     c->image_width = c->x.out;
     if (c->flat) {
         c->x.in = c->x.out = c->y.out * c->x.out;
         c->y = (agate_conv_axis){1, 1, 1, 1, 1, 0};
     }
-    c->pixels = (int32_t)agate_max(1, agate_min(tiles->ow, c->x.out));
-    c->ahead = tiles->ahead;
-    c->vectors = (int32_t)agate_max(1, tiles->oc);
-    if (kernel->strategy == AGATE_STRATEGY_depthwise) {
-        c->vectors = 1;
+    bool depthwise = kernel->strategy == AGATE_STRATEGY_depthwise;
+    if (depthwise)
         c->groups = 1;
-    }
+    c->ahead = tiles->ahead;
+    agate_tile_clamp(depthwise ? 1 : tiles->oc, tiles->ow, &c->vectors, &c->pixels);
     while (c->groups > 1 && agate_ceil_div(c->filters, c->lanes) / c->groups % c->vectors)
         c->vectors--;
 }
@@ -168,8 +166,8 @@ typedef struct task_grid {
 static task_grid cut_tasks(const agate_conv *c)
 {
     const agate_tiles *tiles = &c->kernel->tiles;
-    int64_t banded = c->flat ? agate_ceil_div(c->x.out, c->pixels) : c->y.out;
-    int64_t channel_tiles = agate_ceil_div(agate_ceil_div(c->filters, c->lanes), c->vectors);
+    int64_t banded = agate_max(1, c->flat ? agate_ceil_div(c->x.out, c->pixels) : c->y.out);
+    int64_t channel_tiles = agate_max(1, agate_ceil_div(agate_ceil_div(c->filters, c->lanes), c->vectors));
     task_grid grid = {.band = per_task(tiles->oh, banded), .group = per_task(tiles->ocs, channel_tiles)};
     grid.bands = agate_ceil_div(banded, grid.band);
     grid.groups = agate_ceil_div(channel_tiles, grid.group);
@@ -202,8 +200,8 @@ static agate_coords point_coords(agate_conv *c, const agate_tile *tile, int32_t 
     LLVMValueRef block = agate_emit_add(e, c->channel.at, agate_emit_int(e, vector));
     LLVMValueRef row = c->row.at;
     LLVMValueRef pixel = agate_emit_add(e, c->pixel.at, agate_emit_int(e, point));
-    if (c->flat &&
-        (c->apart || c->image_width == 1)) /* a dimension of 1 broadcasts: no coordinate counts there */
+    /* A dimension of 1 broadcasts: no coordinate counts there. */
+    if (c->flat && (c->apart || c->image_width == 1))
         agate_emit_divide(e, pixel, c->image_width, &row, &pixel);
     at.vector = 1;
     at.lanes = c->lanes;

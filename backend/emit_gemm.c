@@ -61,10 +61,11 @@ static void measure(gemm *g, const agate_node *kernel)
     g->rows = g->folded ? product(g->result->dims, rank - 1) : g->result->dims[rank - 2];
     g->batch = g->folded ? agate_dim_fixed(1) : product(g->result->dims, rank - 2);
     g->lanes = tiles->v;
-    g->vectors = g->packed ? g->rhs->layout.block / tiles->v : (int32_t)agate_max(1, tiles->oc);
-    g->tile_rows = (int32_t)agate_max(1, tiles->ow);
+    agate_tile_clamp(g->packed ? g->rhs->layout.block / tiles->v : tiles->oc, tiles->ow, &g->vectors,
+                     &g->tile_rows);
+    assert(!g->packed || g->vectors * g->lanes == g->rhs->layout.block);
     g->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, g->k));
-    g->column_tiles = agate_ceil_div(g->columns, g->lanes * g->vectors);
+    g->column_tiles = agate_max(1, agate_ceil_div(g->columns, g->lanes * g->vectors));
 }
 
 /* ---- tasks --------------------------------------------------------------------------------------------- */

@@ -4,6 +4,13 @@
 #include "backend/emit_tile.h"
 #include "backend/llvm_shim.h"
 
+void agate_tile_clamp(int32_t vectors, int32_t points, int32_t *out_vectors, int32_t *out_points)
+{
+    *out_vectors = (int32_t)agate_max(1, agate_min(vectors, AGATE_MAX_CARRIED / 4));
+    *out_points = (int32_t)agate_max(1, agate_min(points, AGATE_MAX_CARRIED / *out_vectors));
+    *out_points = (int32_t)agate_min(*out_points, AGATE_MAX_POINTS);
+}
+
 LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride,
                                 int64_t offset)
 {
@@ -131,6 +138,8 @@ void agate_emit_prefetch(agate_emitter *e, LLVMValueRef address, bool near)
 
 int32_t agate_runs_balance(int64_t extent, int64_t most, agate_run out_runs[2])
 {
+    if (extent == 0)
+        return 0;
     int64_t tiles = agate_ceil_div(extent, most);
     int64_t width = extent / tiles;
     int64_t wider = extent % tiles;

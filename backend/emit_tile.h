@@ -22,6 +22,9 @@ typedef struct agate_tile {
     int32_t align_bytes;                  /* of weight vectors */
 } agate_tile;
 
+/* What of a wanted tile fits agate_tile; 0 and less are taken for 1. */
+void agate_tile_clamp(int32_t vectors, int32_t points, int32_t *out_vectors, int32_t *out_points);
+
 /* `base` advanced by `index` (may be NULL: 0) times `stride`, plus `offset` elements of f32. */
 LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride,
                                 int64_t offset);
@@ -56,7 +59,7 @@ typedef struct agate_run {
 } agate_run;
 
 /* Cuts `extent` into ceil(extent / most) tiles whose widths differ by one at most, the wider first; returns
- * how many runs. */
+ * how many runs: none where it is 0. */
 int32_t agate_runs_balance(int64_t extent, int64_t most, agate_run out_runs[2]);
 
 #endif

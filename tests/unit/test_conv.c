@@ -255,6 +255,33 @@ START_TEST(random_convolutions)
 }
 END_TEST
 
+/* Pixels run as one row; some operands need rows and pixels apart all the same. */
+START_TEST(flat_convolutions)
+{
+    static const int64_t images[][2] = {{5, 7}, {5, 1}, {1, 7}, {1, 1}};
+    agate_machine machine = agate_machine_get(_i);
+    int32_t v = agate_machine_lanes(&machine);
+    if (!case_machine_runs(&machine))
+        return;
+    for (size_t image = 0; image < AGATE_COUNT(images); image++)
+        for (int32_t behind = 0; behind < EPILOGUES; behind++) {
+            conv_shape s = {.spatial = 2,
+                            .group = 1,
+                            .channels = v + 3,
+                            .filters = 2 * v + 1,
+                            .epilogue = (epilogue)behind,
+                            .batch = 2,
+                            .in = {images[image][0], images[image][1]},
+                            .kernel = {1, 1},
+                            .strides = {1, 1},
+                            .dilations = {1, 1},
+                            .tiles = {.v = v, .oc = 2, .ow = 4, .ic = 4, .ahead = 1, .oh = 3, .flat = 1}};
+            ck_assert(set_out(&s));
+            verify_conv(&s, &machine, 7);
+        }
+}
+END_TEST
+
 /* Groups of whole vectors of channels. */
 START_TEST(grouped_convolutions)
 {
@@ -473,6 +500,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, random_convolutions, 0, machines);
+    tcase_add_loop_test(tcase, flat_convolutions, 0, machines);
     tcase_add_loop_test(tcase, grouped_convolutions, 0, machines);
     tcase_add_loop_test(tcase, batch_does_not_show, 0, machines);
     tcase_add_loop_test(tcase, random_products, 0, machines);
