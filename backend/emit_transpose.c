@@ -7,8 +7,13 @@
 /* Counts, for each dimension of the kernel's result, the operands whose memory is contiguous along it. */
 typedef struct votes {
     int32_t count[AGATE_MAX_RANK];
-    bool unknown; /* something was met that is no plain map of coordinates */
+    int32_t visits;
+    bool unknown; /* something was met that is no plain map of coordinates, or too much of it */
 } votes;
+
+/* Bodies are walked as trees, in which a value counts as often as it is used: a bound on what that may grow
+ * to. */
+#define MOST_VISITS 256
 
 /* The dimension whose neighbours are neighbours in memory; -1: none. */
 static int32_t contiguous_dim(const agate_type *type)
@@ -27,6 +32,10 @@ static void vote(const agate_value *value, const int32_t *map, votes *v)
     const agate_node *node = value->node;
     int32_t from[AGATE_MAX_RANK];
 
+    if (v->unknown || v->visits++ == MOST_VISITS) {
+        v->unknown = true;
+        return;
+    }
     if (!node) {
         int32_t dim = contiguous_dim(&value->type);
         if (dim >= 0 && map[dim] >= 0)

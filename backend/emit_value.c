@@ -161,18 +161,50 @@ LLVMValueRef agate_emit_value(agate_emitter *e, const agate_value *value, const 
     return vector;
 }
 
+static bool same_dims(const agate_type *a, const agate_type *b)
+{
+    bool same = a->rank == b->rank;
+
+    for (int32_t i = 0; same && i < a->rank; i++)
+        same = agate_dim_equal(a->dims[i], b->dims[i]);
+    return same;
+}
+
+/* Long chains are evaluated from their beginning, so that the recursion from their end stays shallow. What
+ * turns out not to be needed at these coordinates, LLVM drops. */
+static void evaluate_in_order(agate_emitter *e, const agate_coords *coords)
+{
+    const agate_type *type = &e->kernel->results[0].type;
+
+    AGATE_EACH_NODE (node, e->body) {
+        agate_family family = agate_node_info(node)->family;
+        bool scalar = family == AGATE_FAMILY_pointwise || family == AGATE_FAMILY_cast;
+        if (scalar && same_dims(&node->results[0].type, type))
+            agate_emit_value(e, &node->results[0], coords);
+    }
+}
+
+static bool is_long(const agate_graph *body)
+{
+    int32_t count = 0;
+
+    for (const agate_node *node = body->first; node && count <= 256; node = node->next)
+        count++;
+    return count > 256;
+}
+
 void agate_emit_finish(agate_emitter *e, const agate_coords *coords)
 {
     const agate_node *yield = e->body->last;
-    struct agate_binding *before = e->bindings;
 
+    if (is_long(e->body))
+        evaluate_in_order(e, coords);
     /* All values first: a result may share the memory of an operand. */
     for (int32_t i = 0; i < yield->operand_count; i++)
         agate_emit_value(e, yield->operands[i], coords);
     for (int32_t i = 0; i < yield->operand_count; i++)
         agate_emit_store(e, e->results[i], &e->kernel->results[i].type, coords,
                          agate_emit_value(e, yield->operands[i], coords));
-    (void)before;
     e->bindings = NULL;
 }
 
