@@ -6,6 +6,7 @@
 
 /* Results of more elements, and folds that cost more steps, are left to the passes. */
 #define MAX_FOLDED_ELEMENTS 64
+#define MAX_FOLDED_FLOATS   16
 #define MAX_FOLDED_STEPS    (1 << 20)
 
 /* Beside a symbolic constant; agate_value::scratch points to it. In the importer's arena. */
@@ -364,10 +365,9 @@ bool agate_may_fold(const agate_node *node)
     for (int32_t i = 0; i < node->operand_count; i++) {
         /* Only what shapes are made of: work on the network's weights is for the passes. */
         const agate_value *operand = node->operands[i];
-        if (!agate_value_data(operand) ||
-            (operand->node->op == AGATE_OP_weight && agate_is_float(operand->type.dtype)))
+        const int64_t read = element_count(&operand->type);
+        if (!agate_value_data(operand) || (agate_is_float(operand->type.dtype) && read > MAX_FOLDED_FLOATS))
             return false;
-        const int64_t read = element_count(&node->operands[i]->type);
         if (read > MAX_FOLDED_STEPS || __builtin_add_overflow(steps, count * read, &steps))
             return false;
     }

@@ -110,6 +110,7 @@ struct agate_importer {
     Onnx__ModelProto *model;
     const agate_import_options *options;
     size_t limit_bytes;
+    size_t made_bytes; /* of constants that are not as large in the file: at most limit_bytes in all */
     agate_files files;
     agate_faults faults;
     const char *batch_name; /* of the first free first dimension; NULL: none or unnamed */
@@ -228,6 +229,9 @@ agate_value *agate_lower_reduce(agate_call *call, agate_op op, agate_value *valu
 
 /* A constant scalar of this dtype. */
 agate_value *agate_lower_scalar(agate_call *call, agate_dtype dtype, double value);
+
+/* Counts a constant that the import makes; false where they come to more than the limit. */
+bool agate_importer_charge(agate_importer *importer, size_t size_bytes);
 
 /* A constant: a `weight` called `name` where it is large or a list of floats, else a `const`. Takes over
  * `data`. */

@@ -176,10 +176,25 @@ agate_value *agate_import_data(agate_graph *graph, const agate_type *type, agate
     return agate_build_constant(graph, NULL, type, data, named ? name : NULL);
 }
 
+bool agate_importer_charge(agate_importer *importer, size_t size_bytes)
+{
+    if (size_bytes > importer->limit_bytes - importer->made_bytes)
+        return false;
+    importer->made_bytes += size_bytes;
+    return true;
+}
+
 agate_value *agate_lower_data(agate_call *call, const agate_type *type, agate_data *data)
 {
     if (!data) {
         agate_call_fault(call, AGATE_CODE_OUT_OF_MEMORY, "no memory for a constant");
+        return NULL;
+    }
+    if (!agate_importer_charge(call->importer, data->size_bytes)) {
+        agate_data_release(data);
+        agate_call_fault(call, AGATE_CODE_OUT_OF_MEMORY,
+                         "the constants that the model computes exceed %zu bytes in all",
+                         call->importer->limit_bytes);
         return NULL;
     }
     agate_value *value = agate_import_data(call->importer->graph, type, data, call->name);

@@ -48,11 +48,20 @@ const char *agate_node_label(agate_importer *importer, const agate_scope *scope,
 static void load_initializer(agate_importer *importer, const char *name, agate_binding *binding)
 {
     agate_type type;
-    agate_data *data;
-    agate_status status = binding->tensor ? agate_tensor_read(&importer->files, binding->tensor,
-                                                              importer->limit_bytes, true, &type, &data)
-                                          : agate_tensor_read_sparse(&importer->files, binding->sparse,
-                                                                     importer->limit_bytes, &type, &data);
+    agate_data *data = NULL;
+    agate_status status;
+    if (binding->tensor)
+        status =
+            agate_tensor_read(&importer->files, binding->tensor, importer->limit_bytes, true, &type, &data);
+    else
+        status =
+            agate_tensor_read_sparse(&importer->files, binding->sparse, importer->limit_bytes, &type, &data);
+    if (!status && binding->sparse && !agate_importer_charge(importer, data->size_bytes)) {
+        agate_data_release(data);
+        status =
+            agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "the model's sparse tensors exceed %zu bytes in all",
+                             importer->limit_bytes);
+    }
     binding->tensor = NULL;
     binding->sparse = NULL;
     if (status) {
