@@ -61,12 +61,14 @@ static bool takes_over(const places *p, const tenant *early, const tenant *late)
 
     if (!agate_dim_equal(early->begin, late->begin) || kernel->op != AGATE_OP_kernel)
         return false;
-    for (int32_t i = 0; i < kernel->operand_count; i++)
-        if (root_of(p, kernel->operands[i]) == early->value &&
-            (!agate_type_equal(&kernel->operands[i]->type, &late->value->type) ||
-             !flows_in_place(p, kernel->body, i)))
-            return false;
-    return true;
+    size_t mark = agate_arena_mark(p->v->arena);
+    bool good = true;
+    for (int32_t i = 0; good && i < kernel->operand_count; i++)
+        if (root_of(p, kernel->operands[i]) == early->value)
+            good = agate_type_equal(&kernel->operands[i]->type, &late->value->type) &&
+                   flows_in_place(p, kernel->body, i);
+    agate_arena_rewind(p->v->arena, mark);
+    return good;
 }
 
 /* "%3", or "%3, %4": the left side of its node as printed. */
