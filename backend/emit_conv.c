@@ -9,6 +9,8 @@
 #include "backend/emit_conv.h"
 #include "backend/emit_parts.h"
 
+#define MAX_AHEAD 64
+
 /* Marks which taps of a tile of `width` outputs at `start` lie in the image. */
 static void mark_live(const agate_conv_axis *axis, int64_t start, int64_t width, uint32_t *out_live)
 {
@@ -120,6 +122,12 @@ static void note_epilogue(agate_conv *c)
     c->needs_live = plain && c->filters % c->lanes;
 }
 
+/* Each output pixel is made from the input pixel in its place. */
+static bool is_pointwise(const agate_conv_axis *axis)
+{
+    return axis->taps == 1 && axis->stride == 1 && axis->pad == 0 && axis->in == axis->out;
+}
+
 static void measure(agate_conv *c, const agate_node *kernel)
 {
     const agate_tiles *tiles = &kernel->tiles;
@@ -131,11 +139,11 @@ static void measure(agate_conv *c, const agate_node *kernel)
     c->groups = c->anchor->attrs.conv.group;
     c->channels = w->dims[1].offset;
     c->filters = w->dims[0].offset;
-    c->lanes = tiles->v;
+    c->lanes = w->layout.block;
     c->block = is_channel_blocked(x) ? c->lanes : 1;
     c->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, c->block));
-    c->flat = tiles->flat != 0;
-    assert(c->x.taps <= AGATE_MAX_STATIC_TAPS && (!c->flat || (c->x.taps == 1 && c->y.taps == 1)));
+    c->flat = tiles->flat && c->block > 1 && is_pointwise(&c->x) && is_pointwise(&c->y) && x->rank == 4;
+    assert(c->x.taps <= AGATE_MAX_STATIC_TAPS && (!is_channel_blocked(x) || x->layout.block == c->lanes));
     c->image_width = c->x.out;
     if (c->flat) {
         c->x.in = c->x.out = c->y.out * c->x.out;
@@ -144,7 +152,7 @@ static void measure(agate_conv *c, const agate_node *kernel)
     bool depthwise = kernel->strategy == AGATE_STRATEGY_depthwise;
     if (depthwise)
         c->groups = 1;
-    c->ahead = tiles->ahead;
+    c->ahead = (int32_t)agate_min(tiles->ahead, MAX_AHEAD);
     agate_tile_clamp(depthwise ? 1 : tiles->oc, tiles->ow, &c->vectors, &c->pixels);
     while (c->groups > 1 && agate_ceil_div(c->filters, c->lanes) / c->groups % c->vectors)
         c->vectors--;

@@ -9,6 +9,9 @@
  * on the cut. */
 #include "backend/emit_tile.h"
 
+#define MAX_LANES  16
+#define MAX_UNROLL 64
+
 typedef struct gemm {
     agate_emitter *e;
     const agate_node *kernel, *anchor;
@@ -60,11 +63,13 @@ static void measure(gemm *g, const agate_node *kernel)
     g->folded = is_one_matrix(g->rhs) && g->lhs->rank == rank;
     g->rows = g->folded ? product(g->result->dims, rank - 1) : g->result->dims[rank - 2];
     g->batch = g->folded ? agate_dim_fixed(1) : product(g->result->dims, rank - 2);
-    g->lanes = tiles->v;
-    agate_tile_clamp(g->packed ? g->rhs->layout.block / tiles->v : tiles->oc, tiles->ow, &g->vectors,
-                     &g->tile_rows);
-    assert(!g->packed || g->vectors * g->lanes == g->rhs->layout.block);
-    g->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, g->k));
+    g->lanes = (int32_t)agate_max(1, agate_min(tiles->v, MAX_LANES));
+    int32_t panel = g->packed ? g->rhs->layout.block : 0;
+    if (panel % g->lanes || panel / g->lanes > AGATE_MAX_VECTORS)
+        g->lanes = panel;
+    agate_tile_clamp(g->packed ? panel / g->lanes : tiles->oc, tiles->ow, &g->vectors, &g->tile_rows);
+    assert(!g->packed || g->vectors * g->lanes == panel);
+    g->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, agate_min(g->k, MAX_UNROLL)));
     g->column_tiles = agate_max(1, agate_ceil_div(g->columns, g->lanes * g->vectors));
 }
 

@@ -6,7 +6,7 @@
 
 void agate_tile_clamp(int32_t vectors, int32_t points, int32_t *out_vectors, int32_t *out_points)
 {
-    *out_vectors = (int32_t)agate_max(1, agate_min(vectors, AGATE_MAX_CARRIED / 4));
+    *out_vectors = (int32_t)agate_max(1, agate_min(vectors, AGATE_MAX_VECTORS));
     *out_points = (int32_t)agate_max(1, agate_min(points, AGATE_MAX_CARRIED / *out_vectors));
     *out_points = (int32_t)agate_min(*out_points, AGATE_MAX_POINTS);
 }

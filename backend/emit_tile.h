@@ -9,7 +9,8 @@
 
 #include "backend/emit.h"
 
-#define AGATE_MAX_POINTS 32
+#define AGATE_MAX_POINTS  32
+#define AGATE_MAX_VECTORS (AGATE_MAX_CARRIED / 4)
 
 typedef struct agate_tile {
     int32_t lanes;

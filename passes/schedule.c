@@ -3,7 +3,7 @@
  *     %0 = kernel(%x, %w, %b) {...}   ==>   %0 = kernel(%x, %w, %b) direct_conv<v=16, oc=2, ow=14, ...> {...}
  *
  * The rows of strategies.def are asked in order; the first that applies plans the tiles. Each refusal before it is a
- * remark. Kernels that have a strategy already (a person's, in a text) keep it. Needs layouts; breaks nothing.
+ * remark. Kernels that have a strategy already (a person's, in a text) keep it if it applies. Needs layouts; breaks nothing.
  */
 #include "passes/strategy.h"
 
@@ -36,12 +36,28 @@ static void schedule_kernel(agate_pass *pass, agate_node *kernel)
     agate_pass_remark(pass, kernel, "no strategy can compute this kernel");
 }
 
+/* A person may choose a strategy, but not one that cannot do it: emitters rely on that. */
+static bool stands(agate_pass *pass, agate_node *kernel)
+{
+    agate_candidate candidate = {pass->machine, kernel, agate_kernel_anchor(kernel)};
+
+    if (kernel->strategy == AGATE_STRATEGY_none)
+        return false;
+    const char *reason = rows[kernel->strategy].applies(&candidate);
+    if (!reason)
+        return true;
+    agate_pass_remark(pass, kernel, "%s, as given, is dropped: %s", agate_strategy_name(kernel->strategy),
+                      reason);
+    kernel->strategy = AGATE_STRATEGY_none;
+    return false;
+}
+
 bool agate_pass_schedule(agate_pass *pass, agate_graph *graph)
 {
     bool changed = false;
 
     AGATE_EACH_NODE (node, graph) {
-        if (node->op != AGATE_OP_kernel || node->strategy != AGATE_STRATEGY_none)
+        if (node->op != AGATE_OP_kernel || stands(pass, node))
             continue;
         schedule_kernel(pass, node);
         changed = true;

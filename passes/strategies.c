@@ -51,6 +51,11 @@ const char *agate_gemm_applies(const agate_candidate *c)
     for (int32_t i = 0; i < 2; i++)
         if (c->anchor->operands[i]->type.rank < 2)
             return "an operand is a vector";
+    agate_layout_kind rhs = (agate_layout_kind)c->anchor->operands[1]->type.layout.kind;
+    if (c->anchor->operands[0]->type.layout.kind != AGATE_LAYOUT_plain ||
+        c->anchor->results[0].type.layout.kind != AGATE_LAYOUT_plain ||
+        (rhs != AGATE_LAYOUT_plain && rhs != AGATE_LAYOUT_panel))
+        return "not laid out in rows";
     return NULL;
 }
 

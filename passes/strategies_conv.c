@@ -60,6 +60,22 @@ static const char *not_blocked_conv(const agate_candidate *c)
                                                                           : NULL;
 }
 
+/* Input, weights and result laid out as the emitter reads them? */
+static bool is_laid_out(const agate_node *conv, agate_layout_kind input, agate_layout_kind weights)
+{
+    uint16_t block = conv->results[0].type.layout.block;
+    agate_layout x = {input, input == AGATE_LAYOUT_plain ? 0 : block}, w = {weights, block};
+    return agate_layout_equal(conv->operands[0]->type.layout, x) &&
+           agate_layout_equal(conv->operands[1]->type.layout, w);
+}
+
+static bool fills_vectors(const agate_node *conv)
+{
+    const agate_type *w = &conv->operands[1]->type;
+    int64_t group = conv->attrs.conv.group, block = conv->results[0].type.layout.block;
+    return group == 1 || (w->dims[1].offset % block == 0 && w->dims[0].offset / group % block == 0);
+}
+
 static bool is_depthwise(const agate_node *conv)
 {
     return conv->attrs.conv.group > 1 && agate_dim_is(conv->operands[1]->type.dims[1], 1);
@@ -71,9 +87,14 @@ static bool is_depthwise(const agate_node *conv)
 const char *agate_direct_conv_applies(const agate_candidate *c)
 {
     const char *reason = not_blocked_conv(c);
-    if (!reason && is_depthwise(c->anchor))
-        reason = "depthwise";
-    return reason;
+    if (reason)
+        return reason;
+    if (is_depthwise(c->anchor))
+        return "depthwise";
+    if (!is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_oi) &&
+        !is_laid_out(c->anchor, AGATE_LAYOUT_plain, AGATE_LAYOUT_o))
+        return "weights not packed for it";
+    return fills_vectors(c->anchor) ? NULL : "its groups do not fill vectors";
 }
 
 /* Cycles that one step over an input channel takes for a register tile of oc vectors by `pixels`: two
@@ -170,9 +191,12 @@ agate_tiles agate_direct_conv_plan(const agate_candidate *c)
 const char *agate_depthwise_applies(const agate_candidate *c)
 {
     const char *reason = not_blocked_conv(c);
-    if (!reason && !is_depthwise(c->anchor))
-        reason = "not depthwise";
-    return reason;
+    if (reason)
+        return reason;
+    if (!is_depthwise(c->anchor) ||
+        !agate_dim_is(c->anchor->operands[1]->type.dims[0], c->anchor->attrs.conv.group))
+        return "not depthwise";
+    return is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_o) ? NULL : "weights not packed for it";
 }
 
 agate_tiles agate_depthwise_plan(const agate_candidate *c)
