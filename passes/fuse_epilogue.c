@@ -43,8 +43,9 @@ static const char *refuse(const epilogue *e, const agate_node *node, agate_node 
     *out_place = e->place;
     if (!agate_type_equal(&node->results[0].type, &agate_result(e->anchor)->type))
         return "its result is of another shape or dtype";
-    if (!agate_region_has_room(&e->region, node))
-        return "the kernel is as large as it may be";
+    const char *reason = agate_region_refuses(&e->region, node);
+    if (reason)
+        return reason;
     for (int32_t i = 0; i < node->operand_count; i++) {
         agate_node *maker = node->operands[i]->node;
         if (!maker || agate_is_constant(node->operands[i]) || agate_region_has(&e->region, maker))

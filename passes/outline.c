@@ -58,9 +58,10 @@ static void offer_makers(agate_region *region, const agate_node *node)
 static const char *refuse(const agate_region *region, const agate_node *seed, const agate_node *node)
 {
     const agate_value *result = &node->results[0];
+    const char *reason = agate_region_refuses(region, node);
 
-    if (!agate_region_has_room(region, node))
-        return "the kernel is as large as it may be";
+    if (reason)
+        return reason;
     if (is_mapped_move(node)) {
         const agate_node *user = result->uses[0].node;
         if (result->use_count > 1)

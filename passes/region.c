@@ -115,10 +115,29 @@ static int32_t added_operands(const agate_region *region, const agate_node *node
     return count;
 }
 
-bool agate_region_has_room(const agate_region *region, const agate_node *node)
+static bool is_half(const agate_value *value)
 {
-    return region->count < AGATE_REGION_MEMBERS &&
-           region->operand_count + added_operands(region, node) <= AGATE_REGION_OPERANDS;
+    return value->type.dtype == AGATE_F16 || value->type.dtype == AGATE_BF16;
+}
+
+static bool has_half(const agate_node *node)
+{
+    bool half = is_half(&node->results[0]);
+
+    for (int32_t i = 0; i < node->operand_count && !half; i++)
+        half = is_half(node->operands[i]);
+    return half;
+}
+
+const char *agate_region_refuses(const agate_region *region, const agate_node *node)
+{
+    if (region->count >= AGATE_REGION_MEMBERS ||
+        region->operand_count + added_operands(region, node) > AGATE_REGION_OPERANDS)
+        return "the kernel is as large as it may be";
+    /* No loop is emitted for those: each op alone can still be a library call. */
+    if (has_half(node) || has_half(region->members[0]))
+        return "16-bit floats are computed one op at a time";
+    return NULL;
 }
 
 void agate_region_add(agate_region *region, agate_node *node)

@@ -50,8 +50,8 @@ agate_node *agate_region_next(agate_region *region);
 /* Takes `node` in. */
 void agate_region_add(agate_region *region, agate_node *node);
 
-/* Would the region stay within its limits with `node`? */
-bool agate_region_has_room(const agate_region *region, const agate_node *node);
+/* Why `node` cannot join whatever the pass thinks of it; NULL: it can. */
+const char *agate_region_refuses(const agate_region *region, const agate_node *node);
 
 /* Turns the members into the body of a new kernel in front of `before`: outside values become parameters, and
  * every value used outside a result. All of them must stand where that keeps definitions before uses;
