@@ -5,11 +5,19 @@
 
 #define MAX_LINES 50 /* enough to see the pattern */
 
+void agate_tame(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
 void agate_faults_add(agate_faults *faults, agate_code code, const char *node, const char *op,
                       const char *line)
 {
     if (faults->count == 0 || (code == AGATE_CODE_INVALID_MODEL && faults->code != code))
         faults->code = code;
+    const size_t start_bytes = faults->text.size_bytes + (faults->count > 0); /* behind the line break */
     if (faults->count++ == 0) {
         faults->first_node = node;
         faults->first_op = op;
@@ -20,6 +28,8 @@ void agate_faults_add(agate_faults *faults, agate_code code, const char *node, c
             agate_text_add(&faults->text, "node \"%s\" (%s): ", node ? node : "", op ? op : "");
         agate_text_add(&faults->text, "%s", line);
     }
+    if (faults->text.size_bytes > start_bytes)
+        agate_tame(faults->text.data + start_bytes);
 }
 
 agate_status agate_faults_status(const agate_faults *faults)

@@ -41,6 +41,9 @@ typedef struct agate_faults {
 void agate_faults_add(agate_faults *faults, agate_code code, const char *node, const char *op,
                       const char *line);
 
+/* Makes control characters '?': names come from the file and go to terminals. */
+void agate_tame(char *text);
+
 /* All faults as one status (NULL where there are none). */
 AGATE_MUST_USE agate_status agate_faults_status(const agate_faults *faults);
 

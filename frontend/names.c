@@ -9,7 +9,9 @@ struct agate_name_slot {
 /* The slot of `name`, or the free one where it belongs. */
 static struct agate_name_slot *slot_of(const agate_names *names, const char *name)
 {
-    size_t at = agate_hash_bytes(AGATE_HASH_SEED, name, strlen(name)) & (names->room - 1);
+    /* Where the arena lies is not known beforehand, so a file cannot hold names that all fall into one place. */
+    const uint64_t seed = AGATE_HASH_SEED ^ (uintptr_t)names->arena;
+    size_t at = agate_hash_bytes(seed, name, strlen(name)) & (names->room - 1);
     while (names->slots[at].name && strcmp(names->slots[at].name, name) != 0)
         at = (at + 1) & (names->room - 1);
     return &names->slots[at];

@@ -71,7 +71,8 @@ static const char *explain(agate_importer *importer, const unknown *found, const
     if (standard)
         agate_onnx_find(found->op, found->opset, &other);
     if (found->opset == 0)
-        return agate_arena_format(arena, "the model imports no opset for its domain \"%s\"", found->domain);
+        return agate_arena_format(arena, "the model imports no opset for its domain \"%s\"",
+                                  standard ? "ai.onnx" : found->domain);
     if (other && found->opset < AGATE_ONNX_OPSET_FIRST)
         return agate_arena_format(arena,
                                   "its form in opset %" PRId64
@@ -125,8 +126,10 @@ static void survey_node(survey *s, const agate_scope *scope, const Onnx__NodePro
         agate_names_add(&s->seen_ops, key, &known);
         return;
     }
+    char *shown = agate_arena_text(arena, op);
+    agate_tame(shown);
     unknown *found = AGATE_NEW(arena, unknown);
-    *found = (unknown){.op = op,
+    *found = (unknown){.op = shown,
                        .domain = domain,
                        .first_node = agate_node_label(s->importer, scope, node),
                        .opset = opset,

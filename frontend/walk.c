@@ -38,7 +38,9 @@ const char *agate_node_label(agate_importer *importer, const agate_scope *scope,
     const char *name = text_of(node->name);
     for (size_t i = 0; !*name && i < node->n_output; i++)
         name = node->output[i];
-    return agate_arena_format(importer->graph->arena, "%s%s", scope->prefix, name);
+    char *label = agate_arena_format(importer->graph->arena, "%s%s", scope->prefix, name);
+    agate_tame(label);
+    return label;
 }
 
 /* ---- names -----------------------------------------------------------------------------------------------
