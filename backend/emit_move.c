@@ -157,37 +157,6 @@ static LLVMValueRef concat(agate_emitter *e, const agate_node *node, const agate
     return result;
 }
 
-static LLVMValueRef gather(agate_emitter *e, const agate_node *node, const agate_coords *coords)
-{
-    const agate_type *data = &node->operands[0]->type, *indices = &node->operands[1]->type;
-    int32_t axis = (int32_t)node->attrs.axis.axis;
-    agate_coords from = *coords, index_at = agate_coords_make(e, indices->rank);
-
-    if (coords->vector >= axis && coords->vector < axis + indices->rank)
-        return agate_emit_by_lane(e, &node->results[0], coords);
-    for (int32_t i = 0; i < indices->rank; i++)
-        index_at.at[i] = coords->at[axis + i];
-    index_at.live = agate_coords_any_live(e, coords);
-    index_at.guarded = index_at.live != NULL;
-    LLVMValueRef index =
-        agate_emit_cast(e, indices->dtype, AGATE_I64, agate_emit_value(e, node->operands[1], &index_at));
-
-    /* The schedule gives this only indices known to be in range; the clamp keeps even a wrong one within the
-     * tensor. */
-    LLVMValueRef extent = agate_emit_dim(e, data->dims[axis]);
-    LLVMValueRef negative = LLVMBuildICmp(e->builder, LLVMIntSLT, index, agate_emit_int(e, 0), "");
-    index = LLVMBuildSelect(e->builder, negative, agate_emit_add(e, index, extent), index, "");
-    index = fold_index(e, AGATE_PAD_EDGE, index, extent);
-
-    from.rank = data->rank;
-    from.at[axis] = index;
-    for (int32_t i = axis + 1; i < data->rank; i++)
-        from.at[i] = coords->at[i + indices->rank - 1];
-    if (coords->vector >= axis + indices->rank)
-        from.vector = coords->vector - indices->rank + 1;
-    return agate_emit_value(e, node->operands[0], &from);
-}
-
 /* The same elements in row-major order under another shape: through the number of the element. */
 static LLVMValueRef reshape(agate_emitter *e, const agate_node *node, const agate_coords *coords)
 {
@@ -222,8 +191,6 @@ LLVMValueRef agate_emit_move(agate_emitter *e, const agate_node *node, const aga
         return pad(e, node, coords);
     case AGATE_OP_concat:
         return concat(e, node, coords);
-    case AGATE_OP_gather:
-        return gather(e, node, coords);
     case AGATE_OP_reshape:
         return reshape(e, node, coords);
     default: /* expand, reorder: broadcasting and layouts are the loads' business */

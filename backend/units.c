@@ -29,6 +29,21 @@ static size_t unit_of(agate_units *units, const agate_node *kernel, const char *
     return units->count++;
 }
 
+static agate_status check_kernel(const agate_node *kernel)
+{
+    const char *reason = NULL;
+
+    if (kernel->strategy == AGATE_STRATEGY_none)
+        reason = "it is not scheduled";
+    else if (kernel->strategy != AGATE_STRATEGY_library)
+        reason = agate_emit_refuses(kernel);
+    if (!reason)
+        return AGATE_OK;
+    return agate_error_at(agate_error_make(AGATE_CODE_INTERNAL, "a kernel (%s) cannot be compiled: %s",
+                                           agate_strategy_name(kernel->strategy), reason),
+                          kernel->origin, NULL);
+}
+
 agate_status agate_units_init(agate_units *units, const agate_graph *graph, agate_arena *arena)
 {
     *units = (agate_units){.arena = arena};
@@ -42,9 +57,7 @@ agate_status agate_units_init(agate_units *units, const agate_graph *graph, agat
         agate_text signature = {0};
         if (node->op != AGATE_OP_kernel)
             continue;
-        if (node->strategy == AGATE_STRATEGY_none)
-            return agate_error_at(agate_error_make(AGATE_CODE_INTERNAL, "a kernel is not scheduled"),
-                                  node->origin, NULL);
+        AGATE_TRY(check_kernel(node));
         if (node->strategy == AGATE_STRATEGY_library) {
             units->of_kernel[number++] = SIZE_MAX;
             continue;

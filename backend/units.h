@@ -31,6 +31,9 @@ void agate_units_deinit(agate_units *units);
 AGATE_MUST_USE agate_status agate_units_compile(agate_units *units, const agate_codegen_options *options,
                                                 agate_codegen_output output);
 
+/* NULL if the kernel's strategy can emit it, or why not (check.c). */
+const char *agate_emit_refuses(const agate_node *kernel);
+
 /* ---- module.c ------------------------------------------------------------------------------------------ */
 
 /* What a compiled graph owns. */

@@ -171,6 +171,23 @@ START_TEST(errors)
                   "  return %0\n"
                   "}\n",
                   AGATE_CODE_INTERNAL, "no place");
+    check_refused("graph @t(%x: f32[4]) -> f32[4] {\n"
+                  "  %0 = kernel(%x) softmax<v=4> {\n"
+                  "    %a = relu $0 : f32[4]\n"
+                  "    yield %a\n"
+                  "  } : f32[4] at output[0]\n"
+                  "  return %0\n"
+                  "}\n",
+                  AGATE_CODE_INTERNAL, "no op of the kind");
+    check_refused("graph @t(%x: f32[4], %y: f32[2, 4]) -> (f32[4], f32[2, 4]) {\n"
+                  "  %0, %1 = kernel(%x, %y) pointwise<v=4> {\n"
+                  "    %a = relu $0 : f32[4]\n"
+                  "    %b = relu $1 : f32[2, 4]\n"
+                  "    yield %a, %b\n"
+                  "  } : f32[4] at output[0], f32[2, 4] at output[1]\n"
+                  "  return %0, %1\n"
+                  "}\n",
+                  AGATE_CODE_INTERNAL, "differ in shape");
 }
 END_TEST
 

@@ -1,0 +1,86 @@
+/* check.c: is a kernel what its strategy can emit? The schedule sees to that; a hand-edited text may not have it. */
+#include "backend/emit.h"
+#include "backend/units.h"
+
+/* The family of the anchor that a strategy is for; AGATE_FAMILY_terminator: none at all, AGATE_FAMILY_kernel: any with loops
+ * (agate_emit_inner). */
+static const agate_family anchors[AGATE_STRATEGY_COUNT] = {
+    [AGATE_STRATEGY_direct_conv] = AGATE_FAMILY_conv,     [AGATE_STRATEGY_depthwise] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_gemm] = AGATE_FAMILY_matmul,          [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,
+    [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,        [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,
+    [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator, [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,
+};
+
+static bool has_loops(agate_family family)
+{
+    return family == AGATE_FAMILY_conv || family == AGATE_FAMILY_matmul || family == AGATE_FAMILY_window ||
+           family == AGATE_FAMILY_reduce;
+}
+
+static bool is_half(agate_dtype dtype)
+{
+    return dtype == AGATE_F16 || dtype == AGATE_BF16;
+}
+
+static bool same_dims(const agate_type *a, const agate_type *b)
+{
+    bool same = a->rank == b->rank;
+
+    for (int32_t i = 0; same && i < a->rank; i++)
+        same = agate_dim_equal(a->dims[i], b->dims[i]);
+    return same;
+}
+
+static const char *refuse_type(const agate_type *type)
+{
+    agate_phys_axis axes[AGATE_MAX_PHYS];
+
+    if (is_half(type->dtype))
+        return "floats of 16 bits are left to the library";
+    return agate_type_phys(type, axes) < 0 ? "a type has no place in memory" : NULL;
+}
+
+static const char *refuse_types(const agate_node *kernel)
+{
+    const char *reason = NULL;
+
+    for (int32_t i = 0; i < kernel->operand_count && !reason; i++)
+        reason = refuse_type(&kernel->operands[i]->type);
+    for (int32_t i = 0; i < kernel->result_count && !reason; i++) {
+        reason = refuse_type(&kernel->results[i].type);
+        if (!reason && !same_dims(&kernel->results[i].type, &kernel->results[0].type))
+            reason = "its results differ in shape";
+    }
+    AGATE_EACH_NODE (node, kernel->body)
+        for (int32_t i = 0; i < node->result_count && !reason; i++)
+            reason = refuse_type(&node->results[i].type);
+    return reason;
+}
+
+const char *agate_emit_refuses(const agate_node *kernel)
+{
+    const agate_node *anchor = agate_emit_anchor_of(kernel);
+    agate_family wanted = anchors[kernel->strategy];
+    int32_t v = kernel->tiles.v, count = 0;
+
+    AGATE_EACH_NODE (node, kernel->body) {
+        agate_family family = agate_node_info(node)->family;
+        count += has_loops(family) || family == AGATE_FAMILY_softmax;
+        if (family == AGATE_FAMILY_library || family == AGATE_FAMILY_kernel || node->op == AGATE_OP_gather)
+            return "it holds an op that has no loop";
+        if (family == AGATE_FAMILY_softmax && wanted != AGATE_FAMILY_softmax)
+            return "softmax has a strategy of its own";
+        if (family == AGATE_FAMILY_data && !node->data)
+            return "the contents of a constant in it are not known";
+    }
+    if (v < 0 || v > 64 || (v & (v - 1)) != 0)
+        return "tile v is no power of two up to 64";
+    if (wanted == AGATE_FAMILY_terminator && anchor)
+        return "it holds more than scalar ops and moves";
+    if (wanted != AGATE_FAMILY_kernel && count > 1)
+        return "it holds more than one op with loops";
+    if (wanted != AGATE_FAMILY_terminator && wanted != AGATE_FAMILY_kernel &&
+        (!anchor || agate_node_info(anchor)->family != wanted))
+        return "it holds no op of the kind that the strategy computes";
+    return refuse_types(kernel);
+}
