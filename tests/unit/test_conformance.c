@@ -12,7 +12,7 @@
 #include "ir/interpret.h"
 #include "onnx.pb-c.h"
 
-enum { MAX_TENSORS = 64, LEAST_PASSED = 300 };
+enum { MAX_TENSORS = 64, LEAST_PASSED = 500, MOST_MISFITS = 4 };
 
 typedef struct file {
     void *data;
@@ -54,14 +54,14 @@ static size_t read_tensors(const char *folder, const char *kind, agate_tensor *o
     return count;
 }
 
-static bool close_enough(double found, double wanted)
+static bool close_enough(double found, double wanted, double rtol)
 {
     if (isnan(wanted) || isnan(found))
         return isnan(wanted) && isnan(found);
-    return found == wanted || fabs(found - wanted) <= 1e-7 + 1e-3 * fabs(wanted);
+    return found == wanted || fabs(found - wanted) <= 1e-7 + rtol * fabs(wanted);
 }
 
-static bool same_tensor(const agate_tensor *found, const agate_tensor *wanted, agate_text *why)
+static bool same_tensor(const agate_tensor *found, const agate_tensor *wanted, double rtol, agate_text *why)
 {
     if (found->dtype != wanted->dtype || found->rank != wanted->rank ||
         memcmp(found->dims, wanted->dims, sizeof(int64_t) * (size_t)wanted->rank) != 0) {
@@ -79,13 +79,20 @@ static bool same_tensor(const agate_tensor *found, const agate_tensor *wanted, a
     const int64_t count = (int64_t)(wanted->size_bytes / agate_dtype_size(wanted->dtype));
     for (int64_t i = 0; i < count; i++) {
         const double x = agate_data_at(&a, found->dtype, i), y = agate_data_at(&b, wanted->dtype, i);
-        if (!close_enough(x, y)) {
+        if (!close_enough(x, y, rtol)) {
             agate_text_add(why, "element %lld is %g for %g", (long long)i, x, y);
             return false;
         }
     }
     return true;
 }
+
+typedef enum verdict {
+    PASSED,
+    FAILED,
+    LEFT_OUT, /* the model needs what agate does not support */
+    MISFIT,   /* the data are not of the shapes that the model says: some old data sets are so */
+} verdict;
 
 /* One data set, and which of its inputs are given at import. */
 typedef struct data_set {
@@ -94,15 +101,17 @@ typedef struct data_set {
     bool given[MAX_TENSORS];
 } data_set;
 
-/* Test data from before numpy could name bfloat16 holds its bits as uint16. */
-static void name_bfloat16(const agate_value *value, agate_tensor *tensor)
+/* Test data from before numpy could name bfloat16 holds its bits as uint16, cut off and not rounded. */
+static bool name_bfloat16(const agate_value *value, agate_tensor *tensor)
 {
-    if (value->type.dtype == AGATE_BF16 && tensor->dtype == AGATE_U16)
+    const bool old = value->type.dtype == AGATE_BF16 && tensor->dtype == AGATE_U16;
+    if (old)
         tensor->dtype = AGATE_BF16;
+    return old;
 }
 
 /* Runs the graph on the inputs that are not given and compares. */
-static bool replay(const agate_graph *graph, data_set *set, agate_text *why)
+static verdict replay(const agate_graph *graph, data_set *set, agate_text *why)
 {
     agate_tensor inputs[MAX_TENSORS], found[MAX_TENSORS] = {0};
     const size_t result_count = (size_t)graph->last->operand_count;
@@ -112,25 +121,22 @@ static bool replay(const agate_graph *graph, data_set *set, agate_text *why)
     for (size_t i = 0; i < set->input_count; i++)
         if (!set->given[i])
             inputs[input_count++] = set->inputs[i];
-    if (set->output_count != result_count) {
-        agate_text_add(why, "%zu outputs for %zu", result_count, set->output_count);
-        return false;
-    }
     for (size_t i = 0; i < input_count && i < (size_t)graph->param_count; i++)
         name_bfloat16(graph->params[i], &inputs[i]);
-    for (size_t i = 0; i < result_count; i++)
-        name_bfloat16(graph->last->operands[i], &set->outputs[i]);
     agate_status status = agate_graph_batch(graph, inputs, input_count, &batch);
-    if (!status)
+    const bool fits = !status && set->output_count == result_count;
+    if (fits)
         status = agate_interpret(graph, inputs, input_count, found, result_count, batch);
-    bool good = !status;
+    bool good = fits && !status;
     agate_text_add(why, "%s", agate_status_message(status));
-    for (size_t i = 0; i < result_count && good; i++)
-        good = same_tensor(&found[i], &set->outputs[i], why);
-    if (!status)
+    for (size_t i = 0; i < result_count && good; i++) {
+        const bool cut_off = name_bfloat16(graph->last->operands[i], &set->outputs[i]);
+        good = same_tensor(&found[i], &set->outputs[i], cut_off ? 0x1p-7 : 1e-3, why);
+    }
+    if (fits && !status)
         agate_interpret_free(found, result_count);
     agate_status_release(status);
-    return good;
+    return good ? PASSED : fits ? FAILED : MISFIT;
 }
 
 /* Imports with the contents of all short lists of integers among the inputs. */
@@ -153,8 +159,6 @@ static agate_status import_given(const file *model, data_set *set, agate_graph *
     return status;
 }
 
-typedef enum verdict { PASSED, FAILED, LEFT_OUT } verdict;
-
 static verdict run_model(const file *model, data_set *set, agate_text *why)
 {
     agate_graph *graph;
@@ -169,9 +173,9 @@ static verdict run_model(const file *model, data_set *set, agate_text *why)
         agate_status_release(status);
         return code == AGATE_CODE_UNSUPPORTED ? LEFT_OUT : FAILED;
     }
-    const bool good = replay(graph, set, why);
+    const verdict found = replay(graph, set, why);
     agate_graph_release(graph);
-    return good ? PASSED : FAILED;
+    return found;
 }
 
 static verdict run_test(const char *folder, agate_text *why)
@@ -199,7 +203,7 @@ static verdict run_test(const char *folder, agate_text *why)
 START_TEST(operators)
 {
     const char *only = getenv("AGATE_CONFORMANCE");
-    size_t counts[3] = {0};
+    size_t counts[4] = {0};
     DIR *folder = opendir(AGATE_ONNX_NODE_TESTS);
     ck_assert_ptr_nonnull(folder);
     for (struct dirent *entry; (entry = readdir(folder));) {
@@ -210,14 +214,16 @@ START_TEST(operators)
         snprintf(path, sizeof path, "%s/%s", AGATE_ONNX_NODE_TESTS, entry->d_name);
         const verdict found = run_test(path, &why);
         counts[found]++;
-        if (found == FAILED || (only && found == LEFT_OUT))
+        if (found == FAILED || found == MISFIT || (only && found == LEFT_OUT))
             printf("%s %s: %s\n", found == FAILED ? "FAIL" : "SKIP", entry->d_name, agate_text_c(&why));
         agate_text_deinit(&why);
     }
     closedir(folder);
-    printf("%zu passed, %zu failed, %zu left out\n", counts[PASSED], counts[FAILED], counts[LEFT_OUT]);
+    printf("%zu passed, %zu failed, %zu left out\n", counts[PASSED], counts[FAILED],
+           counts[LEFT_OUT] + counts[MISFIT]);
     fflush(stdout); /* an assertion ends the forked process at once */
     ck_assert_uint_eq(counts[FAILED], 0);
+    ck_assert_uint_le(counts[MISFIT], MOST_MISFITS);
     if (!only)
         ck_assert_uint_ge(counts[PASSED], LEAST_PASSED);
 }
