@@ -1,6 +1,8 @@
 /* affine.c: chains of mul, div, add and sub by constants per channel. */
 #include "passes/affine.h"
 
+#define CHANNEL_LIMIT                                                                                        \
+    (1 << 20)           /* a type may claim any number of channels; numbers are only kept for so many */
 #define NAMES_LIMIT 160 /* bytes of constants' names joined into a new one */
 
 bool agate_affine_init(agate_affine *chain, agate_pass *pass, agate_value *value, int32_t axis)
@@ -12,6 +14,8 @@ bool agate_affine_init(agate_affine *chain, agate_pass *pass, agate_value *value
         !agate_is_float(type->dtype))
         return false;
     chain->count = type->dims[axis].offset;
+    if (chain->count > CHANNEL_LIMIT)
+        return false;
     chain->scale = AGATE_NEW_N(pass->scratch, double, chain->count);
     chain->shift = AGATE_NEW_N(pass->scratch, double, chain->count);
     for (int64_t c = 0; c < chain->count; c++)

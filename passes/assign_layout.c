@@ -224,9 +224,10 @@ static bool follows_blocked(const agate_node *kernel, const agate_node *anchor)
 /* ---- applying it ------------------------------------------------------------------------------------------ */
 
 /* Operands that scalar ops read at the result's coordinates. */
-static bool block_epilogue_operand(assigner *a, agate_node *kernel, int32_t index, int32_t rank)
+static bool block_epilogue_operand(assigner *a, agate_node *kernel, int32_t index, const agate_type *result)
 {
     agate_value *value = kernel->operands[index];
+    int32_t rank = result->rank;
     int32_t channel = value->type.rank - (rank - 1); /* the dimension that meets the result's channels */
 
     if (is_blocked(value)) {
@@ -234,7 +235,7 @@ static bool block_epilogue_operand(assigner *a, agate_node *kernel, int32_t inde
         return true;
     }
     /* The same for all channels: plain will do. */
-    if (channel < 0 || agate_dim_is(value->type.dims[channel], 1))
+    if (channel < 0 || (agate_dim_is(value->type.dims[channel], 1) && !same_shape(&value->type, result)))
         return set_layout(a, kernel, index, PLAIN);
     if (value->type.rank < rank) {
         value = as_channel_shape(value, rank, kernel);
@@ -256,8 +257,9 @@ static bool pack_conv(assigner *a, agate_node *kernel, const agate_node *conv)
     uint16_t block = a->blocked.block;
     const agate_value *x = conv->operands[0];
     bool depthwise = is_depthwise(conv);
-    bool stem =
-        !depthwise && !is_blocked(agate_kernel_operand(kernel, x)) && x->type.dims[1].offset <= STEM_CHANNELS;
+    /* What the epilogue reads as well must lie as the result does. */
+    bool stem = !depthwise && !is_blocked(agate_kernel_operand(kernel, x)) &&
+                x->type.dims[1].offset <= STEM_CHANNELS && x->use_count == 1;
     agate_layout weights = {depthwise || stem ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, block};
 
     if (!set_layout(a, kernel, x->index, stem ? PLAIN : a->blocked) ||
@@ -280,7 +282,7 @@ static void lay_out_results(agate_node *kernel, agate_layout layout)
 
 static bool block_kernel(assigner *a, agate_node *kernel, agate_node *anchor)
 {
-    int32_t rank = agate_kernel_yield(kernel)->operands[0]->type.rank;
+    const agate_type *result = &agate_kernel_yield(kernel)->operands[0]->type;
     bool is_conv = anchor && anchor->op == AGATE_OP_conv;
 
     if (is_conv && !pack_conv(a, kernel, anchor))
@@ -289,7 +291,7 @@ static bool block_kernel(assigner *a, agate_node *kernel, agate_node *anchor)
         if (is_operand_of(anchor, kernel->body->params[i])) {
             if (!is_conv && !set_layout(a, kernel, i, a->blocked))
                 return false;
-        } else if (!block_epilogue_operand(a, kernel, i, rank)) {
+        } else if (!block_epilogue_operand(a, kernel, i, result)) {
             return false;
         }
     }

@@ -162,16 +162,28 @@ typedef struct outlining {
     int32_t *inside_uses; /* of the original, by members */
 } outlining;
 
-static agate_value *body_value(outlining *o, agate_value *value)
+static agate_value *add_operand(outlining *o, agate_value *value)
 {
+    o->outside[o->outside_count++] = value;
+    return agate_graph_add_param(o->body, NULL, &value->type);
+}
+
+/* Operand `index` of `member`, in the body. */
+static agate_value *body_value(outlining *o, const agate_node *member, int32_t index)
+{
+    agate_value *value = member->operands[index];
+
     if (value->scratch < 0) {
         o->inside_uses[-value->scratch - 1]++;
         return o->inside[-value->scratch - 1];
     }
+    /* Weights will be packed, so what scalar ops read of the same constant is another operand. */
+    if (agate_is_constant(value) && agate_node_family(member) != AGATE_FAMILY_pointwise)
+        return add_operand(o, value);
     if (value->scratch == 0) {
-        agate_graph_add_param(o->body, NULL, &value->type);
-        o->outside[o->outside_count++] = value;
+        agate_value *param = add_operand(o, value);
         value->scratch = o->outside_count;
+        return param;
     }
     return o->body->params[value->scratch - 1];
 }
@@ -184,7 +196,7 @@ static void fill_body(outlining *o)
         const agate_node *member = region->members[i];
         agate_value **operands = AGATE_NEW_N(region->pass->scratch, agate_value *, member->operand_count);
         for (int32_t j = 0; j < member->operand_count; j++)
-            operands[j] = body_value(o, member->operands[j]);
+            operands[j] = body_value(o, member, j);
         agate_node *copy = agate_node_create(o->body, NULL, member->op, operands, member->operand_count, 1);
         copy->attrs = member->attrs;
         copy->origin = member->origin;

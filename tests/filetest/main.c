@@ -1,11 +1,15 @@
-/* main.c: filetest DIR...: runs every .agt file below, and looks for ops, passes and strategies that none
- * covers. */
+/* main.c: runs .agt files.
+ *
+ *     filetest [--coverage] DIR...     every .agt file below; --coverage: and looks for ops, passes and strategies in none
+ *     filetest --random N              N random graphs, compiled, against the reference kernels
+ */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "tests/filetest/filetest.h"
+#include "tests/unit/random_graph.h"
 #include "tools/diff.h"
 
 enum { MOST_CASES = 200 };
@@ -131,6 +135,25 @@ static void walk(const char *path, tally *total)
         free(entries);
 }
 
+/* Compiles random graphs and compares them with the reference kernels. */
+static void run_random(int count, tally *total)
+{
+    for (int seed = 0; seed < count; seed++) {
+        agate_text test = {0}, blessed = {0};
+        char *graph = random_graph_text((uint64_t)seed), name[64];
+        snprintf(name, sizeof name, "random graph %d", seed);
+        agate_text_add(&test, "; test run tol=1e-3\n%s", graph);
+        bool good = run_cases(name, test.data, &total->seen, &blessed);
+        if (!good)
+            printf("%s", graph);
+        total->passed += good;
+        total->failed += !good;
+        agate_text_deinit(&blessed);
+        agate_text_deinit(&test);
+        free(graph);
+    }
+}
+
 static void check_coverage(tally *total)
 {
     for (int op = 0; op < AGATE_OP_COUNT; op++)
@@ -154,9 +177,12 @@ int main(int argc, char **argv)
 {
     static tally total;
     bool coverage = argc > 1 && strcmp(argv[1], "--coverage") == 0;
+    bool random = argc == 3 && strcmp(argv[1], "--random") == 0;
 
     total.bless = getenv("AGATE_BLESS") != NULL;
-    for (int i = 1 + coverage; i < argc; i++)
+    if (random)
+        run_random(atoi(argv[2]), &total);
+    for (int i = 1 + coverage; i < argc && !random; i++)
         walk(argv[i], &total);
     if (coverage)
         check_coverage(&total);
