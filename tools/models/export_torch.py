@@ -66,10 +66,12 @@ def pictures(count, seed, kind):
 
 
 def give_statistics(model, seed, kind):
-    """Makes every BatchNorm non-trivial, yet the activations keep a sound size through the deepest network.
+    """Makes every BatchNorm non-trivial, and the network as well-conditioned as a trained one.
 
     Gamma and beta are drawn; mean and variance come from data, so that each layer's output is normalized; then they
-    are bent a little, so that nothing is exactly normalized either.
+    are bent a little, so that nothing is exactly normalized either. Random deep networks magnify rounding errors with
+    each layer, until in 152 of them any two correct programs differ by 1e-4; trained ones do not. Small last gammas in
+    residual branches and ReLUs that are mostly open, which training leads to, keep the errors at what they are there.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -80,8 +82,12 @@ def give_statistics(model, seed, kind):
     with torch.no_grad():
         for norm in norms:
             norm.weight.copy_(uniform(norm.weight, 0.4, 1.2))
-            norm.bias.copy_(uniform(norm.bias, -0.4, 0.4))
+            norm.bias.copy_(uniform(norm.bias, 0, 1))
             norm.momentum = None  # the average of all batches seen
+        for block in (m for m in model.modules() if hasattr(m, 'conv2')):
+            last = block.bn3 if hasattr(block, 'bn3') else block.bn2
+            last.weight.mul_(0.3)
+            last.bias.mul_(0.3)
         model.train()
         model(pictures(4, seed + 1, kind))
         for norm in norms:
