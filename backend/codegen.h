@@ -8,6 +8,9 @@
 
 /* ---- target.c ------------------------------------------------------------------------------------------ */
 
+/* Makes LLVM know its x86-64 target, as linking needs it even where no kernel was compiled. Thread-safe. */
+void agate_target_register(void);
+
 /* A target machine for `machine`: its features and nothing of this computer. Thread-compatible; each
  * compiling thread has its own. Dispose with LLVMDisposeTargetMachine. */
 AGATE_MUST_USE agate_status agate_target_create(const agate_machine *machine,

@@ -17,7 +17,7 @@
 /* LLVM's registry of targets is global, and not safe to fill from two threads. */
 static pthread_once_t registered = PTHREAD_ONCE_INIT;
 
-static void register_target(void)
+static void register_once(void)
 {
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
@@ -25,12 +25,17 @@ static void register_target(void)
     LLVMInitializeX86AsmPrinter();
 }
 
+void agate_target_register(void)
+{
+    pthread_once(&registered, register_once);
+}
+
 agate_status agate_target_create(const agate_machine *machine, LLVMTargetMachineRef *out_target)
 {
     LLVMTargetRef target;
     char *message = NULL;
 
-    pthread_once(&registered, register_target);
+    agate_target_register();
     if (LLVMGetTargetFromTriple(TRIPLE, &target, &message)) {
         agate_status status = agate_error_make(AGATE_CODE_INTERNAL, "LLVM has no x86-64 target: %s", message);
         LLVMDisposeMessage(message);
