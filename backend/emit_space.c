@@ -6,7 +6,7 @@ int32_t agate_space_vector(const agate_type *type, int32_t lanes, int32_t *out_l
     int32_t vector = type->rank - 1;
 
     if (type->layout.kind == AGATE_LAYOUT_channel)
-        vector = 1;
+        vector = agate_dim_is(type->dims[1], 1) ? -1 : 1;
     else
         while (vector >= 0 && agate_dim_is(type->dims[vector], 1))
             vector--;

@@ -19,7 +19,7 @@ typedef struct votes {
 static int32_t contiguous_dim(const agate_type *type)
 {
     if (type->layout.kind == AGATE_LAYOUT_channel)
-        return 1;
+        return agate_dim_is(type->dims[1], 1) ? -1 : 1;
     int32_t dim = type->rank - 1;
     while (dim >= 0 && agate_dim_is(type->dims[dim], 1))
         dim--;

@@ -38,6 +38,7 @@ START_TEST(pools)
         {"max_pool $0 kernel=[3, 3] strides=[2, 2] ceil=true",
          "f32[N,16,6,7]{nchw@Bc}",
          {"f32[N,16,12,15]{nchw@Bc}"}},
+        {"max_pool $0 kernel=[3, 3]", "f32[N,1,5,6]{nchw@Bc}", {"f32[N,1,7,8]{nchw@Bc}"}},
         {"max_pool $0 kernel=[13] pads=[6, 6]", "f32[N,16,9]{ncw@Bc}", {"f32[N,16,9]{ncw@Bc}"}},
         {"avg_pool $0 kernel=[3, 3] strides=[2, 2] pads=[1, 1, 1, 1]",
          "f32[N,20,6,8]{nchw@Bc}",

@@ -49,6 +49,8 @@ START_TEST(reorders)
         {"reorder $0", "f32[N,48,32]", {"f32[N,48,32]{ncw@Bc}"}},
         {"reorder $0", "f32[N,40,1,1]", {"f32[N,40,1,1]{nchw@Bc}"}},
         {"reorder $0", "f32[N,40]{nc@Bc}", {"f32[N,40]"}},
+        {"reorder $0", "f32[N,1,9,20]{nchw@Bc}", {"f32[N,1,9,20]"}},
+        {"reorder $0", "f32[N,1,9,20]", {"f32[N,1,9,20]{nchw@Bc}"}},
         {"reorder $0", "f32[N,40,3,2]{nchw8c}", {"f32[N,40,3,2]{nchw@Bc}"}},
     };
     check_moves(moves, AGATE_COUNT(moves));
