@@ -48,11 +48,8 @@ fi
 echo "built ${agate#"$root"/}"
 
 step "3/4 a small ResNet reads drawn digits"
-for picture in "$digits"/drawn-*.png; do
-    echo "$(basename "$picture"):"
-    "$agate" run "$digits/digits.onnx" "$picture" --preprocess digits --labels "$digits/labels.txt" ||
-        die "agate could not run the digits model"
-done
+"$agate" run "$digits/digits.onnx" "$digits"/drawn-*.png --preprocess digits --labels "$digits/labels.txt" ||
+    die "agate could not run the digits model"
 
 if [ $offline = yes ]; then
     echo
@@ -66,10 +63,7 @@ paths=$("$root/tools/models/fetch.sh" resnet50 photos) ||
 model=$(echo "$paths" | sed -n 1p)
 labels=$(echo "$paths" | sed -n 2p)
 photos=$(echo "$paths" | sed -n 3p)
-for photo in "$photos"/*.jpg; do
-    echo "$(basename "$photo"):"
-    "$agate" run "$model" "$photo" --preprocess keras-caffe --labels "$labels" || die "agate could not run ResNet-50"
-done
+"$agate" run "$model" "$photos"/*.jpg --preprocess keras-caffe --labels "$labels" || die "agate could not run ResNet-50"
 
 step "done"
 echo "Try your own photo:"

@@ -28,7 +28,7 @@ TIMEOUT_SECONDS = 300
 
 
 class Problem(Exception):
-    """A program said no; the text is its own last line."""
+    """A program said no; the text is the first line it said."""
 
 
 def run_program(command):
@@ -39,7 +39,7 @@ def run_program(command):
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ['(no message)']
         how = f'signal {-done.returncode}' if done.returncode < 0 else f'exit {done.returncode}'
-        raise Problem(f'{how}: {lines[-1]}')
+        raise Problem(f'{how}: {lines[0]}')
 
 
 def file_name(output):
