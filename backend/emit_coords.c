@@ -255,7 +255,13 @@ void agate_emit_store(agate_emitter *e, LLVMValueRef base, const agate_type *typ
         store_one(e, type->dtype, address, value, coords->live);
         return;
     }
-    assert(how != REACH_SAME);
+    if (how ==
+        REACH_SAME) { /* the vector runs along a dimension of one element: only the first lane exists */
+        LLVMValueRef first = agate_emit_int(e, 0);
+        store_one(e, type->dtype, address, LLVMBuildExtractElement(e->builder, value, first, ""),
+                  coords->live ? LLVMBuildExtractElement(e->builder, coords->live, first, "") : NULL);
+        return;
+    }
     if (coords->live && (how != REACH_BLOCK || coords->guarded)) {
         agate_llvm_masked_store(e->module, e->builder, value, address, align, coords->live);
         return;
