@@ -155,11 +155,13 @@ static void find_batch_name(agate_importer *importer, const agate_scope *scope)
 }
 
 /* The contents of an input, where the caller knows them. */
-static const agate_tensor *known_value(const agate_importer *importer, const char *name)
+static const agate_tensor *known_value(const agate_importer *importer, const char *name, size_t index)
 {
-    for (size_t i = 0; i < importer->options->value_count; i++)
-        if (strcmp(importer->options->values[i].name, name) == 0)
-            return &importer->options->values[i].tensor;
+    for (size_t i = 0; i < importer->options->value_count; i++) {
+        const agate_input_value *value = &importer->options->values[i];
+        if (value->name ? strcmp(value->name, name) == 0 : value->index == index)
+            return &value->tensor;
+    }
     return NULL;
 }
 
@@ -180,13 +182,13 @@ static agate_value *value_constant(agate_importer *importer, const char *name, c
 }
 
 static void bind_input(agate_importer *importer, free_dims *dims, agate_scope *scope,
-                       const Onnx__ValueInfoProto *input)
+                       const Onnx__ValueInfoProto *input, size_t index)
 {
     agate_binding *binding = AGATE_NEW(importer->arena, agate_binding);
     agate_type type;
     if (!*text_of(input->name))
         return fault(importer, AGATE_CODE_INVALID_MODEL, "the model has an input without a name");
-    const agate_tensor *known = known_value(importer, input->name);
+    const agate_tensor *known = known_value(importer, input->name, index);
     if (known)
         binding->value = value_constant(importer, input->name, known);
     else if (input_type(importer, dims, input, &type))
@@ -207,9 +209,10 @@ static void bind_inputs(agate_importer *importer, agate_scope *scope)
     const Onnx__GraphProto *graph = importer->model->graph;
     free_dims dims = {.used = AGATE_NEW_N(importer->arena, bool, importer->options->dim_count)};
 
+    size_t index = 0;
     for (size_t i = 0; i < graph->n_input; i++)
         if (!is_initializer(scope, text_of(graph->input[i]->name)))
-            bind_input(importer, &dims, scope, graph->input[i]);
+            bind_input(importer, &dims, scope, graph->input[i], index++);
     if (dims.unbound.size_bytes)
         fault(importer, AGATE_CODE_INVALID_ARGUMENT,
               "dimensions of its inputs other than the batch are free; give them sizes:%s",

@@ -6,7 +6,8 @@
 
 /* Contents of a model input that are known beforehand. */
 typedef struct agate_input_value {
-    const char *name;
+    const char *name; /* NULL: the input number `index`, initializers not counted */
+    size_t index;
     agate_tensor tensor; /* copied */
 } agate_input_value;
 

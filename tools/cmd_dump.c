@@ -91,17 +91,17 @@ static agate_status print(const agate_graph *graph, const request *request, cons
 }
 
 static agate_status dump(const char *path, const request *request, const settings *set,
-                         const agate_compile_options *compile, agate_pass_options *passes)
+                         agate_driver_options *options)
 {
     agate_machine machine;
     agate_graph *graph;
     agate_status status;
 
     AGATE_TRY(agate_driver_machine_exact(set->compile.isa, &machine));
-    AGATE_TRY(agate_driver_read(path, compile, &graph));
-    passes->machine = &machine;
-    status =
-        request->stage == AGATE_STAGE_import ? AGATE_OK : agate_passes_run(graph, passes, request->stage);
+    AGATE_TRY(agate_driver_read(path, options, &graph));
+    options->passes.machine = &machine;
+    status = request->stage == AGATE_STAGE_import ? AGATE_OK
+                                                  : agate_passes_run(graph, &options->passes, request->stage);
     if (status == AGATE_OK && !set->passes.print_after)
         status = print(graph, request, set, &machine);
     agate_graph_release(graph);
@@ -113,23 +113,22 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     settings set = {0};
     agate_cli_list operands;
     agate_dim_binding bindings[AGATE_CLI_MAX];
-    agate_compile_options compile;
-    agate_pass_options passes;
+    agate_driver_options driver = {0};
     request request;
     agate_status status;
     int code = agate_cli_parse(verb, argc, argv, &set, &operands);
 
     if (code < 0)
-        code = agate_cli_compile_options(verb, &set.compile, bindings, &compile);
+        code = agate_cli_compile_options(verb, &set.compile, bindings, &driver.compile);
     if (code < 0)
-        code = agate_cli_pass_options(verb, &set.passes, &passes);
+        code = agate_cli_pass_options(verb, &set.passes, &driver.passes);
     if (code < 0)
         code = parse_request(verb, &set, &request);
     if (code >= 0)
         return code;
     if (operands.count != 1)
         return agate_cli_usage(verb, "one model is needed");
-    status = dump(operands.items[0], &request, &set, &compile, &passes);
+    status = dump(operands.items[0], &request, &set, &driver);
     return status == AGATE_OK ? AGATE_EXIT_OK : agate_cli_fail(status);
 }
 

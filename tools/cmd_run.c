@@ -41,8 +41,13 @@ static const agate_cli_option options[] = {
 /* ---- output ------------------------------------------------------------------------------------------- */
 
 /* "NAME.npy", unusual characters replaced; "NAME-2.npy" in the second of several runs. */
-static void file_name(const char *output, size_t run, size_t run_count, agate_text *path)
+static void file_name(const agate_runner *runner, size_t index, size_t run, size_t run_count,
+                      agate_text *path)
 {
+    const char *output = runner->outputs[index].name;
+
+    if (!*output)
+        agate_text_add(path, "output%zu", index);
     for (; *output; output++) {
         bool usual = (*output >= 'a' && *output <= 'z') || (*output >= 'A' && *output <= 'Z') ||
                      (*output >= '0' && *output <= '9') || strchr("._-", *output);
@@ -62,8 +67,8 @@ static agate_status check_distinct(const agate_runner *runner)
             agate_text a = {0}, b = {0};
             bool equal;
 
-            file_name(runner->outputs[i].name, 0, 1, &a);
-            file_name(runner->outputs[k].name, 0, 1, &b);
+            file_name(runner, i, 0, 1, &a);
+            file_name(runner, k, 0, 1, &b);
             equal = strcmp(agate_text_c(&a), agate_text_c(&b)) == 0;
             agate_text_deinit(&a);
             agate_text_deinit(&b);
@@ -86,7 +91,7 @@ static agate_status write_outputs(const agate_runner *runner, const agate_tensor
         agate_status status;
 
         agate_text_add(&path, "%s/", folder);
-        file_name(runner->outputs[i].name, run, run_count, &path);
+        file_name(runner, i, run, run_count, &path);
         status = agate_npy_write(agate_text_c(&path), &outputs[i]);
         agate_text_deinit(&path);
         AGATE_TRY(status);

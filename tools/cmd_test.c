@@ -46,22 +46,83 @@ static const char *const verdict_words[] = {"PASS", "FAIL", "SKIP"};
 
 /* ---- one data set ------------------------------------------------------------------------------------- */
 
-/* Reads PREFIX_0.pb, PREFIX_1.pb, ... as far as they go; at most `room`, which one more is an error. */
-static agate_status read_tensors(const char *folder, const char *prefix, agate_tensor *tensors, size_t room,
+#define MAX_TENSORS 64
+
+/* What a folder holds, and which inputs are made known when the model is compiled. */
+typedef struct data_set {
+    agate_tensor inputs[MAX_TENSORS], outputs[MAX_TENSORS];
+    size_t input_count, output_count;
+    agate_input_value known[MAX_TENSORS]; /* borrowed from `inputs` */
+    size_t known_count;
+} data_set;
+
+/* Reads PREFIX_0.pb, PREFIX_1.pb, ... as far as they go. */
+static agate_status read_tensors(const char *folder, const char *prefix, agate_tensor *tensors,
                                  size_t *out_count)
 {
-    for (*out_count = 0;; (*out_count)++) {
-        char path[4096];
+    for (*out_count = 0; *out_count < MAX_TENSORS; (*out_count)++) {
+        agate_text path = {0};
+        agate_status status = AGATE_OK;
+        bool there;
 
-        if (snprintf(path, sizeof path, "%s/%s_%zu.pb", folder, prefix, *out_count) >= (int)sizeof path)
-            return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "%s: the path is too long", folder);
-        if (access(path, F_OK) != 0)
-            return AGATE_OK;
-        if (*out_count == room)
-            return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "more %s tensors than the model has: %zu",
-                                    prefix, room);
-        AGATE_TRY(agate_tensor_load(path, &tensors[*out_count]));
+        agate_text_add(&path, "%s/%s_%zu.pb", folder, prefix, *out_count);
+        there = access(agate_text_c(&path), F_OK) == 0;
+        if (there)
+            status = agate_tensor_load(agate_text_c(&path), &tensors[*out_count]);
+        agate_text_deinit(&path);
+        if (status != AGATE_OK || !there)
+            return status;
     }
+    return agate_error_make(AGATE_CODE_UNSUPPORTED, "%s: more than %d tensors", folder, MAX_TENSORS - 1);
+}
+
+static agate_status data_set_read(data_set *data, const char *folder)
+{
+    AGATE_TRY(read_tensors(folder, "input", data->inputs, &data->input_count));
+    return read_tensors(folder, "output", data->outputs, &data->output_count);
+}
+
+static void data_set_free(data_set *data)
+{
+    agate_tensor_free(data->inputs, MAX_TENSORS);
+    agate_tensor_free(data->outputs, MAX_TENSORS);
+}
+
+/* Scalars and short lists of integers: what says how an operator works (axes, shapes, limits) and not on what. */
+static bool is_parameter(const agate_tensor *input)
+{
+    bool integer = input->dtype == AGATE_I64 || input->dtype == AGATE_I32 || input->dtype == AGATE_BOOL;
+
+    return input->rank == 0 || (input->rank == 1 && integer && input->dims[0] <= AGATE_MAX_INTS);
+}
+
+static void make_known(data_set *data)
+{
+    for (size_t i = 0; i < data->input_count; i++)
+        if (is_parameter(&data->inputs[i]))
+            data->known[data->known_count++] = (agate_input_value){.index = i, .tensor = data->inputs[i]};
+}
+
+/* The inputs that are left for the run; returns how many. */
+static size_t unknown_inputs(const data_set *data, agate_tensor out_inputs[MAX_TENSORS])
+{
+    size_t count = 0, known = 0;
+
+    for (size_t i = 0; i < data->input_count; i++) {
+        if (known < data->known_count && data->known[known].index == i)
+            known++;
+        else
+            out_inputs[count++] = data->inputs[i];
+    }
+    return count;
+}
+
+/* Test data from before numpy could name bfloat16 hold its bits as uint16. */
+static void name_bfloat16(const agate_module_value *values, agate_tensor *tensors, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (values[i].type.dtype == AGATE_BF16 && tensors[i].dtype == AGATE_U16)
+            tensors[i].dtype = AGATE_BF16;
 }
 
 static agate_status compare_outputs(const agate_runner *runner, const agate_tensor *got,
@@ -80,55 +141,80 @@ static agate_status compare_outputs(const agate_runner *runner, const agate_tens
     return AGATE_OK;
 }
 
-/* Test data from before numpy could name bfloat16 hold its bits as uint16. */
-static void name_bfloat16(const agate_module_value *values, agate_tensor *tensors, size_t count)
+static agate_status data_set_run(data_set *data, agate_runner *runner, const settings *set)
 {
-    for (size_t i = 0; i < count; i++)
-        if (values[i].type.dtype == AGATE_BF16 && tensors[i].dtype == AGATE_U16)
-            tensors[i].dtype = AGATE_BF16;
-}
-
-/* `inputs`, `want` and `got` are zeroed, and freed by the caller. */
-static agate_status run_tensors(agate_runner *runner, const char *folder, const settings *set,
-                                agate_tensor *inputs, agate_tensor *want, agate_tensor *got)
-{
-    size_t input_count, output_count;
-
-    AGATE_TRY(read_tensors(folder, "input", inputs, runner->input_count, &input_count));
-    AGATE_TRY(read_tensors(folder, "output", want, runner->output_count, &output_count));
-    if (input_count < runner->input_count || output_count < runner->output_count)
-        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
-                                "%zu input and %zu output tensors; the model has %zu and %zu", input_count,
-                                output_count, runner->input_count, runner->output_count);
-    name_bfloat16(runner->inputs, inputs, input_count);
-    name_bfloat16(runner->outputs, want, output_count);
-    AGATE_TRY(agate_runner_run(runner, inputs, got));
-    return compare_outputs(runner, got, want, set);
-}
-
-static agate_status run_data_set(agate_runner *runner, const char *folder, const settings *set)
-{
-    size_t count = runner->input_count + 2 * runner->output_count;
-    agate_tensor *tensors = calloc(count + 1, sizeof *tensors);
+    agate_tensor inputs[MAX_TENSORS], got[MAX_TENSORS];
+    size_t input_count = unknown_inputs(data, inputs);
     agate_status status;
 
-    if (!tensors)
-        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the tensors");
-    status = run_tensors(runner, folder, set, tensors, tensors + runner->input_count,
-                         tensors + runner->input_count + runner->output_count);
-    agate_tensor_free(tensors, count);
-    free(tensors);
+    if (input_count != runner->input_count || data->output_count != runner->output_count)
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                                "%zu input and %zu output tensors; the model has %zu and %zu", input_count,
+                                data->output_count, runner->input_count, runner->output_count);
+    name_bfloat16(runner->inputs, inputs, input_count);
+    name_bfloat16(runner->outputs, data->outputs, data->output_count);
+    AGATE_TRY(agate_runner_run(runner, inputs, got));
+    status = compare_outputs(runner, got, data->outputs, set);
+    agate_tensor_free(got, runner->output_count);
     return status;
 }
 
 /* ---- one folder --------------------------------------------------------------------------------------- */
+
+/* A model and how to run it. */
+typedef struct test {
+    const char *model;
+    settings set;
+    agate_runner_options how;
+    agate_runner runner;  /* compiled for all data sets */
+    agate_status refusal; /* why it could not be; NULL: it could */
+    size_t known_count;   /* inputs that had to be known when it was compiled */
+} test;
+
+/* Where the model is refused as it is, it may still do for these inputs: an axis or a shape that is an input often must
+ * be known. */
+static agate_status run_known(test *t, data_set *data)
+{
+    agate_runner_options how = t->how;
+    agate_runner runner;
+    agate_status status;
+
+    make_known(data);
+    how.driver.known_inputs = data->known;
+    how.driver.known_input_count = data->known_count;
+    status = agate_runner_init(&runner, t->model, &how);
+    if (agate_status_code(status) == AGATE_CODE_UNSUPPORTED)
+        return status; /* the first refusal stands */
+    agate_status_release(t->refusal);
+    t->refusal = NULL;
+    AGATE_TRY(status);
+    t->known_count = data->known_count;
+    status = data_set_run(data, &runner, &t->set);
+    agate_runner_deinit(&runner);
+    return status;
+}
+
+static agate_status run_data_set(test *t, const char *folder)
+{
+    data_set *data = calloc(1, sizeof *data);
+    agate_status status;
+
+    if (!data)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the tensors");
+    status = data_set_read(data, folder);
+    if (status == AGATE_OK)
+        status = t->runner.outputs ? data_set_run(data, &t->runner, &t->set) : run_known(t, data);
+    data_set_free(data);
+    free(data);
+    return status;
+}
 
 static int is_data_set(const struct dirent *entry)
 {
     return strncmp(entry->d_name, "test_data_set_", 14) == 0;
 }
 
-static agate_status run_data_sets(agate_runner *runner, const char *folder, const settings *set)
+static agate_status run_data_sets(test *t, const char *folder)
 {
     struct dirent **entries;
     int count = scandir(folder, &entries, is_data_set, versionsort);
@@ -143,8 +229,7 @@ static agate_status run_data_sets(agate_runner *runner, const char *folder, cons
 
         agate_text_add(&path, "%s/%s", folder, entries[i]->d_name);
         if (status == AGATE_OK)
-            status =
-                agate_error_within(run_data_set(runner, agate_text_c(&path), set), "%s", entries[i]->d_name);
+            status = agate_error_within(run_data_set(t, agate_text_c(&path)), "%s", entries[i]->d_name);
         agate_text_deinit(&path);
         free(entries[i]);
     }
@@ -170,31 +255,57 @@ static void settle_tolerances(const char *folder, settings *set)
     agate_text_deinit(&path);
 }
 
-static verdict run_folder(const char *folder, settings set, const agate_runner_options *how,
+/* Appends the message; the model's name at its head is left out, for the line begins with it. */
+static void explain(const test *t, const agate_error *status, agate_text *reason)
+{
+    const char *message = agate_status_message(status);
+    size_t length = strlen(t->model);
+
+    if (strncmp(message, t->model, length) == 0)
+        message += length + strspn(message + length, ": ");
+    agate_text_add(reason, "%s", message);
+}
+
+static verdict run_model(test *t, const char *folder, agate_text *reason)
+{
+    agate_status status = agate_runner_init(&t->runner, t->model, &t->how);
+    verdict result = PASS;
+
+    if (agate_status_code(status) == AGATE_CODE_UNSUPPORTED) {
+        t->refusal = status;
+        status = AGATE_OK;
+    }
+    if (status == AGATE_OK)
+        status = run_data_sets(t, folder);
+    if (t->refusal) {
+        explain(t, t->refusal, reason);
+        result = SKIP;
+    } else if (status != AGATE_OK) {
+        explain(t, status, reason);
+        result = FAIL;
+    } else if (t->known_count > 0) {
+        agate_text_add(reason, "(compiled for its %zu input%s of shapes, axes or scalars)", t->known_count,
+                       t->known_count == 1 ? "" : "s");
+    }
+    agate_runner_deinit(&t->runner);
+    agate_status_release(t->refusal);
+    agate_status_release(status);
+    return result;
+}
+
+static verdict run_folder(const char *folder, const settings *set, const agate_runner_options *how,
                           agate_text *reason)
 {
     agate_text model = {0};
-    agate_runner runner;
-    agate_status status;
-    const char *message;
-    bool refused;
+    test t = {.set = *set, .how = *how};
+    verdict result;
 
-    settle_tolerances(folder, &set);
+    settle_tolerances(folder, &t.set);
     agate_text_add(&model, "%s/model.onnx", folder);
-    status = agate_runner_init(&runner, agate_text_c(&model), how);
-    refused = agate_status_code(status) == AGATE_CODE_UNSUPPORTED;
-    if (status == AGATE_OK) {
-        status = run_data_sets(&runner, folder, &set);
-        agate_runner_deinit(&runner);
-    }
-    /* The name at the head of the line says which model it is. */
-    message = agate_status_message(status);
-    if (strncmp(message, agate_text_c(&model), model.size_bytes) == 0)
-        message += model.size_bytes + strspn(message + model.size_bytes, ": ");
-    agate_text_add(reason, "%s", message);
-    agate_status_release(status);
+    t.model = agate_text_c(&model);
+    result = run_model(&t, folder, reason);
     agate_text_deinit(&model);
-    return agate_text_c(reason)[0] == 0 ? PASS : refused ? SKIP : FAIL;
+    return result;
 }
 
 /* ---- children ----------------------------------------------------------------------------------------- */
@@ -216,7 +327,7 @@ static void run_child(int to, const char *folder, const settings *set, const aga
     char verdict;
 
     alarm((unsigned)set->timeout);
-    verdict = (char)('0' + run_folder(folder, *set, how, &reason));
+    verdict = (char)('0' + run_folder(folder, set, how, &reason));
     /* Should the parent be gone, nobody is left to tell. */
     if (write(to, &verdict, 1) == 1 && reason.size_bytes > 0 && write(to, reason.data, reason.size_bytes) < 0)
         exit(AGATE_EXIT_FAILED);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "backend/backend.h"
-#include "frontend/import.h"
 #include "ir/text.h"
 #include "runtime/model.h"
 #include "tools/file.h"
@@ -44,20 +43,21 @@ agate_status agate_driver_machine(const char *isa, agate_machine *out_machine)
 }
 
 static agate_status import(const void *data, size_t size_bytes, const char *directory,
-                           const agate_compile_options *options, agate_graph **out_graph)
+                           const agate_driver_options *options, agate_graph **out_graph)
 {
-    agate_import_options import = {.directory = directory};
+    agate_import_options import = {
+        .directory = directory,
+        .dims = options->compile.dims,
+        .dim_count = options->compile.dim_count,
+        .values = options->known_inputs,
+        .value_count = options->known_input_count,
+        .memory_limit_bytes = options->compile.memory_limit_bytes,
+    };
 
-    if (options) {
-        import.dims = options->dims;
-        import.dim_count = options->dim_count;
-        import.memory_limit_bytes = options->memory_limit_bytes;
-    }
     return agate_import(data, size_bytes, &import, out_graph);
 }
 
-agate_status agate_driver_read(const char *path, const agate_compile_options *options,
-                               agate_graph **out_graph)
+agate_status agate_driver_read(const char *path, const agate_driver_options *options, agate_graph **out_graph)
 {
     char *data, *directory;
     size_t size_bytes;
@@ -102,30 +102,31 @@ agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options
     return status;
 }
 
-static agate_status compile_imported(agate_graph *graph, const agate_compile_options *options,
-                                     agate_model **out_model)
+static agate_driver_options driver_options(const agate_compile_options *options)
 {
     agate_driver_options driver = {0};
 
     if (options)
         driver.compile = *options;
-    return agate_driver_compile(graph, &driver, out_model);
+    return driver;
 }
 
 AGATE_API agate_status agate_model_load_file(const char *path, const agate_compile_options *options,
                                              agate_model **out_model)
 {
+    const agate_driver_options driver = driver_options(options);
     agate_graph *graph;
 
-    AGATE_TRY(agate_driver_read(path, options, &graph));
-    return agate_error_within(compile_imported(graph, options, out_model), "%s", path);
+    AGATE_TRY(agate_driver_read(path, &driver, &graph));
+    return agate_error_within(agate_driver_compile(graph, &driver, out_model), "%s", path);
 }
 
 AGATE_API agate_status agate_model_load_memory(const void *data, size_t size_bytes, const char *directory,
                                                const agate_compile_options *options, agate_model **out_model)
 {
+    const agate_driver_options driver = driver_options(options);
     agate_graph *graph;
 
-    AGATE_TRY(import(data, size_bytes, directory, options, &graph));
-    return compile_imported(graph, options, out_model);
+    AGATE_TRY(import(data, size_bytes, directory, &driver, &graph));
+    return agate_driver_compile(graph, &driver, out_model);
 }

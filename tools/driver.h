@@ -3,13 +3,15 @@
 #ifndef AGATE_DRIVER_H
 #define AGATE_DRIVER_H
 
-#include "ir/graph.h"
+#include "frontend/import.h"
 #include "passes/pass.h"
 
 /* Zero-initialize, then set what differs. */
 typedef struct agate_driver_options {
     agate_compile_options compile;
-    agate_pass_options passes; /* `machine` is filled in by the driver */
+    agate_pass_options passes;             /* `machine` is filled in by the driver */
+    const agate_input_value *known_inputs; /* of ONNX models: become constants, and are inputs no more */
+    size_t known_input_count;
 } agate_driver_options;
 
 /* The machine that `isa` (NULL: no cap) means on this CPU: the named level, or the best there is where that
@@ -22,7 +24,7 @@ AGATE_MUST_USE agate_status agate_driver_machine_exact(const char *isa, agate_ma
 
 /* Reads a graph: text IR from a file that ends in ".agt", ONNX from any other. On success the graph is the
  * caller's. */
-AGATE_MUST_USE agate_status agate_driver_read(const char *path, const agate_compile_options *options,
+AGATE_MUST_USE agate_status agate_driver_read(const char *path, const agate_driver_options *options,
                                               agate_graph **out_graph);
 
 /* From a graph as imported, which is used up whatever comes of it, to a model. */

@@ -67,7 +67,7 @@ agate_status agate_runner_init(agate_runner *runner, const char *path, const aga
     agate_status status;
 
     *runner = (agate_runner){0};
-    AGATE_TRY(agate_driver_read(path, &options->driver.compile, &graph));
+    AGATE_TRY(agate_driver_read(path, &options->driver, &graph));
     status =
         options->reference ? init_reference(runner, graph, options) : init_compiled(runner, graph, options);
     if (status != AGATE_OK)

@@ -29,6 +29,10 @@ done
 expect 0 run "$work/same.agt" "$photo" "$photo" "$photo" --preprocess digits --batch 2 --output-dir "$work/two"
 [ "$(ls "$work/two" | wc -l)" -eq 2 ] || die "two runs wrote $(ls "$work/two")"
 
+# Outputs without a name have a number.
+expect 0 run "$work/double.agt" --output-dir "$work/unnamed"
+[ -f "$work/unnamed/output0.npy" ] || die "an output without a name: $(ls "$work/unnamed")"
+
 # Seeds; the reference kernels.
 expect 0 run "$work/double.agt" --seed 1
 cp "$out" "$work/seed1"

@@ -152,7 +152,8 @@ static agate_status import_given(const file *model, data_set *set, agate_graph *
         set->given[i] =
             input->rank == 0 || (input->rank == 1 && integer && input->dims[0] <= 2 * AGATE_MAX_RANK);
         if (set->given[i])
-            values[options.value_count++] = (agate_input_value){proto->graph->input[i]->name, *input};
+            values[options.value_count++] =
+                (agate_input_value){.name = proto->graph->input[i]->name, .tensor = *input};
     }
     agate_status status = agate_import(model->data, model->size_bytes, &options, out_graph);
     onnx__model_proto__free_unpacked(proto, NULL);
