@@ -4,12 +4,14 @@
  *     %1 = const 3 : f32[]       ==>     %2 = const 6 : f32[]
  *     %2 = mul %0, %1
  *
- * By the reference kernels, so that folding and running agree. A constant that would grow (an expand) stays a
- * computation. Needs types; breaks nothing.
+ * By the reference kernels, so that folding and running agree. What would grow (an expand) is folded while it and all
+ * constants together stay moderate: weights that a model makes from a few numbers can then be packed; a hostile model
+ * cannot ask for more. Needs types; breaks nothing.
  */
 #include "passes/rewrite.h"
 
-#define SMALL_BYTES (1 << 20) /* results up to here are folded even where they outgrow their operands */
+#define GROWN_BYTES (INT64_C(64) << 20) /* the largest result that may outgrow its operands */
+#define TOTAL_BYTES (INT64_C(1) << 30)  /* of all constants, once some have grown */
 #define CONST_COUNT 16        /* up to so many elements print in place; more become a named weight */
 
 static agate_tensor tensor_of(const agate_value *value, const agate_data *data)
@@ -23,8 +25,17 @@ static agate_tensor tensor_of(const agate_value *value, const agate_data *data)
     return tensor;
 }
 
-/* Are all operands known, and the result fixed and not too large? */
-static bool is_foldable(agate_pass *pass, const agate_node *node, size_t *out_size_bytes)
+static int64_t constant_bytes(const agate_graph *graph)
+{
+    int64_t total = 0;
+
+    AGATE_EACH_NODE (node, graph)
+        total += node->data ? (int64_t)node->data->size_bytes : 0;
+    return total;
+}
+
+/* Are all operands known, and the result fixed and not too large beside `total` bytes of constants? */
+static bool is_foldable(agate_pass *pass, const agate_node *node, int64_t total, size_t *out_size_bytes)
 {
     size_t operand_bytes = 0;
     agate_dim size;
@@ -39,7 +50,8 @@ static bool is_foldable(agate_pass *pass, const agate_node *node, size_t *out_si
     }
     if (!agate_type_size(&node->results[0].type, &size) || !agate_dim_is_fixed(size))
         return false;
-    if (size.offset > agate_max(SMALL_BYTES, (int64_t)operand_bytes)) {
+    bool grows = size.offset > (int64_t)operand_bytes;
+    if (grows && (size.offset > GROWN_BYTES || total + size.offset > TOTAL_BYTES)) {
         agate_pass_remark(pass, node, "not folded: its %lld bytes outgrow the operands' %zu",
                           (long long)size.offset, operand_bytes);
         return false;
@@ -103,10 +115,11 @@ static const char *label_of(agate_pass *pass, const agate_node *node)
 bool agate_pass_fold_constants(agate_pass *pass, agate_graph *graph)
 {
     bool changed = false;
+    int64_t total = constant_bytes(graph);
 
     AGATE_EACH_NODE (node, graph) {
         size_t size_bytes;
-        if (*pass->fuel == 0 || !is_foldable(pass, node, &size_bytes))
+        if (*pass->fuel == 0 || !is_foldable(pass, node, total, &size_bytes))
             continue;
         agate_data *data = compute(pass, node, size_bytes);
         if (!data)
@@ -116,6 +129,7 @@ bool agate_pass_fold_constants(agate_pass *pass, agate_graph *graph)
             agate_build_constant(graph, node, &agate_result(node)->type, data, label_of(pass, node));
         result->node->origin = node->origin;
         agate_replace(node, result);
+        total += (int64_t)size_bytes;
         changed = true;
     }
     return changed;
