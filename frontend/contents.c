@@ -354,13 +354,20 @@ static agate_value *fold_symbolic(agate_call *call, agate_node *node, agate_text
     return good ? emit_elements(call, type, elements, count) : NULL;
 }
 
+/* What shapes are computed with. Windows and products are not, and cost more than their elements tell. */
+static bool is_shape_work(agate_family family)
+{
+    return family == AGATE_FAMILY_pointwise || family == AGATE_FAMILY_cast || family == AGATE_FAMILY_reduce ||
+           family == AGATE_FAMILY_move || family == AGATE_FAMILY_view;
+}
+
 bool agate_may_fold(const agate_node *node)
 {
     const agate_op_info *info = agate_node_info(node);
     const int64_t count = element_count(&node->results[0].type);
     int64_t steps = count;
 
-    if (!info->reference || count > MAX_FOLDED_ELEMENTS)
+    if (!info->reference || !is_shape_work(info->family) || count > MAX_FOLDED_ELEMENTS)
         return false;
     for (int32_t i = 0; i < node->operand_count; i++) {
         /* Only what shapes are made of: work on the network's weights is for the passes. */

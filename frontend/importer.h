@@ -23,6 +23,9 @@
 #define AGATE_ONNX_IR_FIRST    3
 #define AGATE_ONNX_IR_LAST     14
 
+/* The largest dimension. Tensors without elements have no other bound, and loops run over dimensions. */
+#define AGATE_MAX_EXTENT INT32_MAX
+
 typedef struct agate_importer agate_importer;
 typedef struct agate_call agate_call;
 
@@ -153,7 +156,7 @@ typedef struct agate_onnx_op {
     int16_t operand_min, operand_max; /* operand_max -1: any number */
     int16_t result_max;               /* -1: any number */
     agate_import_fn handler;
-    agate_op op; /* what `handler` builds, where one handler serves several rows; else AGATE_OP_COUNT */
+    agate_op op;            /* what `handler` builds, or most of it; one handler serves several rows by it */
     const char *attributes; /* names that the operator knows, separated by blanks */
     double p, q;            /* defaults of the first two attributes, for pointwise operators */
 } agate_onnx_op;

@@ -9,7 +9,10 @@
 static bool within_limit(agate_call *call, const agate_type *type)
 {
     agate_dim size, most;
-    if (agate_type_size(type, &size) && agate_dim_add(size, agate_dim_fixed(size.scale), &most) &&
+    bool sane = true;
+    for (int32_t i = 0; i < type->rank; i++)
+        sane = sane && type->dims[i].scale <= AGATE_MAX_EXTENT && type->dims[i].offset <= AGATE_MAX_EXTENT;
+    if (sane && agate_type_size(type, &size) && agate_dim_add(size, agate_dim_fixed(size.scale), &most) &&
         most.offset >= 0 && (uint64_t)most.offset <= call->importer->limit_bytes)
         return true;
     agate_text text = {0};

@@ -383,12 +383,12 @@ void agate_import_lrn(agate_call *call)
     agate_value *x = call->operands[0];
     agate_dim flat[4], inner;
 
-    if (size < 1 || size > INT32_MAX || x->type.rank < 2)
+    if (size < 1 || size > INT16_MAX || x->type.rank < 2)
         agate_call_invalid(call,
                            "attribute \"size\" is %" PRId64
-                           " and its input has %d dimensions; at least 1 and 2 "
+                           " and its input has %d dimensions; 1 to %d and 2 or more "
                            "are needed",
-                           size, x->type.rank);
+                           size, x->type.rank, INT16_MAX);
     if (call->faulty || !agate_call_product(call, x->type.dims, 2, x->type.rank, &inner))
         return;
     flat[0] = x->type.dims[0], flat[1] = agate_dim_fixed(1), flat[2] = x->type.dims[1], flat[3] = inner;

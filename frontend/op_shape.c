@@ -394,9 +394,10 @@ void agate_import_eye_like(agate_call *call)
     const int64_t rows = like->dims[0].offset, columns = like->dims[1].offset;
     const agate_type type = agate_type_make(dtype, 2, like->dims);
     uint8_t *bits = calloc((size_t)(rows * columns) + 1, 1); /* its input is as large, and within the limit */
-    for (int64_t row = 0; bits && row < rows; row++)
-        if (k >= -row && k < columns - row)
-            bits[row * columns + row + k] = 1;
+    /* The diagonal enters at the top, or for k below 0 further down. */
+    int64_t row = k >= 0 ? 0 : k > -rows ? -k : rows;
+    for (; bits && row < rows && k < columns - row; row++)
+        bits[row * columns + row + k] = 1;
     call->results[0] =
         agate_lower_data(call, &type, bits ? agate_import_convert(&type, AGATE_U8, bits) : NULL);
     free(bits);

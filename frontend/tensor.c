@@ -42,6 +42,11 @@ agate_status agate_tensor_type(const int64_t *dims, size_t rank, int32_t data_ty
         if (dims[i] < 0)
             return agate_error_make(AGATE_CODE_INVALID_MODEL, "dimension %zu is negative (%" PRId64 ")", i,
                                     dims[i]);
+    for (size_t i = 0; i < rank; i++)
+        if (dims[i] > AGATE_MAX_EXTENT)
+            return agate_error_make(AGATE_CODE_UNSUPPORTED,
+                                    "dimension %zu is %" PRId64 "; at most %d is supported", i, dims[i],
+                                    AGATE_MAX_EXTENT);
     if (!agate_tensor_size(dtype, (int32_t)rank, dims, &size) || size > limit_bytes)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY,
                                 "its size exceeds the limit of %zu bytes for one tensor", limit_bytes);

@@ -298,11 +298,12 @@ START_TEST(shapes_and_dtypes)
                  "node \"a\" (Add)|i32|f32");
     expect_error("opset 13\ninput x f32 N 3\nnode a Neg x -> y\noutput y i64", INVALID,
                  "output \"y\"|declared as int64|makes float");
-    expect_error("opset 13\ninput x f32 N 9223372036854775807 8\nnode a Neg x -> y\noutput y",
+    expect_error("opset 13\ninput x f32 N 9223372036854775807 8\nnode a Neg x -> y\noutput y", UNSUPPORTED,
+                 "input \"x\"|9223372036854775807");
+    expect_error("opset 13\ninput x f32 N 2147483647 1024\nnode a Neg x -> y\noutput y",
                  AGATE_CODE_OUT_OF_MEMORY, "input \"x\"|limit");
-    expect_error(
-        "opset 13\ninput x f32 N 3\nweight w f32 4294967296 4294967296\nnode a Add x w -> y\noutput y",
-        AGATE_CODE_OUT_OF_MEMORY, "initializer \"w\"|limit");
+    expect_error("opset 13\ninput x f32 N 3\nweight w f32 65536 65536 65536\nnode a Add x w -> y\noutput y",
+                 AGATE_CODE_OUT_OF_MEMORY, "initializer \"w\"|limit");
     expect_error("opset 13\ninput x f32 1 3\nlist s i64 1000000 1000000 3\nnode e Expand x s -> y\noutput y",
                  AGATE_CODE_OUT_OF_MEMORY, "node \"e\" (Expand)|limit");
     expect_error("opset 13\ninput x f32 N 3\nlist s i64 1 3\nnode r Reshape x s -> y\noutput y", INVALID,
