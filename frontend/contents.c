@@ -109,8 +109,7 @@ static agate_value *fold_numbers(agate_call *call, agate_node *node, agate_text 
     return agate_lower_data(call, type, data);
 }
 
-/* ---- making symbolic constants
- * ----------------------------------------------------------------------------- */
+/* ---- making symbolic constants ------------------------------------------------------------------------- */
 
 agate_data *agate_import_convert(const agate_type *type, agate_dtype from, const void *numbers)
 {
@@ -168,8 +167,7 @@ agate_value *agate_lower_dims(agate_call *call, int32_t rank, const agate_dim *d
     return call->faulty ? NULL : emit_elements(call, &type, dims, count);
 }
 
-/* ---- folding over symbolic constants
- * ------------------------------------------------------------------------ */
+/* ---- folding over symbolic constants ------------------------------------------------------------------- */
 
 /* The signs that s*N + o can take for batches N of 1 and more, as a range. */
 static bool sign_range(agate_dim dim, int *out_least, int *out_greatest)

@@ -243,8 +243,7 @@ void agate_import_lp_norm(agate_call *call)
     call->results[0] = agate_lower2(call, AGATE_OP_div, x, agate_lower2(call, AGATE_OP_add, norm, one));
 }
 
-/* ---- matrix products
- * --------------------------------------------------------------------------------------- */
+/* ---- matrix products ----------------------------------------------------------------------------------- */
 
 /* alpha * A' B' + beta * C. Factors of 1, as every exporter writes them, leave nothing behind. */
 void agate_import_gemm(agate_call *call)

@@ -1,6 +1,7 @@
 /* number.c: numbers as text that loses no bit, and back. */
 #include <ctype.h>
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +10,19 @@
 
 enum { NUMBER_BYTES = 40 };
 
+/* Numbers are in C's notation whatever locale the process has set. Returns what to hand back to uselocale. */
+static locale_t use_c_locale(void)
+{
+    return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+}
+
 /* ---- floats -------------------------------------------------------------------------------------------- */
 
 /* The fewest digits that read back as `value`, which is a float of 32 bits if `single`. */
 static void print_shortest(double value, bool single, agate_text *text)
 {
     char digits[NUMBER_BYTES];
+    locale_t before;
 
     if (isnan(value)) {
         agate_text_add(text, "nan");
@@ -24,11 +32,13 @@ static void print_shortest(double value, bool single, agate_text *text)
         agate_text_add(text, "%.0f", value);
         return;
     }
+    before = use_c_locale();
     for (int precision = 1; precision <= 17; precision++) {
         snprintf(digits, sizeof digits, "%.*g", precision, value);
         if (single ? strtof(digits, NULL) == (float)value : strtod(digits, NULL) == value)
             break;
     }
+    uselocale(before);
     agate_text_add(text, "%s", digits);
 }
 
@@ -51,8 +61,10 @@ const char *agate_double_parse(const char *text, double *out_value)
 
     if (!begins_number(text))
         return NULL;
+    locale_t before = use_c_locale();
     errno = 0;
     double value = strtod(text, &end);
+    uselocale(before);
     if (errno == ERANGE && isinf(value))
         return NULL;
     *out_value = value;
@@ -65,8 +77,10 @@ static const char *parse_float(const char *text, float *out_value)
 
     if (!begins_number(text))
         return NULL;
+    locale_t before = use_c_locale();
     errno = 0;
     float value = strtof(text, &end);
+    uselocale(before);
     if (errno == ERANGE && isinf(value))
         return NULL;
     *out_value = value;

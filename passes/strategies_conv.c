@@ -81,8 +81,7 @@ static bool is_depthwise(const agate_node *conv)
     return conv->attrs.conv.group > 1 && agate_dim_is(conv->operands[1]->type.dims[1], 1);
 }
 
-/* ---- direct_conv
- * ------------------------------------------------------------------------------------------- */
+/* ---- direct_conv --------------------------------------------------------------------------------------- */
 
 const char *agate_direct_conv_applies(const agate_candidate *c)
 {
@@ -185,8 +184,7 @@ agate_tiles agate_direct_conv_plan(const agate_candidate *c)
     return tiles;
 }
 
-/* ---- depthwise
- * --------------------------------------------------------------------------------------------- */
+/* ---- depthwise ----------------------------------------------------------------------------------------- */
 
 const char *agate_depthwise_applies(const agate_candidate *c)
 {

@@ -351,8 +351,7 @@ START_TEST(batch_does_not_show)
 }
 END_TEST
 
-/* ---- matrix products
- * --------------------------------------------------------------------------------------- */
+/* ---- matrix products ----------------------------------------------------------------------------------- */
 
 typedef struct gemm_shape {
     int32_t lhs_rank, rhs_rank;
