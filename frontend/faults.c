@@ -32,6 +32,13 @@ void agate_faults_add(agate_faults *faults, agate_code code, const char *node, c
         agate_tame(faults->text.data + start_bytes);
 }
 
+void agate_fault_tell(agate_importer *importer, const agate_import_fault *fault)
+{
+    const agate_import_listener *listener = importer->options->listener;
+    if (listener && listener->fault)
+        listener->fault(listener->user, fault);
+}
+
 agate_status agate_faults_status(const agate_faults *faults)
 {
     if (faults->count == 0)
@@ -46,8 +53,30 @@ agate_status agate_faults_status(const agate_faults *faults)
     return agate_error_at(status, faults->first_node, faults->first_op);
 }
 
+static const char *domain_of(const agate_call *call)
+{
+    const char *domain = call->node->domain;
+    return domain && *domain ? domain : "ai.onnx";
+}
+
+const char *agate_call_types(const agate_call *call)
+{
+    agate_text text = {0};
+    for (int32_t i = 0; i < call->operand_count; i++) {
+        agate_text_add(&text, "%s", i ? ", " : "");
+        if (call->operands[i])
+            agate_type_print(&call->operands[i]->type, &text);
+        else
+            agate_text_add(&text, "?");
+    }
+    const char *types = agate_arena_text(call->importer->arena, agate_text_c(&text));
+    agate_text_deinit(&text);
+    return types;
+}
+
 void agate_call_fault(agate_call *call, agate_code code, const char *format, ...)
 {
+    agate_importer *importer = call->importer;
     agate_text line = {0};
     va_list args;
 
@@ -55,8 +84,15 @@ void agate_call_fault(agate_call *call, agate_code code, const char *format, ...
     va_start(args, format);
     agate_text_add_v(&line, format, args);
     va_end(args);
-    const char *domain = call->node->domain;
-    agate_text_add(&line, " [%s %" PRId64 "]", domain && *domain ? domain : "ai.onnx", call->opset);
-    agate_faults_add(&call->importer->faults, code, call->name, call->node->op_type, agate_text_c(&line));
+    if (importer->options->listener)
+        agate_fault_tell(importer, &(agate_import_fault){.code = code,
+                                                         .node = call->name,
+                                                         .op = call->node->op_type,
+                                                         .domain = domain_of(call),
+                                                         .opset = call->opset,
+                                                         .types = agate_call_types(call),
+                                                         .reason = agate_text_c(&line)});
+    agate_text_add(&line, " [%s %" PRId64 "]", domain_of(call), call->opset);
+    agate_faults_add(&importer->faults, code, call->name, call->node->op_type, agate_text_c(&line));
     agate_text_deinit(&line);
 }

@@ -22,6 +22,7 @@ static void fault(agate_importer *importer, agate_code code, const char *format,
     agate_text_add_v(&line, format, args);
     va_end(args);
     agate_faults_add(&importer->faults, code, NULL, NULL, agate_text_c(&line));
+    agate_fault_tell(importer, &(agate_import_fault){.code = code, .reason = agate_text_c(&line)});
     agate_text_deinit(&line);
 }
 
@@ -345,6 +346,7 @@ static agate_status import_model(agate_importer *importer)
     bind_inputs(importer, &scope);
     agate_survey(importer, &scope);
     agate_walk_nodes(importer, &scope, graph->node, graph->n_node);
+    agate_survey_tell_rest(importer);
     bind_outputs(importer, &scope);
     tidy(importer->graph);
     return agate_faults_status(&importer->faults);

@@ -4,6 +4,31 @@
 
 #include "ir/graph.h"
 
+/* What is wrong with one node, or (op NULL) with the model as a whole. Strings live as long as the call. */
+typedef struct agate_import_fault {
+    agate_code code;
+    const char *node; /* its name, or its first result's; NULL: none */
+    const char *op;
+    const char *domain; /* "ai.onnx", ... */
+    int64_t opset;      /* of the domain; 0: not imported, or no node */
+    const char *types;  /* of the operands where known, "f32[N,3], ?" */
+    const char *reason; /* one sentence; behind a semicolon, what would help */
+} agate_import_fault;
+
+typedef enum agate_import_outcome {
+    AGATE_IMPORT_FINE,
+    AGATE_IMPORT_FAULTY,
+    AGATE_IMPORT_BLOCKED, /* uses what a faulty node should have made, so it was not examined */
+} agate_import_outcome;
+
+/* Hears what the import finds. Every node is told of once, in order, its faults before it; what a call of a
+ * function of the model stands for is told instead of the call. */
+typedef struct agate_import_listener {
+    void *user;
+    void (*fault)(void *user, const agate_import_fault *fault);
+    void (*node)(void *user, const char *op, agate_import_outcome outcome);
+} agate_import_listener;
+
 /* Contents of a model input that are known beforehand. */
 typedef struct agate_input_value {
     const char *name; /* NULL: the input number `index`, initializers not counted */
@@ -19,7 +44,8 @@ typedef struct agate_import_options {
     const agate_input_value *values; /* these inputs become constants, so that shapes may depend on them, and
                                         are no inputs of the graph any more */
     size_t value_count;
-    size_t memory_limit_bytes; /* the most one tensor may take; 0: 16 GiB */
+    const agate_import_listener *listener; /* NULL: nobody listens */
+    size_t memory_limit_bytes;             /* the most one tensor may take; 0: 16 GiB */
 } agate_import_options;
 
 /* Imports a model. Every named or unnamed free first dimension of the inputs is the batch N; other free

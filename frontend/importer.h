@@ -44,6 +44,9 @@ typedef struct agate_faults {
 void agate_faults_add(agate_faults *faults, agate_code code, const char *node, const char *op,
                       const char *line);
 
+/* Tells the listener, if there is one. */
+void agate_fault_tell(agate_importer *importer, const agate_import_fault *fault);
+
 /* Makes control characters '?': names come from the file and go to terminals. */
 void agate_tame(char *text);
 
@@ -121,8 +124,10 @@ struct agate_importer {
     agate_faults faults;
     const char *batch_name; /* of the first free first dimension; NULL: none or unnamed */
     agate_names functions;  /* "domain:name:overload" to Onnx__FunctionProto */
-    int64_t node_count;     /* core nodes and calls so far, against an explosion of function calls */
-    bool exhausted;         /* that was too many, and reported */
+    agate_names known_ops;  /* "domain:op:opset" to agate_unknown, or to a mark where it imports */
+    struct agate_unknown *unknown_ops;
+    int64_t node_count; /* core nodes and calls so far, against an explosion of function calls */
+    bool exhausted;     /* that was too many, and reported */
 };
 
 /* Imports the nodes of a graph or function into importer->graph, with names from and to `scope`. */
@@ -141,8 +146,24 @@ const char *agate_node_label(agate_importer *importer, const agate_scope *scope,
 /* The model's own function that a node calls, or NULL. */
 const Onnx__FunctionProto *agate_find_function(const agate_importer *importer, const Onnx__NodeProto *node);
 
+/* A kind of operator that does not import. */
+typedef struct agate_unknown {
+    struct agate_unknown *next;
+    const char *op;
+    const char *domain;
+    const char *first_node;
+    const char *line; /* why */
+    int64_t opset;
+    size_t count;
+    bool told; /* to the listener */
+} agate_unknown;
+
 /* Records a fault for every kind of operator in the model that does not import. */
 void agate_survey(agate_importer *importer, const agate_scope *scope);
+
+/* Tells the listener of a node that the survey has reported; and of the kinds that the walk did not get to. */
+void agate_survey_tell(const agate_call *call);
+void agate_survey_tell_rest(agate_importer *importer);
 
 /* ---- calls ----------------------------------------------------------------------------------------------
  */
@@ -188,6 +209,9 @@ static inline agate_value *agate_call_operand(const agate_call *call, int32_t in
 {
     return index < call->operand_count ? call->operands[index] : NULL;
 }
+
+/* Types of the operands, "?" for each that is not known; in the importer's arena. */
+const char *agate_call_types(const agate_call *call);
 
 /* Is result `index` asked for? */
 bool agate_call_wants(const agate_call *call, int32_t index);

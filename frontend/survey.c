@@ -4,23 +4,10 @@
 
 #include <inttypes.h>
 
-/* An operator that does not import. */
-typedef struct unknown {
-    struct unknown *next;
-    const char *op;
-    const char *domain;
-    const char *first_node;
-    const char *line; /* why */
-    int64_t opset;
-    size_t count;
-} unknown;
-
 typedef struct survey {
     agate_importer *importer;
-    agate_names seen_ops;       /* "domain:op:opset" to unknown, or to `known` */
     agate_names seen_functions; /* "domain:op:overload" */
-    unknown *first;
-    unknown **last;
+    agate_unknown **last;
 } survey;
 
 static const char *text_of(const char *text)
@@ -61,7 +48,7 @@ static const char *hint_for(const Onnx__NodeProto *node)
 }
 
 /* One line for an operator: why it does not import. */
-static const char *explain(agate_importer *importer, const unknown *found, const Onnx__NodeProto *node)
+static const char *explain(agate_importer *importer, const agate_unknown *found, const Onnx__NodeProto *node)
 {
     const agate_onnx_op *other = NULL;
     const bool standard = !*found->domain || strcmp(found->domain, "ai.onnx") == 0;
@@ -92,11 +79,17 @@ static const char *explain(agate_importer *importer, const unknown *found, const
                               found->domain);
 }
 
+static char *key_of(agate_arena *arena, const Onnx__NodeProto *node, int64_t opset)
+{
+    return agate_arena_format(arena, "%s:%s:%" PRId64, text_of(node->domain), text_of(node->op_type), opset);
+}
+
+static const char known; /* marks operators that import; only its address is used */
+
 static void survey_nodes(survey *s, const agate_scope *scope, Onnx__NodeProto *const *nodes, size_t count);
 
 static void survey_node(survey *s, const agate_scope *scope, const Onnx__NodeProto *node)
 {
-    static char known; /* marks operators that import; only its address is used */
     agate_arena *arena = s->importer->arena;
     const Onnx__FunctionProto *function = agate_find_function(s->importer, node);
     if (function) {
@@ -114,28 +107,28 @@ static void survey_node(survey *s, const agate_scope *scope, const Onnx__NodePro
     const int64_t opset = agate_scope_opset(scope, node->domain);
     const char *op = text_of(node->op_type), *domain = text_of(node->domain);
     const agate_onnx_op *other;
-    char *key = agate_arena_format(arena, "%s:%s:%" PRId64, domain, op, opset);
-    void *seen = agate_names_find(&s->seen_ops, key);
+    char *key = key_of(arena, node, opset);
+    void *seen = agate_names_find(&s->importer->known_ops, key);
     if (seen) {
         if (seen != &known)
-            ((unknown *)seen)->count++;
+            ((agate_unknown *)seen)->count++;
         return;
     }
     const bool standard = !*domain || strcmp(domain, "ai.onnx") == 0;
     if (standard && opset && agate_onnx_find(op, opset, &other)) {
-        agate_names_add(&s->seen_ops, key, &known);
+        agate_names_add(&s->importer->known_ops, key, (void *)&known);
         return;
     }
     char *shown = agate_arena_text(arena, op);
     agate_tame(shown);
-    unknown *found = AGATE_NEW(arena, unknown);
-    *found = (unknown){.op = shown,
-                       .domain = domain,
-                       .first_node = agate_node_label(s->importer, scope, node),
-                       .opset = opset,
-                       .count = 1};
+    agate_unknown *found = AGATE_NEW(arena, agate_unknown);
+    *found = (agate_unknown){.op = shown,
+                             .domain = domain,
+                             .first_node = agate_node_label(s->importer, scope, node),
+                             .opset = opset,
+                             .count = 1};
     found->line = explain(s->importer, found, node);
-    agate_names_add(&s->seen_ops, key, found);
+    agate_names_add(&s->importer->known_ops, key, found);
     *s->last = found;
     s->last = &found->next;
 }
@@ -149,16 +142,45 @@ static void survey_nodes(survey *s, const agate_scope *scope, Onnx__NodeProto *c
 void agate_survey(agate_importer *importer, const agate_scope *scope)
 {
     const Onnx__GraphProto *graph = importer->model->graph;
-    survey s = {.importer = importer,
-                .seen_ops = agate_names_make(importer->arena),
-                .seen_functions = agate_names_make(importer->arena)};
-    s.last = &s.first;
+    survey s = {.importer = importer, .seen_functions = agate_names_make(importer->arena)};
+    importer->known_ops = agate_names_make(importer->arena);
+    s.last = &importer->unknown_ops;
     survey_nodes(&s, scope, graph->node, graph->n_node);
-    for (const unknown *found = s.first; found; found = found->next) {
+    for (const agate_unknown *found = importer->unknown_ops; found; found = found->next) {
         const char *domain = *found->domain ? found->domain : "ai.onnx";
         const char *line =
             agate_arena_format(importer->arena, "%s [%s %" PRId64 ", %zu node%s]", found->line, domain,
                                found->opset, found->count, found->count == 1 ? "" : "s");
         agate_faults_add(&importer->faults, AGATE_CODE_UNSUPPORTED, found->first_node, found->op, line);
     }
+}
+
+/* ---- telling ---------------------------------------------------------------------------------------------
+ */
+
+static void tell(agate_importer *importer, agate_unknown *found, const char *node, const char *types)
+{
+    found->told = true;
+    agate_fault_tell(importer, &(agate_import_fault){.code = AGATE_CODE_UNSUPPORTED,
+                                                     .node = node,
+                                                     .op = found->op,
+                                                     .domain = *found->domain ? found->domain : "ai.onnx",
+                                                     .opset = found->opset,
+                                                     .types = types,
+                                                     .reason = found->line});
+}
+
+void agate_survey_tell(const agate_call *call)
+{
+    agate_importer *importer = call->importer;
+    void *found = agate_names_find(&importer->known_ops, key_of(importer->arena, call->node, call->opset));
+    if (found && found != &known)
+        tell(importer, found, call->name, agate_call_types(call));
+}
+
+void agate_survey_tell_rest(agate_importer *importer)
+{
+    for (agate_unknown *found = importer->unknown_ops; found; found = found->next)
+        if (!found->told)
+            tell(importer, found, found->first_node, "");
 }

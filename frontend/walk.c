@@ -70,6 +70,8 @@ static void load_initializer(agate_importer *importer, const char *name, agate_b
         agate_text line = {0};
         agate_text_add(&line, "initializer \"%s\": %s", name, agate_status_message(status));
         agate_faults_add(&importer->faults, agate_status_code(status), NULL, NULL, agate_text_c(&line));
+        agate_fault_tell(importer, &(agate_import_fault){.code = agate_status_code(status),
+                                                         .reason = agate_text_c(&line)});
         agate_text_deinit(&line);
         agate_status_release(status);
         return;
@@ -233,9 +235,7 @@ static void bind_results(agate_call *call)
         agate_binding *binding = AGATE_NEW(importer->arena, agate_binding);
         binding->value = value;
         if (!agate_names_add(&call->scope->names, name, binding))
-            agate_faults_add(
-                &importer->faults, AGATE_CODE_INVALID_MODEL, call->name, text_of(call->node->op_type),
-                agate_arena_format(importer->arena, "it makes \"%s\", a name that is taken already", name));
+            agate_call_invalid(call, "it makes \"%s\", a name that is taken already", name);
     }
 }
 
@@ -338,6 +338,42 @@ static void inline_function(agate_call *call, const Onnx__FunctionProto *functio
     }
 }
 
+/* ---- what the listener hears ------------------------------------------------------------------------------
+ */
+
+static void exhaust(agate_importer *importer)
+{
+    const char *reason = "the model has too many nodes, once its functions are inlined";
+    if (importer->exhausted)
+        return;
+    importer->exhausted = true;
+    agate_faults_add(&importer->faults, AGATE_CODE_UNSUPPORTED, NULL, NULL, reason);
+    agate_fault_tell(importer, &(agate_import_fault){.code = AGATE_CODE_UNSUPPORTED, .reason = reason});
+}
+
+static void tell_node(const agate_call *call, bool faulty)
+{
+    const agate_import_listener *listener = call->importer->options->listener;
+    if (listener && listener->node)
+        listener->node(listener->user, text_of(call->node->op_type),
+                       faulty         ? AGATE_IMPORT_FAULTY
+                       : call->faulty ? AGATE_IMPORT_BLOCKED
+                                      : AGATE_IMPORT_FINE);
+}
+
+/* A node that no row serves. Its operands are looked up for their types alone. */
+static void refuse_unknown(agate_call *call)
+{
+    call->faulty = true;
+    if (!call->importer->options->listener)
+        return;
+    for (int32_t i = 0; i < call->operand_count; i++) {
+        const agate_binding *binding = agate_names_find(&call->scope->names, call->node->input[i]);
+        call->operands[i] = binding ? binding->value : NULL;
+    }
+    agate_survey_tell(call);
+}
+
 /* ---- the walk --------------------------------------------------------------------------------------------
  */
 
@@ -348,12 +384,10 @@ void agate_walk_nodes(agate_importer *importer, agate_scope *scope, Onnx__NodePr
 
     for (size_t i = 0; i < node_count; i++) {
         if (importer->node_count++ >= MAX_CALLS) {
-            if (!importer->exhausted)
-                agate_faults_add(&importer->faults, AGATE_CODE_UNSUPPORTED, NULL, NULL,
-                                 "the model has too many nodes, once its functions are inlined");
-            importer->exhausted = true;
+            exhaust(importer);
             return;
         }
+        const size_t faults = importer->faults.count;
         const agate_onnx_op *other;
         const Onnx__FunctionProto *function = agate_find_function(importer, nodes[i]);
         agate_call call = call_of(importer, scope, nodes[i]);
@@ -364,7 +398,9 @@ void agate_walk_nodes(agate_importer *importer, agate_scope *scope, Onnx__NodePr
         else if (call.row)
             import_operator(&call, &made, i);
         else
-            call.faulty = true; /* agate_survey has reported it */
+            refuse_unknown(&call); /* agate_survey has reported it */
         bind_results(&call);
+        if (!function)
+            tell_node(&call, importer->faults.count > faults || !call.row);
     }
 }

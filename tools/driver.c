@@ -51,6 +51,7 @@ static agate_status import(const void *data, size_t size_bytes, const char *dire
         .dim_count = options->compile.dim_count,
         .values = options->known_inputs,
         .value_count = options->known_input_count,
+        .listener = options->listener,
         .memory_limit_bytes = options->compile.memory_limit_bytes,
     };
 

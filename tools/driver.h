@@ -12,6 +12,7 @@ typedef struct agate_driver_options {
     agate_pass_options passes;             /* `machine` is filled in by the driver */
     const agate_input_value *known_inputs; /* of ONNX models: become constants, and are inputs no more */
     size_t known_input_count;
+    const agate_import_listener *listener; /* of ONNX models; NULL: none */
 } agate_driver_options;
 
 /* The machine that `isa` (NULL: no cap) means on this CPU: the named level, or the best there is where that

@@ -1,0 +1,265 @@
+/* cmd_check.c: can a model be compiled? Every node that cannot, with its reason, and what is fine. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tools/cli.h"
+#include "tools/tally.h"
+
+typedef struct settings {
+    bool json;
+    agate_cli_compile compile;
+} settings;
+
+static const agate_cli_option options[] = {
+    {"json", AGATE_CLI_FLAG, NULL, offsetof(settings, json), "print a JSON object"},
+    AGATE_CLI_COMPILE_ROWS(settings, compile),
+    {0},
+};
+
+/* A fault with strings of its own, in the report's arena. */
+typedef struct row {
+    struct row *next;
+    agate_import_fault fault;
+    const char *help;
+} row;
+
+typedef struct report {
+    agate_arena *arena;
+    row *first, **last;
+    size_t fault_count;
+    size_t nodes[AGATE_IMPORT_BLOCKED + 1]; /* by outcome */
+    agate_tally fine;                       /* operators of the nodes that are */
+    agate_tally reasons;
+} report;
+
+/* ---- listening ---------------------------------------------------------------------------------------- */
+
+/* What helps where a reason does not say so itself. */
+static const char *general_help(agate_code code)
+{
+    switch (code) {
+    case AGATE_CODE_INVALID_MODEL:
+        return "the model breaks the ONNX specification: onnx.checker.check_model says more; export it again";
+    case AGATE_CODE_UNSUPPORTED:
+        return "export the model so that this is left out or expressed by other operators";
+    case AGATE_CODE_OUT_OF_MEMORY:
+        return "a smaller model or batch";
+    default:
+        return "";
+    }
+}
+
+static void hear_fault(void *user, const agate_import_fault *fault)
+{
+    report *r = user;
+    row *added = AGATE_NEW(r->arena, row);
+    char *reason = agate_arena_text(r->arena, fault->reason);
+    char *help = strstr(reason, "; ");
+
+    if (help)
+        *help = 0;
+    added->fault = (agate_import_fault){
+        .code = fault->code,
+        .node = fault->node ? agate_arena_text(r->arena, fault->node) : NULL,
+        .op = fault->op ? agate_arena_text(r->arena, fault->op) : NULL,
+        .domain = fault->domain ? agate_arena_text(r->arena, fault->domain) : NULL,
+        .opset = fault->opset,
+        .types = agate_arena_text(r->arena, fault->types ? fault->types : ""),
+        .reason = reason,
+    };
+    added->help = help ? help + 2 : general_help(fault->code);
+    *r->last = added;
+    r->last = &added->next;
+    r->fault_count++;
+    agate_tally_add(&r->reasons,
+                    fault->op ? agate_arena_format(r->arena, "%s: %s", fault->op, reason) : reason);
+}
+
+static void hear_node(void *user, const char *op, agate_import_outcome outcome)
+{
+    report *r = user;
+
+    r->nodes[outcome]++;
+    if (outcome == AGATE_IMPORT_FINE)
+        agate_tally_add(&r->fine, op);
+}
+
+/* ---- reporting ---------------------------------------------------------------------------------------- */
+
+/* Names come from the file and go to a terminal. */
+static void put(const char *text)
+{
+    for (; *text; text++)
+        putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
+static void print_place(const agate_import_fault *fault)
+{
+    if (!fault->op) {
+        fputs("the model", stdout);
+        return;
+    }
+    printf("node \"");
+    put(fault->node ? fault->node : "");
+    printf("\": ");
+    put(fault->op);
+    printf("(");
+    put(fault->types);
+    printf(") [");
+    put(fault->domain);
+    printf(" %lld]", (long long)fault->opset);
+}
+
+static void print_row(const row *one)
+{
+    print_place(&one->fault);
+    printf("\n    %s: ", agate_code_name(one->fault.code));
+    put(one->fault.reason);
+    if (*one->help) {
+        printf("\n    what would help: ");
+        put(one->help);
+    }
+    printf("\n");
+}
+
+static void print_tally(const agate_tally *tally, const char *title)
+{
+    if (tally->count == 0)
+        return;
+    printf("%s\n", title);
+    for (size_t i = 0; i < tally->count; i++) {
+        printf("  %6zu  ", tally->rows[i].count);
+        put(tally->rows[i].name);
+        printf("\n");
+    }
+}
+
+static void print_report(const report *r, const char *model)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < AGATE_COUNT(r->nodes); i++)
+        total += r->nodes[i];
+    for (const row *one = r->first; one; one = one->next)
+        print_row(one);
+    print_tally(&r->reasons, "\nfaults by reason:");
+    print_tally(&r->fine, r->fault_count ? "\nfine:" : "fine:");
+    printf("\n%s: %zu nodes: %zu fine, %zu faulty", model, total, r->nodes[AGATE_IMPORT_FINE],
+           r->nodes[AGATE_IMPORT_FAULTY]);
+    if (r->nodes[AGATE_IMPORT_BLOCKED])
+        printf(", %zu not examined because they use what faulty ones make", r->nodes[AGATE_IMPORT_BLOCKED]);
+    printf("\n%s\n", r->fault_count ? "This model cannot be compiled." : "This model can be compiled.");
+}
+
+static json_t *string_of(const char *text)
+{
+    /* Names from a model need not be UTF-8. */
+    return !text ? json_null() : json_string(text) ?: json_string("?");
+}
+
+static json_t *fault_json(const row *one)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "code", json_string(agate_code_name(one->fault.code)));
+    json_object_set_new(object, "node", string_of(one->fault.node));
+    json_object_set_new(object, "op", string_of(one->fault.op));
+    json_object_set_new(object, "domain", string_of(one->fault.domain));
+    json_object_set_new(object, "opset", json_integer(one->fault.opset));
+    json_object_set_new(object, "types", string_of(one->fault.types));
+    json_object_set_new(object, "reason", string_of(one->fault.reason));
+    json_object_set_new(object, "help", string_of(one->help));
+    return object;
+}
+
+static json_t *tally_json(const agate_tally *tally)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < tally->count; i++)
+        json_object_set_new(object, tally->rows[i].name, json_integer((json_int_t)tally->rows[i].count));
+    return object;
+}
+
+static void print_json(const report *r, const char *model)
+{
+    static const char *const outcomes[] = {"fine", "faulty", "not_examined"};
+    json_t *root = json_object(), *nodes = json_object(), *faults = json_array();
+
+    for (size_t i = 0; i < AGATE_COUNT(outcomes); i++)
+        json_object_set_new(nodes, outcomes[i], json_integer((json_int_t)r->nodes[i]));
+    for (const row *one = r->first; one; one = one->next)
+        json_array_append_new(faults, fault_json(one));
+    json_object_set_new(root, "model", string_of(model));
+    json_object_set_new(root, "compiles", json_boolean(r->fault_count == 0));
+    json_object_set_new(root, "nodes", nodes);
+    json_object_set_new(root, "fine", tally_json(&r->fine));
+    json_object_set_new(root, "reasons", tally_json(&r->reasons));
+    json_object_set_new(root, "faults", faults);
+    json_dumpf(root, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+    putchar('\n');
+    json_decref(root);
+}
+
+/* ---- the verb ----------------------------------------------------------------------------------------- */
+
+static int check(const char *model, const settings *set, agate_driver_options *driver, report *r)
+{
+    const agate_import_listener listener = {.user = r, .fault = hear_fault, .node = hear_node};
+    agate_graph *graph;
+    agate_status status;
+
+    driver->listener = &listener;
+    status = agate_driver_read(model, driver, &graph);
+    /* What ends the import before its walk (no such file, damage) was not heard, so it is the message. */
+    if (status != AGATE_OK && r->fault_count == 0)
+        return agate_cli_fail(status);
+    if (status == AGATE_OK)
+        agate_graph_release(graph);
+    agate_status_release(status);
+    (set->json ? print_json : print_report)(r, model);
+    if (r->fault_count == 0)
+        return AGATE_EXIT_OK;
+    fprintf(stderr, "agate: %s: %zu fault%s\n", model, r->fault_count, r->fault_count == 1 ? "" : "s");
+    return AGATE_EXIT_FAILED;
+}
+
+static int run(const agate_cli_verb *verb, int argc, char **argv)
+{
+    settings set = {0};
+    agate_cli_list operands;
+    agate_dim_binding bindings[AGATE_CLI_MAX];
+    agate_driver_options driver = {0};
+    report r = {0};
+    int code = agate_cli_parse(verb, argc, argv, &set, &operands);
+
+    if (code < 0)
+        code = agate_cli_compile_options(verb, &set.compile, bindings, &driver.compile);
+    if (code >= 0)
+        return code;
+    if (operands.count != 1)
+        return agate_cli_usage(verb, "one model is needed");
+    r.arena = r.fine.arena = r.reasons.arena = agate_arena_create();
+    r.last = &r.first;
+    if (!r.arena)
+        return agate_cli_fail(agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no address space for a report"));
+    code = check(operands.items[0], &set, &driver, &r);
+    agate_arena_release(r.arena);
+    return code;
+}
+
+const agate_cli_verb agate_cmd_check = {
+    .name = "check",
+    .operands = "[OPTION]... MODEL",
+    .summary = "Says whether a model can be compiled: every faulty or unsupported node, why, and what helps.",
+    .options = options,
+    .details =
+        "Exits with 0 where the model compiles, with 1 where it has faults.\n"
+        "JSON keys: model, compiles, nodes (fine, faulty, not_examined), fine (operators and how many), "
+        "reasons,\n"
+        "faults (code, node, op, domain, opset, types of the operands, reason, help).\n\n"
+        "  agate check model.onnx\n"
+        "  agate check model.onnx --dim height=224 --json\n",
+    .run = run,
+};
