@@ -1,6 +1,7 @@
 /* module.c: the plan of a compiled graph as data: where each value lies, and the steps in order. */
 #include "backend/emit.h"
 #include "backend/units.h"
+#include "ir/cost.h"
 #include "ir/map.h"
 #include "ir/text.h"
 
@@ -14,7 +15,6 @@ typedef struct builder {
     agate_module_arg *args;
     agate_module_step *steps;
     agate_module_copy *copies;
-    agate_dim slab;
 } builder;
 
 static agate_status out_of_memory(void)
@@ -98,51 +98,7 @@ static agate_status add_arg(builder *b, const agate_value *value, agate_module_a
     return AGATE_OK;
 }
 
-/* The slab must hold `value`. What scales with the batch lies behind what does not, so the greatest scale and
- * the greatest offset bound every end. */
-static agate_status grow_slab(builder *b, const agate_value *value)
-{
-    agate_dim size, end;
-
-    if (value->place.kind != AGATE_PLACE_SLAB)
-        return AGATE_OK;
-    if (!agate_type_size(&value->type, &size) || !agate_dim_add(size, value->place.offset, &end))
-        return agate_error_make(AGATE_CODE_INVALID_MODEL, "a tensor is too large");
-    b->slab.scale = agate_max(b->slab.scale, end.scale);
-    b->slab.offset = agate_max(b->slab.offset, end.offset);
-    return AGATE_OK;
-}
-
 /* ---- steps --------------------------------------------------------------------------------------------- */
-
-/* Multiply-adds count as two, taps of a window as one; 0 where the count is no multiple of the batch. */
-static agate_dim flops_of(const agate_node *kernel)
-{
-    const agate_node *anchor = agate_emit_anchor_of(kernel);
-    agate_dim count, flops;
-    int64_t each = 1;
-
-    if (!anchor || !agate_type_count(&anchor->results[0].type, &count))
-        return agate_dim_fixed(0);
-    const agate_type *last = &anchor->operands[anchor->operand_count > 1 ? 1 : 0]->type;
-    switch (agate_node_info(anchor)->family) {
-    case AGATE_FAMILY_conv:
-        for (int32_t i = 1; i < last->rank; i++)
-            each *= last->dims[i].offset;
-        each *= 2;
-        break;
-    case AGATE_FAMILY_matmul:
-        each = 2 * anchor->operands[0]->type.dims[anchor->operands[0]->type.rank - 1].offset;
-        break;
-    case AGATE_FAMILY_window:
-        for (int32_t i = 0; i < anchor->attrs.pool.kernel.count; i++)
-            each *= anchor->attrs.pool.kernel.v[i];
-        break;
-    default:
-        return agate_dim_fixed(0);
-    }
-    return agate_dim_mul(count, agate_dim_fixed(each), &flops) ? flops : agate_dim_fixed(0);
-}
 
 static agate_status add_args(builder *b, agate_value *const *operands, int32_t count,
                              const agate_node *kernel, agate_module_step *step)
@@ -152,10 +108,8 @@ static agate_status add_args(builder *b, agate_value *const *operands, int32_t c
     step->result_count = (uint32_t)kernel->result_count;
     for (int32_t i = 0; i < count; i++)
         AGATE_TRY(add_arg(b, operands[i], &b->args[b->compiled->module.arg_count++]));
-    for (int32_t i = 0; i < kernel->result_count; i++) {
+    for (int32_t i = 0; i < kernel->result_count; i++)
         AGATE_TRY(add_arg(b, &kernel->results[i], &b->args[b->compiled->module.arg_count++]));
-        AGATE_TRY(grow_slab(b, &kernel->results[i]));
-    }
     return AGATE_OK;
 }
 
@@ -188,7 +142,7 @@ static agate_status add_step(builder *b, const agate_node *kernel, size_t unit)
     agate_text_deinit(&label);
     step->origin = agate_arena_text(b->arena, kernel->origin ? kernel->origin : "");
     step->task_count = agate_task_count(kernel);
-    step->flops = flops_of(kernel);
+    step->flops = agate_node_flops(kernel);
     if (unit == SIZE_MAX)
         return add_library_step(b, kernel, step);
     step->kernel = b->units->units[unit].fn;
@@ -293,6 +247,7 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
     module->args = b.args;
     module->steps = b.steps;
     module->copies = b.copies;
-    module->slab_size_bytes = b.slab;
+    if (!agate_graph_slab_size(graph, &module->slab_size_bytes))
+        return agate_error_make(AGATE_CODE_INVALID_MODEL, "a tensor is too large");
     return AGATE_OK;
 }

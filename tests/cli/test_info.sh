@@ -1,0 +1,23 @@
+#!/bin/sh
+# What a model is, and what its kernels are.
+. "$(dirname "$0")/lib.sh"
+
+expect 0 info "$digits/digits.onnx" --isa avx512
+says "$out" '^  image: f32\[N,1,28,28\]$' '^  logits: f32\[N,10\]$' '^parameters  *[1-9][0-9]*$' '^weights .*kB' \
+    '^  packed .*B' '^work .*FLOP per row' '^slab .*B per row' '^  *9  conv$' 'kernels for avx512' 'direct_conv'
+expect 0 info "$digits/digits.onnx" --json --isa avx2
+says "$out" '"isa": "avx2"' '"conv": 9' '"parameters": [1-9]' '"per_row": [1-9]' '"not_in_vectors": \[' '"N"'
+
+# What only the library does is said, with the reason.
+cat >"$work/gather.agt" <<'END'
+graph @gather(%x: f32[5,3], %i: i64[2]) -> f32[2,3] {
+  %0 = gather %x, %i axis=0 : f32[2,3]
+  return %0
+}
+END
+expect 0 info "$work/gather.agt"
+says "$out" '^not in vectors$' '(gather) by its reference kernel: .*refused'
+
+expect 1 info "$work/nothing.onnx"
+expect 2 info
+exit 0
