@@ -17,6 +17,8 @@ typedef struct frame {
     agate_arena *arena;
     agate_map slots; /* agate_value * -> slot * */
     int64_t batch;
+    agate_observe_fn observe; /* NULL: nobody does */
+    void *user;
 } frame;
 
 static slot *slot_of(frame *f, const agate_value *value)
@@ -38,11 +40,10 @@ static void slot_clear(slot *s)
     s->owned = false;
 }
 
-static agate_status frame_init(frame *f, int64_t batch)
+static agate_status frame_init(frame *f)
 {
     f->arena = agate_arena_create();
     f->slots.arena = f->arena;
-    f->batch = batch;
     return f->arena ? AGATE_OK
                     : agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no address space to interpret a graph in");
 }
@@ -122,7 +123,7 @@ static agate_status run_constant(frame *f, const agate_node *node)
     return AGATE_OK;
 }
 
-static agate_status run_graph(const agate_graph *graph, const agate_tensor *const *params, int64_t batch,
+static agate_status run_graph(const agate_graph *graph, const agate_tensor *const *params, frame *f,
                               agate_tensor *const *results);
 
 static agate_status run_op(frame *f, const agate_node *node, const agate_tensor *const *inputs,
@@ -138,7 +139,7 @@ static agate_status run_op(frame *f, const agate_node *node, const agate_tensor 
     };
 
     if (node->op == AGATE_OP_kernel)
-        return run_graph(node->body, inputs, f->batch, outputs);
+        return run_graph(node->body, inputs, &(frame){.batch = f->batch}, outputs);
     /* Between plain tensors a reorder is a copy. */
     if (node->op == AGATE_OP_reorder)
         return agate_op_table[AGATE_OP_reshape].reference(&call);
@@ -166,6 +167,8 @@ static agate_status run_node(frame *f, const agate_node *node)
         outputs[i] = &s->tensor;
     }
     AGATE_TRY(run_op(f, node, inputs, outputs));
+    if (f->observe)
+        AGATE_TRY(f->observe(f->user, node, outputs));
     for (int32_t i = 0; i < node->operand_count; i++) {
         slot *s = slot_of(f, node->operands[i]);
 
@@ -192,19 +195,18 @@ static agate_status run_nodes(frame *f, const agate_graph *graph, agate_tensor *
     return AGATE_OK;
 }
 
-/* Runs `graph` into `results`, whose memory and shape are there. */
-static agate_status run_graph(const agate_graph *graph, const agate_tensor *const *params, int64_t batch,
+/* Runs `graph` into `results`, whose memory and shape are there, in a frame that has the batch and who observes. */
+static agate_status run_graph(const agate_graph *graph, const agate_tensor *const *params, frame *f,
                               agate_tensor *const *results)
 {
-    frame f = {0};
-    agate_status status = frame_init(&f, batch);
+    agate_status status = frame_init(f);
 
     if (status == AGATE_OK) {
         for (int32_t i = 0; i < graph->param_count; i++)
-            bind_borrowed(&f, graph->params[i], params[i]);
-        status = run_nodes(&f, graph, results);
+            bind_borrowed(f, graph->params[i], params[i]);
+        status = run_nodes(f, graph, results);
     }
-    frame_deinit(&f);
+    frame_deinit(f);
     return status;
 }
 
@@ -278,6 +280,13 @@ agate_status agate_graph_batch(const agate_graph *graph, const agate_tensor *inp
 agate_status agate_interpret(const agate_graph *graph, const agate_tensor *inputs, size_t input_count,
                              agate_tensor *outputs, size_t output_count, int64_t batch)
 {
+    return agate_interpret_observed(graph, inputs, input_count, outputs, output_count, batch, NULL, NULL);
+}
+
+agate_status agate_interpret_observed(const agate_graph *graph, const agate_tensor *inputs,
+                                      size_t input_count, agate_tensor *outputs, size_t output_count,
+                                      int64_t batch, agate_observe_fn observe, void *user)
+{
     const agate_tensor **params = calloc(input_count + 1, sizeof *params);
     agate_tensor **results = calloc(output_count + 1, sizeof *results);
     agate_status status = check_inputs(graph, inputs, input_count, &batch);
@@ -293,7 +302,8 @@ agate_status agate_interpret(const agate_graph *graph, const agate_tensor *input
         results[i] = &outputs[i];
     }
     if (status == AGATE_OK)
-        status = run_graph(graph, params, batch, results);
+        status =
+            run_graph(graph, params, &(frame){.batch = batch, .observe = observe, .user = user}, results);
     if (status != AGATE_OK)
         agate_interpret_free(outputs, output_count);
     free(params);

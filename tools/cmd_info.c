@@ -75,7 +75,8 @@ static void hear_remark(void *user, const char *pass, const agate_node *node, co
     facts *f = user;
     const char *before;
 
-    if (strcmp(pass, "schedule") != 0 || !node)
+    /* That a strategy is for other operators ("no convolution") explains nothing. */
+    if (strcmp(pass, "schedule") != 0 || !node || strstr(message, "refused: no "))
         return;
     before = agate_map_get(&f->refusals, node, 0);
     agate_map_put(&f->refusals, node, 0,

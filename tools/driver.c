@@ -75,8 +75,8 @@ agate_status agate_driver_read(const char *path, const agate_driver_options *opt
     return agate_error_within(status, "%s", path);
 }
 
-agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options *options,
-                                  agate_model **out_model)
+agate_status agate_driver_build(agate_graph *graph, const agate_driver_options *options,
+                                agate_model **out_model)
 {
     agate_machine machine;
     agate_pass_options passes = options->passes;
@@ -99,6 +99,14 @@ agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options
         status = agate_model_create(module, agate_backend_release, code, out_model);
     if (status != AGATE_OK && code)
         agate_backend_release(code);
+    return status;
+}
+
+agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options *options,
+                                  agate_model **out_model)
+{
+    agate_status status = agate_driver_build(graph, options, out_model);
+
     agate_graph_release(graph);
     return status;
 }

@@ -28,6 +28,10 @@ AGATE_MUST_USE agate_status agate_driver_machine_exact(const char *isa, agate_ma
 AGATE_MUST_USE agate_status agate_driver_read(const char *path, const agate_driver_options *options,
                                               agate_graph **out_graph);
 
+/* From a graph as imported, which the passes turn into the planned one and which stays the caller's, to a model. */
+AGATE_MUST_USE agate_status agate_driver_build(agate_graph *graph, const agate_driver_options *options,
+                                               agate_model **out_model);
+
 /* From a graph as imported, which is used up whatever comes of it, to a model. */
 AGATE_MUST_USE agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options *options,
                                                  agate_model **out_model);

@@ -45,13 +45,19 @@ static agate_status init_reference(agate_runner *runner, agate_graph *graph,
     return AGATE_OK;
 }
 
+/* Takes over the graph. */
 static agate_status init_compiled(agate_runner *runner, agate_graph *graph,
                                   const agate_runner_options *options)
 {
     agate_session_options session = {.threads = options->driver.compile.threads};
     const agate_module *module;
 
-    AGATE_TRY(agate_driver_compile(graph, &options->driver, &runner->model));
+    runner->planned = graph;
+    AGATE_TRY(agate_driver_build(graph, &options->driver, &runner->model));
+    if (!options->keep_planned) {
+        agate_graph_release(graph);
+        runner->planned = NULL;
+    }
     AGATE_TRY(agate_session_create(runner->model, &session, &runner->session));
     module = agate_model_module(runner->model);
     runner->inputs = module->inputs;
@@ -80,6 +86,7 @@ void agate_runner_deinit(agate_runner *runner)
     agate_session_release(runner->session);
     agate_model_release(runner->model);
     agate_graph_release(runner->graph);
+    agate_graph_release(runner->planned);
     free(runner->values);
     *runner = (agate_runner){0};
 }

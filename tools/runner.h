@@ -7,6 +7,7 @@
 
 typedef struct agate_runner {
     agate_graph *graph;         /* interpreted; NULL: compiled */
+    agate_graph *planned;       /* compiled, and asked for: what the model was made from */
     agate_model *model;         /* compiled */
     agate_session *session;     /* compiled */
     agate_module_value *values; /* own copies, for an interpreted graph */
@@ -18,6 +19,7 @@ typedef struct agate_runner {
 typedef struct agate_runner_options {
     agate_driver_options driver;
     bool reference;    /* interpret */
+    bool keep_planned; /* compiled: keep the planned graph */
     agate_stage stage; /* interpret: the graph as it is after this stage's passes */
 } agate_runner_options;
 

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Kernel by kernel against the reference.
+. "$(dirname "$0")/lib.sh"
+model=$digits/digits.onnx
+
+expect 0 compare "$model"
+says "$out" '^errors are isolated' ' ok .*direct_conv' ' 0 past the tolerance'
+expect 0 compare "$model" --accumulated --batch 3 --isa avx2 --threads 1
+says "$out" '^errors are accumulated' ' 0 past the tolerance'
+expect 0 compare "$model" --json --isa sse2
+says "$out" '"errors": "isolated"' '"first_past": null' '"max_ulp": [0-9]' '"within": true'
+
+# Rounding differs somewhere in nine convolutions.
+expect 1 compare "$model" --rtol 0 --atol 0
+says "$out" ' PAST ' '^the first one: ' 'elements)$'
+says "$err" 'past the tolerance'
+expect 1 compare "$model" --rtol 0 --atol 0 --json
+says "$out" '"first_past": "' '"within": false' '"elements_past": [1-9]'
+expect 0 compare "$work/double.agt"
+expect 0 compare "$work/same.agt"
+says "$out" '^0 results'
+
+expect 1 compare "$work/nothing.onnx"
+expect 1 compare "$model" --input "nobody=$work/x.npy"
+expect 2 compare "$model" --input x=photo.png
+expect 2 compare "$model" --rtol -1
+expect 2 compare
+exit 0

@@ -1,0 +1,228 @@
+/* compare.c: copies every kernel's results as the compiled model runs, then interprets the planned graph and holds each
+ * result against its copy. In the isolated way each copy then takes the place of the reference's result, so that every
+ * reference kernel reads what the compiled one has read. */
+#include "tools/compare.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "ir/interpret.h"
+#include "ir/map.h"
+#include "ir/reorder.h"
+#include "runtime/ref/element.h"
+#include "runtime/session.h"
+#include "tools/tensor.h"
+
+/* ---- one tensor against another ----------------------------------------------------------------------- */
+
+/* The distance from |value| to the next float of this dtype. */
+static double last_place(agate_dtype dtype, double value)
+{
+    static const struct {
+        agate_dtype dtype;
+        int digits, least; /* bits of the significand; exponent of the smallest normal number */
+    } formats[] = {
+        {AGATE_F32, 24, -126}, {AGATE_F64, 53, -1022}, {AGATE_F16, 11, -14}, {AGATE_BF16, 8, -126}};
+
+    for (size_t i = 0; i < AGATE_COUNT(formats); i++) {
+        int exponent = 0;
+
+        if (formats[i].dtype != dtype)
+            continue;
+        frexp(value, &exponent);
+        return ldexp(1, (int)agate_max(exponent - 1, formats[i].least) - formats[i].digits + 1);
+    }
+    return 1;
+}
+
+static double largest_magnitude(const agate_tensor *tensor, int64_t count)
+{
+    double largest = 0;
+
+    for (int64_t i = 0; i < count; i++) {
+        double value = fabs(agate_element_load(tensor->dtype, tensor->data, i));
+
+        if (isfinite(value) && value > largest)
+            largest = value;
+    }
+    return largest;
+}
+
+/* |got - want|: 0 for two NaNs and for equal infinities, infinite where one alone is no finite number. */
+static double distance(double got, double want)
+{
+    if (got == want || (isnan(got) && isnan(want)))
+        return 0;
+    return isfinite(got) && isfinite(want) ? fabs(got - want) : INFINITY;
+}
+
+agate_difference agate_tensor_difference(const agate_tensor *got, const agate_tensor *want,
+                                         const agate_compare_options *options)
+{
+    agate_difference d = {.element_count = 1};
+    bool is_float = agate_is_float(want->dtype);
+
+    for (int32_t i = 0; i < want->rank; i++)
+        d.element_count *= want->dims[i];
+    const double largest = largest_magnitude(want, d.element_count);
+    const double atol = !is_float ? 0 : options->atol >= 0 ? options->atol : AGATE_COMPARE_ATOL * largest;
+
+    for (int64_t i = 0; i < d.element_count; i++) {
+        double value = agate_element_load(want->dtype, want->data, i);
+        double off = distance(agate_element_load(got->dtype, got->data, i), value);
+
+        if (off == 0)
+            continue;
+        d.max_abs = fmax(d.max_abs, off);
+        if (fabs(value) >= largest / 1000 && value != 0) {
+            d.max_relative = fmax(d.max_relative, off / fabs(value));
+            d.max_ulp = fmax(d.max_ulp, off / last_place(want->dtype, value));
+        }
+        d.wrong_count += !(off <= atol + (is_float ? options->rtol * fabs(value) : 0));
+    }
+    return d;
+}
+
+/* ---- the compiled run --------------------------------------------------------------------------------- */
+
+typedef struct comparison {
+    agate_runner *runner;
+    const agate_compare_options *options;
+    agate_difference_fn hear;
+    void *user;
+    const agate_node **kernels; /* by step */
+    agate_arena *arena;
+    agate_map results; /* agate_value * -> agate_tensor *, plain */
+    agate_status status;
+    int64_t batch;
+} comparison;
+
+/* `type` at the batch; false where it has no size. */
+static bool fix_type(const agate_type *type, int64_t batch, agate_type *out_type, agate_tensor *out_tensor)
+{
+    *out_type = *type;
+    *out_tensor = (agate_tensor){.dtype = type->dtype, .rank = type->rank};
+    for (int32_t d = 0; d < type->rank; d++) {
+        out_tensor->dims[d] = agate_dim_at(type->dims[d], batch);
+        out_type->dims[d] = agate_dim_fixed(out_tensor->dims[d]);
+    }
+    return agate_tensor_size(type->dtype, type->rank, out_tensor->dims, &out_tensor->size_bytes);
+}
+
+static agate_status copy_result(comparison *c, const agate_value *value, const void *bytes)
+{
+    agate_tensor *copy = AGATE_NEW(c->arena, agate_tensor);
+    agate_type type, plain;
+
+    if (!fix_type(&value->type, c->batch, &type, copy))
+        return agate_error_make(AGATE_CODE_INTERNAL, "a result has no size");
+    AGATE_TRY(agate_tensor_allocate(copy));
+    agate_map_put(&c->results, value, 0, copy);
+    plain = type;
+    plain.layout = (agate_layout){.kind = AGATE_LAYOUT_plain};
+    if (type.layout.kind == AGATE_LAYOUT_plain) {
+        if (copy->size_bytes)
+            memcpy(copy->data, bytes, copy->size_bytes);
+    } else if (!agate_reorder_bytes(&type, bytes, &plain, copy->data)) {
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to unpack a result");
+    }
+    return AGATE_OK;
+}
+
+/* An agate_profile_fn. What a step has written stands until the next one begins. */
+static void step_done(void *user, uint32_t step, uint64_t start_ns, uint64_t end_ns)
+{
+    comparison *c = user;
+    const agate_session *session = c->runner->session;
+    const agate_module_step *row = &session->module->steps[step];
+    const agate_node *kernel = c->kernels[step];
+
+    (void)start_ns, (void)end_ns;
+    for (int32_t i = 0; i < kernel->result_count && c->status == AGATE_OK; i++)
+        c->status = copy_result(c, &kernel->results[i],
+                                session->buffers[row->first_arg + row->operand_count + (uint32_t)i]);
+}
+
+static agate_status run_compiled(comparison *c, const agate_tensor *inputs)
+{
+    agate_runner *runner = c->runner;
+    agate_tensor *outputs = AGATE_NEW_N(c->arena, agate_tensor, runner->output_count + 1);
+    agate_status status;
+
+    agate_session_set_profile(runner->session, step_done, c);
+    status = agate_runner_run(runner, inputs, outputs);
+    agate_session_set_profile(runner->session, NULL, NULL);
+    if (status != AGATE_OK) {
+        agate_status_release(c->status);
+        return status;
+    }
+    agate_tensor_free(outputs, runner->output_count);
+    return c->status;
+}
+
+/* ---- the run by reference ----------------------------------------------------------------------------- */
+
+/* An agate_observe_fn. Views lie where their operand does, so only kernels are held against something. */
+static agate_status observe(void *user, const agate_node *node, agate_tensor *const *results)
+{
+    comparison *c = user;
+
+    for (int32_t i = 0; node->op == AGATE_OP_kernel && i < node->result_count; i++) {
+        const agate_tensor *got = agate_map_get(&c->results, &node->results[i], 0);
+        agate_difference difference;
+
+        if (!got || got->size_bytes != results[i]->size_bytes)
+            return agate_error_make(AGATE_CODE_INTERNAL, "the compiled model lacks a result");
+        difference = agate_tensor_difference(got, results[i], c->options);
+        c->hear(c->user, node, i, &difference);
+        if (!c->options->accumulated && got->size_bytes)
+            memcpy(results[i]->data, got->data, got->size_bytes);
+    }
+    return AGATE_OK;
+}
+
+static agate_status run_reference(comparison *c, const agate_tensor *inputs)
+{
+    agate_runner *runner = c->runner;
+    agate_tensor *outputs = AGATE_NEW_N(c->arena, agate_tensor, runner->output_count + 1);
+
+    AGATE_TRY(agate_interpret_observed(runner->planned, inputs, runner->input_count, outputs,
+                                       runner->output_count, c->batch, observe, c));
+    agate_interpret_free(outputs, runner->output_count);
+    return AGATE_OK;
+}
+
+/* ---- both --------------------------------------------------------------------------------------------- */
+
+/* The module's steps are the graph's kernels, in order. */
+static void list_kernels(comparison *c)
+{
+    uint32_t count = c->runner->session->module->step_count, next = 0;
+
+    c->kernels = AGATE_NEW_N(c->arena, const agate_node *, count + 1);
+    AGATE_EACH_NODE (node, c->runner->planned)
+        if (node->op == AGATE_OP_kernel && next < count)
+            c->kernels[next++] = node;
+    assert(next == count);
+}
+
+agate_status agate_compare(agate_runner *runner, const agate_tensor *inputs,
+                           const agate_compare_options *options, agate_difference_fn hear, void *user)
+{
+    comparison c = {.runner = runner, .options = options, .hear = hear, .user = user};
+    agate_status status;
+
+    AGATE_TRY(agate_runner_batch(runner, inputs, &c.batch));
+    c.arena = c.results.arena = agate_arena_create();
+    if (!c.arena)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no address space to compare in");
+    list_kernels(&c);
+    status = run_compiled(&c, inputs);
+    if (status == AGATE_OK)
+        status = run_reference(&c, inputs);
+    for (size_t i = 0; i < c.results.room; i++)
+        if (c.results.entries[i].key)
+            agate_tensor_free(c.results.entries[i].value, 1);
+    agate_arena_release(c.arena);
+    return status;
+}
