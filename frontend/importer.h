@@ -316,6 +316,19 @@ bool agate_call_axes(agate_call *call, int64_t since, int32_t index, int32_t ran
 bool agate_call_product(agate_call *call, const agate_dim *dims, int32_t first, int32_t last,
                         agate_dim *out_product);
 
+/* The list `name` of a window: `count` numbers of at least `least`; left out, each is `value`. */
+void agate_attr_window(agate_call *call, const char *name, int32_t count, int64_t value, int64_t least,
+                       agate_ints *out_list);
+
+/* Attribute "auto_pad"; NOTSET after a fault. */
+typedef enum agate_auto_pad {
+    AGATE_AUTO_PAD_NOTSET,
+    AGATE_AUTO_PAD_VALID,
+    AGATE_AUTO_PAD_SAME_UPPER,
+    AGATE_AUTO_PAD_SAME_LOWER
+} agate_auto_pad;
+agate_auto_pad agate_attr_auto_pad(agate_call *call);
+
 /* Handlers, one per distinct entry of onnx_ops.def. */
 #define AGATE_ONNX(name, first, last, lo, hi, results, handler, op, attributes, p, q)                        \
     void agate_import_##handler(agate_call *call);

@@ -13,9 +13,8 @@ typedef struct window {
     bool ceil;
 } window;
 
-/* Reads a list of `count` numbers of at least `least`; left out, each is `value`. */
-static void read_list(agate_call *call, const char *name, int32_t count, int64_t value, int64_t least,
-                      agate_ints *out_list)
+void agate_attr_window(agate_call *call, const char *name, int32_t count, int64_t value, int64_t least,
+                       agate_ints *out_list)
 {
     const bool given = agate_attr_ints(call, name, out_list);
     if (given && out_list->count != count)
@@ -31,19 +30,17 @@ static void read_list(agate_call *call, const char *name, int32_t count, int64_t
     out_list->count = count;
 }
 
-typedef enum auto_pad { PAD_NOTSET, PAD_VALID, PAD_SAME_UPPER, PAD_SAME_LOWER, PAD_UNKNOWN } auto_pad;
-
-static auto_pad read_auto_pad(agate_call *call)
+agate_auto_pad agate_attr_auto_pad(agate_call *call)
 {
     static const char *const names[] = {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"};
     const char *name = agate_attr_string(call, "auto_pad", "NOTSET");
-    for (int i = 0; i < PAD_UNKNOWN; i++)
+    for (int i = 0; i < (int)AGATE_COUNT(names); i++)
         if (strcmp(name, names[i]) == 0)
-            return (auto_pad)i;
+            return (agate_auto_pad)i;
     agate_call_invalid(
         call, "attribute \"auto_pad\" is \"%s\", which is none of NOTSET, VALID, SAME_UPPER, SAME_LOWER",
         name);
-    return PAD_UNKNOWN;
+    return AGATE_AUTO_PAD_NOTSET;
 }
 
 /* Pads that make the output ceil(input / stride) large; the odd one goes to the end or, for LOWER, to the
@@ -78,21 +75,21 @@ static bool read_window(agate_call *call, const agate_type *x, const agate_ints 
     }
     if (!kernel && !agate_attr_has(call, "kernel_shape"))
         agate_call_invalid(call, "it has no attribute \"kernel_shape\"");
-    read_list(call, "kernel_shape", w->rank, 1, 1, &w->kernel);
-    read_list(call, "strides", w->rank, 1, 1, &w->strides);
-    read_list(call, "dilations", w->rank, 1, 1, &w->dilations);
-    read_list(call, "pads", 2 * w->rank, 0, 0, &w->pads);
+    agate_attr_window(call, "kernel_shape", w->rank, 1, 1, &w->kernel);
+    agate_attr_window(call, "strides", w->rank, 1, 1, &w->strides);
+    agate_attr_window(call, "dilations", w->rank, 1, 1, &w->dilations);
+    agate_attr_window(call, "pads", 2 * w->rank, 0, 0, &w->pads);
     w->ceil = agate_attr_bool(call, "ceil_mode", false);
 
-    const auto_pad mode = read_auto_pad(call);
+    const agate_auto_pad mode = agate_attr_auto_pad(call);
     if (call->faulty)
         return false;
     if (kernel && !agate_attr_has(call, "kernel_shape"))
         w->kernel = *kernel;
-    if (mode != PAD_NOTSET)
+    if (mode != AGATE_AUTO_PAD_NOTSET)
         memset(w->pads.v, 0, sizeof(w->pads.v));
-    if (mode == PAD_SAME_UPPER || mode == PAD_SAME_LOWER)
-        pad_same(call, w, x, mode == PAD_SAME_LOWER);
+    if (mode == AGATE_AUTO_PAD_SAME_UPPER || mode == AGATE_AUTO_PAD_SAME_LOWER)
+        pad_same(call, w, x, mode == AGATE_AUTO_PAD_SAME_LOWER);
     return !call->faulty;
 }
 

@@ -88,12 +88,10 @@ static void data_set_free(data_set *data)
     agate_tensor_free(data->outputs, MAX_TENSORS);
 }
 
-/* Scalars and short lists of integers: what says how an operator works (axes, shapes, limits) and not on what. */
+/* Scalars and short lists: what says how an operator works (axes, shapes, limits, scales) and not on what. */
 static bool is_parameter(const agate_tensor *input)
 {
-    bool integer = input->dtype == AGATE_I64 || input->dtype == AGATE_I32 || input->dtype == AGATE_BOOL;
-
-    return input->rank == 0 || (input->rank == 1 && integer && input->dims[0] <= AGATE_MAX_INTS);
+    return input->rank == 0 || (input->rank == 1 && input->dims[0] <= AGATE_MAX_INTS);
 }
 
 static void make_known(data_set *data)

@@ -195,6 +195,72 @@ START_TEST(slices)
 }
 END_TEST
 
+/* Nearest elements at whole ratios are expanded or sliced, others gathered; the rest is a product with weights. */
+START_TEST(resizes)
+{
+    expect("opset 13\ninput x f32 N 2 3\nlist size i64 1 2 6\nnode s Shape x -> shape\nlist z i64 0\n"
+           "node n Gather shape z -> batch\nlist rest i64 2 6\nnode c Concat batch rest -> sizes ; axis=0\n"
+           "node r Resize x _ _ sizes -> y ; mode=nearest\noutput y",
+           "graph @g(%x: f32[N,2,3]) -> y: f32[N,2,6] {\n"
+           "  %0 = reshape %x shape=[6N, 1, 1] : f32[6N,1,1]\n"
+           "  %1 = expand %0 shape=[6N, 2, 1] : f32[6N,2,1]\n"
+           "  %y = reshape %1 shape=[N, 2, 6] : f32[N,2,6]\n"
+           "  return %y\n"
+           "}\n");
+    expect("opset 13\ninput x f32 1 2 6\nlist sizes i64 1 2 3\nnode r Resize x _ _ sizes -> y ; "
+           "mode=nearest coordinate_transformation_mode=asymmetric nearest_mode=floor\noutput y",
+           "graph @g(%x: f32[1,2,6]) -> y: f32[1,2,3] {\n"
+           "  %y = slice %x starts=[0, 0, 0] steps=[1, 1, 2] shape=[1, 2, 3] : f32[1,2,3]\n"
+           "  return %y\n"
+           "}\n");
+    expect("opset 18\ninput x f32 1 2 4\nlist sizes i64 8\nnode r Resize x _ _ sizes -> y ; mode=linear "
+           "axes=[1]\noutput y",
+           "graph @g(%x: f32[1,2,4]) -> y: f32[1,8,4] {\n"
+           "  %0 = weight \"r\" : f32[8,2]\n"
+           "  %y = matmul %0, %x : f32[1,8,4]\n"
+           "  return %y\n"
+           "}\n");
+}
+END_TEST
+
+/* Phases of a stride become channels of an ordinary convolution, and are interleaved behind it. */
+START_TEST(transposed_convolutions)
+{
+    expect("opset 13\ninput x f32 N 4 5\ninput w f32 4 3 3\nnode c ConvTranspose x w -> y ; strides=[2] "
+           "pads=[1,1] "
+           "output_padding=[1]\noutput y",
+           "graph @g(%x: f32[N,4,5], %w: f32[4,3,3]) -> y: f32[N,3,10] {\n"
+           "  %0 = reshape %w shape=[1, 4, 3, 3] : f32[1,4,3,3]\n"
+           "  %1 = transpose %0 perm=[0, 2, 1, 3] : f32[1,3,4,3]\n"
+           "  %2 = reshape %1 shape=[3, 4, 3] : f32[3,4,3]\n"
+           "  %3 = pad %2 ends=[0, 0, 1] : f32[3,4,4]\n"
+           "  %4 = reshape %3 shape=[3, 4, 2, 2] : f32[3,4,2,2]\n"
+           "  %5 = slice %4 starts=[0, 0, 1, 0] steps=[1, 1, -1, 1] shape=[3, 4, 2, 2] : f32[3,4,2,2]\n"
+           "  %6 = transpose %5 perm=[0, 3, 1, 2] : f32[3,2,4,2]\n"
+           "  %7 = reshape %6 shape=[6, 4, 2] : f32[6,4,2]\n"
+           "  %8 = conv %x, %7 pads=[1, 1] : f32[N,6,6]\n"
+           "  %9 = reshape %8 shape=[N, 3, 2, 6] : f32[N,3,2,6]\n"
+           "  %10 = transpose %9 perm=[0, 1, 3, 2] : f32[N,3,6,2]\n"
+           "  %11 = reshape %10 shape=[N, 3, 12] : f32[N,3,12]\n"
+           "  %y = slice %11 starts=[0, 0, 1] shape=[N, 3, 10] : f32[N,3,10]\n"
+           "  return %y\n"
+           "}\n");
+    expect("opset 13\ninput x f32 N 4 5\ninput w f32 4 3 3\nnode c ConvTranspose x w -> y ; pads=[1,1] "
+           "group=2\noutput y",
+           "graph @g(%x: f32[N,4,5], %w: f32[4,3,3]) -> y: f32[N,6,5] {\n"
+           "  %0 = reshape %w shape=[2, 2, 3, 3] : f32[2,2,3,3]\n"
+           "  %1 = transpose %0 perm=[0, 2, 1, 3] : f32[2,3,2,3]\n"
+           "  %2 = reshape %1 shape=[6, 2, 3] : f32[6,2,3]\n"
+           "  %3 = reshape %2 shape=[6, 2, 3, 1] : f32[6,2,3,1]\n"
+           "  %4 = slice %3 starts=[0, 0, 2, 0] steps=[1, 1, -1, 1] shape=[6, 2, 3, 1] : f32[6,2,3,1]\n"
+           "  %5 = transpose %4 perm=[0, 3, 1, 2] : f32[6,1,2,3]\n"
+           "  %6 = reshape %5 shape=[6, 2, 3] : f32[6,2,3]\n"
+           "  %y = conv %x, %6 pads=[1, 1] group=2 : f32[N,6,5]\n"
+           "  return %y\n"
+           "}\n");
+}
+END_TEST
+
 START_TEST(functions)
 {
     expect("opset 13\nopset my 1\ninput x f32 N 4\n"
@@ -342,6 +408,39 @@ START_TEST(operators)
 }
 END_TEST
 
+START_TEST(resizes_and_transposed_convolutions)
+{
+    expect_error("opset 13\ninput x f32 N 2 6\nnode r Resize x -> y\noutput y", INVALID, "scales|sizes");
+    expect_error("opset 13\ninput x f32 N 2 6\nlist s i64 3 2 6\nnode r Resize x _ _ s -> y\noutput y",
+                 UNSUPPORTED, "dimension 0|batch");
+    expect_error("opset 13\ninput x f32 1 2 6\nlist s i64 1 2 0\nnode r Resize x _ _ s -> y\noutput y",
+                 INVALID, "from 6 to 0");
+    expect_error("opset 13\ninput x f32 1 2 6\nweight s f32 3\nnode r Resize x _ s -> y\noutput y", INVALID,
+                 "scale 0");
+    expect_error(
+        "opset 13\ninput x f32 1 2 6\nlist s i64 1 2 9\nnode r Resize x _ _ s -> y ; mode=sharp\noutput y",
+        UNSUPPORTED, "\"mode\" is \"sharp\"");
+    expect_error(
+        "opset 13\ninput x i32 1 2 6\nlist s i64 1 2 9\nnode r Resize x _ _ s -> y ; mode=linear\noutput y",
+        UNSUPPORTED, "i32");
+    expect_error("opset 13\ninput x f32 1 2 6\nlist s i64 1 2 2000000000\nnode r Resize x _ _ s -> y ; "
+                 "mode=linear\noutput y",
+                 AGATE_CODE_OUT_OF_MEMORY, "r");
+    expect_error("opset 13\ninput x f32 1 4 5\nweight w f32 3 2 3\nnode c ConvTranspose x w -> y\noutput y",
+                 INVALID, "4 channels|3 in 1");
+    expect_error("opset 13\ninput x f32 1 4 5\nweight w f32 4 2 3\nnode c ConvTranspose x w -> y ; "
+                 "pads=[9,9]\noutput y",
+                 INVALID, "-11 elements");
+    expect_error("opset 13\ninput x f32 1 4 5\nweight w f32 4 2 3\nnode c ConvTranspose x w -> y ; "
+                 "strides=[2147483647] "
+                 "dilations=[2147483647]\noutput y",
+                 INVALID, "dimension 2");
+    expect_error("opset 13\ninput x f32 1 4 5\nweight w f32 4 2 3\nweight b f32 3\nnode c ConvTranspose x w "
+                 "b -> y\noutput y",
+                 INVALID, "bias");
+}
+END_TEST
+
 /* One run tells every fault, and nothing that only follows from another. */
 START_TEST(all_faults)
 {
@@ -435,6 +534,8 @@ int main(void)
     tcase_add_test(good, auto_pad);
     tcase_add_test(good, forms_by_opset);
     tcase_add_test(good, slices);
+    tcase_add_test(good, resizes);
+    tcase_add_test(good, transposed_convolutions);
     tcase_add_test(good, functions);
     tcase_add_test(good, inputs);
     tcase_add_test(bad, not_a_model);
@@ -442,6 +543,7 @@ int main(void)
     tcase_add_test(bad, names);
     tcase_add_test(bad, shapes_and_dtypes);
     tcase_add_test(bad, operators);
+    tcase_add_test(bad, resizes_and_transposed_convolutions);
     tcase_add_test(bad, all_faults);
     tcase_add_test(bad, free_dimensions);
     tcase_add_test(bad, external_data);
