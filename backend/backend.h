@@ -17,6 +17,7 @@ typedef struct agate_codegen_options {
     int32_t threads;              /* 0: every core granted */
     agate_progress_fn progress;
     void *progress_user;
+    const agate_allocator *allocator; /* of the constants; NULL: they share the graph's data */
 } agate_codegen_options;
 
 /* Compiles every kernel of a planned graph, links, and builds the module. The module, the code and the constants (their

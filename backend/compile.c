@@ -51,6 +51,8 @@ agate_status agate_backend_compile(const agate_graph *graph, const agate_codegen
     agate_units units = {0};
 
     AGATE_TRY(compiled_create(&compiled));
+    if (options->allocator)
+        compiled->allocator = *options->allocator;
     agate_status status = compile_into(compiled, graph, &units, options);
     agate_units_deinit(&units);
     if (status) {

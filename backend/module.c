@@ -40,17 +40,6 @@ static const agate_value *root_of(const agate_value *value)
 
 /* ---- constants ----------------------------------------------------------------------------------------- */
 
-/* Kernels may rely on 64-byte alignment, which bytes mapped from a file need not have. */
-static agate_data *aligned(agate_data *data)
-{
-    if ((uintptr_t)data->bytes % AGATE_ALIGNMENT == 0)
-        return agate_data_retain(data);
-    agate_data *copy = agate_data_create(data->size_bytes);
-    if (copy)
-        memcpy((void *)copy->bytes, data->bytes, data->size_bytes);
-    return copy;
-}
-
 static agate_status constant_number(builder *b, const agate_node *node, uint32_t *out_number)
 {
     if (!node->data)
@@ -58,7 +47,7 @@ static agate_status constant_number(builder *b, const agate_node *node, uint32_t
                                 node->label ? node->label : "");
     uintptr_t number = (uintptr_t)agate_map_get(&b->constants, node->data, 0);
     if (!number) {
-        agate_data *data = aligned(node->data);
+        agate_data *data = agate_constant_place(node->data, &b->compiled->allocator);
         if (!data)
             return out_of_memory();
         size_t next = b->compiled->constant_count++;
@@ -249,5 +238,6 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
     module->copies = b.copies;
     if (!agate_graph_slab_size(graph, &module->slab_size_bytes))
         return agate_error_make(AGATE_CODE_INVALID_MODEL, "a tensor is too large");
+    module->metadata = agate_metadata_copy(graph->metadata, b.arena);
     return AGATE_OK;
 }

@@ -42,8 +42,16 @@ typedef struct agate_compiled {
     agate_linker *linker;
     agate_data **constants;
     size_t constant_count;
+    agate_allocator allocator; /* of the constants; `allocate` NULL: none */
     agate_module module;
 } agate_compiled;
+
+/* Contents of constants as kernels may use them: aligned, in the allocator's memory where there is one. `data` itself,
+ * retained, or a copy; NULL where memory is short. The allocator must outlive it. */
+agate_data *agate_constant_place(agate_data *data, const agate_allocator *allocator);
+
+/* What the file says of itself, copied into `arena`; NULL gives NULL. */
+const agate_metadata *agate_metadata_copy(const agate_metadata *metadata, agate_arena *arena);
 
 /* Fills compiled->module from a planned graph whose units are linked. */
 AGATE_MUST_USE agate_status agate_module_build(agate_compiled *compiled, const agate_graph *graph,

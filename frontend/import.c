@@ -339,6 +339,7 @@ static agate_status import_model(agate_importer *importer)
         .opset_count = importer->model->n_opset_import,
     };
     AGATE_TRY(check_versions(importer->model, &scope));
+    AGATE_TRY(agate_import_metadata(importer->model, importer->graph));
     importer->functions = agate_names_make(importer->arena);
     index_functions(importer);
     bind_initializers(importer, &scope);

@@ -130,6 +130,9 @@ struct agate_importer {
     bool exhausted;     /* that was too many, and reported */
 };
 
+/* Copies what the file says of itself into the graph (metadata.c). */
+AGATE_MUST_USE agate_status agate_import_metadata(const Onnx__ModelProto *model, agate_graph *graph);
+
 /* Imports the nodes of a graph or function into importer->graph, with names from and to `scope`. */
 void agate_walk_nodes(agate_importer *importer, agate_scope *scope, Onnx__NodeProto *const *nodes,
                       size_t node_count);

@@ -174,6 +174,7 @@ struct agate_graph {
     agate_node *last;          /* the terminator, once the graph is complete */
     agate_node *kernel;        /* the kernel node whose body this is; NULL: a top graph */
     const char **result_names; /* one per operand of the terminator; NULL entries allowed; NULL in bodies */
+    const agate_metadata *metadata; /* of the ONNX file, in the arena; NULL: read from text */
 };
 
 /* Returns NULL if memory is refused. */

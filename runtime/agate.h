@@ -110,6 +110,24 @@ typedef struct agate_tensor {
 AGATE_API bool agate_tensor_size(agate_dtype dtype, int32_t rank, const int64_t *dims,
                                  size_t *out_size_bytes);
 
+/* ---- the caller's memory and threads ------------------------------------------------------------------- */
+
+/* Where large blocks come from: a session's slab, a model's weights. Both functions are required, may be called from
+ * any thread that creates, runs or releases what uses them, and must outlive that. */
+typedef struct agate_allocator {
+    /* `size_bytes` > 0 bytes, aligned to `alignment` (a power of two, 64 at most); NULL where there are none, which ends
+     * the call in AGATE_CODE_OUT_OF_MEMORY. The memory need not be cleared. */
+    void *(*allocate)(void *user, size_t size_bytes, size_t alignment);
+    /* Takes back what `allocate` gave, with the size that was asked for. */
+    void (*release)(void *user, void *memory, size_t size_bytes);
+    void *user;
+} agate_allocator;
+
+/* Calls body(context, i) once for each 0 <= i < count, on any threads and in any order, and returns when all calls have
+ * returned. Memory written before it is visible to the calls, and what they write is visible after it. */
+typedef void (*agate_parallel_fn)(void *user, int32_t count, void (*body)(void *context, int32_t index),
+                                  void *context);
+
 /* ---- models ------------------------------------------------------------------------------------------- */
 
 typedef struct agate_model agate_model;
@@ -132,6 +150,7 @@ typedef struct agate_compile_options {
     size_t memory_limit_bytes; /* the most that one tensor may take; 0: 16 GiB */
     agate_progress_fn progress;
     void *progress_user;
+    const agate_allocator *allocator; /* copied; for the model's constants; NULL: the C library's */
 } agate_compile_options;
 
 /* Reads and compiles an ONNX file. External data is looked for beside it. `options` may be NULL. On success
@@ -168,6 +187,37 @@ AGATE_API AGATE_MUST_USE agate_status agate_model_input_info(const agate_model *
 AGATE_API AGATE_MUST_USE agate_status agate_model_output_info(const agate_model *model, size_t index,
                                                               agate_value_info *out_info);
 
+/* One imported operator set: its domain ("" is ONNX's own) and version. */
+typedef struct agate_opset {
+    const char *domain;
+    int64_t version;
+} agate_opset;
+
+typedef struct agate_property {
+    const char *key;
+    const char *value;
+} agate_property;
+
+/* What the ONNX file says of itself, byte for byte, so not to be trusted on a terminal. No string is NULL: what the file
+ * leaves out is "" or 0. */
+typedef struct agate_metadata {
+    const char *producer_name;
+    const char *producer_version;
+    const char *domain;
+    const char *doc;
+    const char *graph_name;
+    const char *graph_doc;
+    int64_t ir_version;
+    int64_t model_version;
+    const agate_opset *opsets;
+    size_t opset_count;
+    const agate_property *properties; /* metadata_props, in the file's order */
+    size_t property_count;
+} agate_metadata;
+
+/* Never NULL; lives as long as the model. Thread-safe. */
+AGATE_API const agate_metadata *agate_model_metadata(const agate_model *model);
+
 /* ---- sessions ----------------------------------------------------------------------------------------- */
 
 typedef struct agate_session agate_session;
@@ -178,10 +228,15 @@ typedef struct agate_session_options {
     int32_t threads;
     /* The slab is sized for this batch at once; 0: 1. A larger batch grows it on first use. */
     int64_t max_batch;
+    const agate_allocator *allocator; /* copied; for the slab; NULL: pages of the system */
+    /* Runs the session's parallel loops, each at most `threads` wide, in the place of threads of its own. Called by the
+     * thread that runs the session, several times in a run. */
+    agate_parallel_fn parallel;
+    void *parallel_user;
 } agate_session_options;
 
-/* A session keeps its model alive. `options` may be NULL. The session has threads of its own, which sleep between runs:
- * where many sessions run at once, give each few. Thread-safe. */
+/* A session keeps its model alive. `options` may be NULL. Without `parallel` the session has threads of its own, which
+ * sleep between runs: where many sessions run at once, give each few. Thread-safe. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_create(agate_model *model,
                                                            const agate_session_options *options,
                                                            agate_session **out_session);
@@ -202,6 +257,61 @@ AGATE_API AGATE_MUST_USE agate_status agate_session_output_shape(const agate_ses
 AGATE_API AGATE_MUST_USE agate_status agate_session_run(agate_session *session, const agate_tensor *inputs,
                                                         size_t input_count, agate_tensor *outputs,
                                                         size_t output_count);
+
+/* ---- bound tensors -------------------------------------------------------------------------------------- */
+
+/* Binds the caller's memory to input or output `index` for agate_session_run_bound. The tensor is copied, its data is
+ * not: `data` must stay until it is bound anew or the session is released. NULL unbinds. What agate_session_run asks of
+ * an input (or an output) is asked of `tensor`, but by the run. Fails on a wrong index only. */
+AGATE_API AGATE_MUST_USE agate_status agate_session_bind_input(agate_session *session, size_t index,
+                                                               const agate_tensor *tensor);
+AGATE_API AGATE_MUST_USE agate_status agate_session_bind_output(agate_session *session, size_t index,
+                                                                const agate_tensor *tensor);
+
+/* agate_session_run on the bound tensors; AGATE_CODE_INVALID_ARGUMENT, naming it, where one is not bound. */
+AGATE_API AGATE_MUST_USE agate_status agate_session_run_bound(agate_session *session);
+
+/* Writes the tensor bound to output `index`: after a run, with the dtype, rank and dims that the run wrote. */
+AGATE_API AGATE_MUST_USE agate_status agate_session_bound_output(const agate_session *session, size_t index,
+                                                                 agate_tensor *out_tensor);
+
+/* ---- ending a run early --------------------------------------------------------------------------------- */
+
+/* Makes the run in progress, and every later one, end with AGATE_CODE_CANCELLED before its next step. A step (one kernel)
+ * that has begun is finished. A run whose last step has begun succeeds. Thread-safe: the one call, with
+ * agate_session_resume, that is meant for another thread while the session runs. */
+AGATE_API void agate_session_cancel(agate_session *session);
+
+/* Takes agate_session_cancel back: the session runs again. Thread-safe. */
+AGATE_API void agate_session_resume(agate_session *session);
+
+/* Runs end with AGATE_CODE_CANCELLED before the first step that would begin at `deadline_ns` of agate_clock_ns or later;
+ * 0: never. Holds for all later runs, until it is set anew. Thread-compatible. */
+AGATE_API void agate_session_set_deadline(agate_session *session, uint64_t deadline_ns);
+
+/* Nanoseconds on a clock that only moves forward (CLOCK_MONOTONIC): of deadlines and profiles. Thread-safe. */
+AGATE_API uint64_t agate_clock_ns(void);
+
+/* ---- profiles ------------------------------------------------------------------------------------------- */
+
+/* One step of a run. The strings live as long as the model. */
+typedef struct agate_step_profile {
+    size_t index;       /* in the model's order, from 0 */
+    const char *name;   /* of the compiled function, as debuggers see it, or "library" */
+    const char *kernel; /* strategy and tiles, as in IR dumps */
+    const char *origin; /* the ONNX nodes it computes, joined by "+"; "" where none */
+    uint64_t start_ns;  /* of agate_clock_ns */
+    uint64_t end_ns;
+} agate_step_profile;
+
+/* Called on the running thread after each step; `step` is valid during the call only. Must not use the session, but for
+ * agate_session_cancel. */
+typedef void (*agate_profile_fn)(void *user, const agate_step_profile *step);
+
+/* Has all later runs report to `fn`; NULL: to nobody, which costs nothing. Thread-compatible. */
+AGATE_API void agate_session_set_profile(agate_session *session, agate_profile_fn fn, void *user);
+
+/* ---- version -------------------------------------------------------------------------------------------- */
 
 /* "0.1.0" */
 AGATE_API const char *agate_version(void);

@@ -202,6 +202,19 @@ agate_status agate_model_output_info(const agate_model *model, size_t index, aga
     return value_info(model->module->outputs, model->module->output_count, index, "output", out_info);
 }
 
+const agate_metadata *agate_model_metadata(const agate_model *model)
+{
+    static const agate_metadata nothing = {
+        .producer_name = "",
+        .producer_version = "",
+        .domain = "",
+        .doc = "",
+        .graph_name = "",
+        .graph_doc = "",
+    };
+    return model->module->metadata ? model->module->metadata : &nothing;
+}
+
 #define TEXT(x)          #x
 #define VERSION(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
 

@@ -14,10 +14,6 @@ void agate_model_retain(agate_model *model);
 
 const agate_module *agate_model_module(const agate_model *model);
 
-/* Called after each step of a run with its time; for `bench --profile`. */
-typedef void (*agate_profile_fn)(void *user, uint32_t step, uint64_t start_ns, uint64_t end_ns);
-void agate_session_set_profile(agate_session *session, agate_profile_fn fn, void *user);
-
 /* Bytes of the slab as it is now. */
 size_t agate_session_slab_size(const agate_session *session);
 

@@ -42,7 +42,10 @@ typedef struct worker {
 } worker;
 
 struct agate_pool {
-    int32_t worker_count; /* beside the caller */
+    int32_t width;              /* threads that may work at once, the caller's included */
+    int32_t worker_count;       /* of our own, beside the caller */
+    agate_parallel_fn parallel; /* NULL: our own */
+    void *parallel_user;
     worker workers[];
 };
 
@@ -134,14 +137,40 @@ void agate_pool_release(agate_pool *pool)
     free(pool);
 }
 
-agate_status agate_pool_create(int32_t threads, agate_pool **out_pool)
+static agate_pool *allocate(int32_t threads, int32_t worker_count)
 {
     assert(threads >= 1);
-    const size_t size = sizeof(agate_pool) + (size_t)(threads - 1) * sizeof(worker);
+    const size_t size = sizeof(agate_pool) + (size_t)worker_count * sizeof(worker);
     agate_pool *pool = aligned_alloc(CACHE_LINE, size);
     if (!pool)
-        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a pool of %d threads", threads);
+        return NULL;
     memset(pool, 0, size);
+    pool->width = threads;
+    return pool;
+}
+
+static agate_status out_of_memory(int32_t threads)
+{
+    return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a pool of %d threads", threads);
+}
+
+agate_status agate_pool_create_borrowed(int32_t threads, agate_parallel_fn parallel, void *user,
+                                        agate_pool **out_pool)
+{
+    agate_pool *pool = allocate(threads, 0);
+    if (!pool)
+        return out_of_memory(threads);
+    pool->parallel = parallel;
+    pool->parallel_user = user;
+    *out_pool = pool;
+    return AGATE_OK;
+}
+
+agate_status agate_pool_create(int32_t threads, agate_pool **out_pool)
+{
+    agate_pool *pool = allocate(threads, threads - 1);
+    if (!pool)
+        return out_of_memory(threads);
     for (int32_t i = 0; i < threads - 1; i++) {
         const int failure = start(&pool->workers[i]);
         if (failure) {
@@ -159,7 +188,7 @@ agate_status agate_pool_create(int32_t threads, agate_pool **out_pool)
 
 int32_t agate_pool_threads(const agate_pool *pool)
 {
-    return pool->worker_count + 1;
+    return pool->width;
 }
 
 /* Where share `index` of `count` begins; without the product task_count * index, which might overflow. */
@@ -168,13 +197,32 @@ static int64_t share_begin(int64_t task_count, int64_t index, int64_t count)
     return task_count / count * index + task_count % count * index / count;
 }
 
+/* A step cut into shares, for the caller's threads. */
+typedef struct cut {
+    agate_tasks_fn tasks;
+    const void *context;
+    int64_t task_count, shares;
+} cut;
+
+static void run_share(void *context, int32_t index)
+{
+    const cut *step = context;
+    step->tasks(step->context, share_begin(step->task_count, index, step->shares),
+                share_begin(step->task_count, index + 1, step->shares));
+}
+
 void agate_pool_run(agate_pool *pool, int32_t threads, int64_t task_count, agate_tasks_fn tasks,
                     const void *context)
 {
-    const int64_t limit = agate_min(threads, pool->worker_count + 1), shares = agate_min(limit, task_count);
+    const int64_t shares = agate_min(agate_min(threads, pool->width), task_count);
     if (shares <= 1) {
         if (task_count > 0)
             tasks(context, 0, task_count);
+        return;
+    }
+    if (pool->parallel) {
+        cut step = {tasks, context, task_count, shares};
+        pool->parallel(pool->parallel_user, (int32_t)shares, run_share, &step);
         return;
     }
     /* Share 0 is the caller's, share i + 1 that of worker i. */

@@ -13,6 +13,10 @@ typedef void (*agate_tasks_fn)(const void *context, int64_t first, int64_t last)
  * system refuses a thread. Thread-compatible. */
 AGATE_MUST_USE agate_status agate_pool_create(int32_t threads, agate_pool **out_pool);
 
+/* A pool without threads: `parallel` runs the shares of each step, at most `threads` of them. */
+AGATE_MUST_USE agate_status agate_pool_create_borrowed(int32_t threads, agate_parallel_fn parallel,
+                                                       void *user, agate_pool **out_pool);
+
 /* Ends and joins the threads. NULL is accepted. */
 void agate_pool_release(agate_pool *pool);
 

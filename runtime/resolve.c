@@ -46,9 +46,22 @@ static agate_status batch_too_large(int64_t batch)
 
 void agate_session_unmap(agate_session *session)
 {
-    if (session->slab_region)
+    const agate_allocator *allocator = &session->allocator;
+    if (session->slab_region && allocator->allocate)
+        allocator->release(allocator->user, session->slab_region, session->slab_region_size_bytes);
+    else if (session->slab_region)
         munmap(session->slab_region, session->slab_region_size_bytes);
     session->slab_region = NULL;
+}
+
+/* Memory of at least `size_bytes` of the caller's allocator or the system; NULL if it is refused. */
+static char *map(const agate_session *session, size_t size_bytes)
+{
+    const agate_allocator *allocator = &session->allocator;
+    if (allocator->allocate)
+        return allocator->allocate(allocator->user, size_bytes, AGATE_ALIGNMENT);
+    void *region = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return region == MAP_FAILED ? NULL : region;
 }
 
 agate_status agate_session_reserve(agate_session *session, int64_t batch)
@@ -61,10 +74,11 @@ agate_status agate_session_reserve(agate_session *session, int64_t batch)
         return AGATE_OK;
 
     /* mmap aligns to small pages only: take more addresses than needed, and start at a huge page among them.
-     */
-    const size_t region_size = size < HUGE_PAGE_BYTES ? size : size + HUGE_PAGE_BYTES;
-    char *region = mmap(NULL, region_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (region == MAP_FAILED)
+     * An allocator's pages are its own affair. */
+    const bool whole = session->allocator.allocate || size < HUGE_PAGE_BYTES;
+    const size_t region_size = whole ? size : size + HUGE_PAGE_BYTES;
+    char *region = map(session, region_size);
+    if (!region)
         return agate_error_make(
             AGATE_CODE_OUT_OF_MEMORY,
             "the system refused %zu bytes of working memory for batch %lld; use a smaller batch", size,

@@ -2,9 +2,11 @@
 #include "runtime/session.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "runtime/base/features.h"
+
+/* The rank of a tensor that is not bound. */
+enum { NOT_BOUND = -1 };
 
 /* ---- making one ---------------------------------------------------------------------------------------- */
 
@@ -28,10 +30,16 @@ static agate_status allocate_tables(agate_session *session)
     session->tensor_pointers = zeroed(module->arg_count, sizeof(*session->tensor_pointers));
     session->caller_args = zeroed(module->arg_count, sizeof(*session->caller_args));
     session->output_shapes = zeroed(module->output_count, sizeof(*session->output_shapes));
+    session->bound_inputs = zeroed(module->input_count, sizeof(*session->bound_inputs));
+    session->bound_outputs = zeroed(module->output_count, sizeof(*session->bound_outputs));
     if (!session->steps || !session->buffers || !session->tensors || !session->tensor_pointers ||
-        !session->caller_args || !session->output_shapes)
+        !session->caller_args || !session->output_shapes || !session->bound_inputs || !session->bound_outputs)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a session");
 
+    for (uint32_t i = 0; i < module->input_count; i++)
+        session->bound_inputs[i].rank = NOT_BOUND;
+    for (uint32_t i = 0; i < module->output_count; i++)
+        session->bound_outputs[i].rank = NOT_BOUND;
     for (uint32_t i = 0; i < module->arg_count; i++) {
         session->tensor_pointers[i] = &session->tensors[i];
         if (is_callers(&module->args[i]))
@@ -45,7 +53,9 @@ static agate_status fill(agate_session *session, const agate_session_options *op
     const int32_t granted = agate_cpu_count();
     const int32_t threads = options->threads ? (int32_t)agate_min(options->threads, granted) : granted;
     AGATE_TRY(allocate_tables(session));
-    AGATE_TRY(agate_pool_create(threads, &session->pool));
+    AGATE_TRY(options->parallel ? agate_pool_create_borrowed(threads, options->parallel,
+                                                             options->parallel_user, &session->pool)
+                                : agate_pool_create(threads, &session->pool));
     return agate_session_reserve(session, options->max_batch ? options->max_batch : 1);
 }
 
@@ -57,6 +67,9 @@ agate_status agate_session_create(agate_model *model, const agate_session_option
     if (options->threads < 0 || options->max_batch < 0)
         return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "session option %s is negative",
                                 options->threads < 0 ? "threads" : "max_batch");
+    if (options->allocator && !(options->allocator->allocate && options->allocator->release))
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                                "the allocator of the session lacks a function to allocate or to release");
     agate_session *session = calloc(1, sizeof(*session));
     if (!session)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a session");
@@ -64,7 +77,10 @@ agate_status agate_session_create(agate_model *model, const agate_session_option
     session->model = model;
     session->module = agate_model_module(model);
     session->batch = -1;
+    if (options->allocator)
+        session->allocator = *options->allocator;
     atomic_init(&session->running, false);
+    atomic_init(&session->cancelled, false);
 
     agate_status status = fill(session, options);
     if (status) {
@@ -87,6 +103,8 @@ void agate_session_release(agate_session *session)
     free(session->tensor_pointers);
     free(session->caller_args);
     free(session->output_shapes);
+    free(session->bound_inputs);
+    free(session->bound_outputs);
     agate_model_release(session->model);
     free(session);
 }
@@ -102,12 +120,6 @@ agate_status agate_session_output_shape(const agate_session *session, size_t ind
         return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "output \"%s\" has no size at batch %lld",
                                 module->outputs[index].name, (long long)batch);
     return AGATE_OK;
-}
-
-void agate_session_set_profile(agate_session *session, agate_profile_fn fn, void *user)
-{
-    session->profile = fn;
-    session->profile_user = user;
 }
 
 size_t agate_session_slab_size(const agate_session *session)
@@ -163,20 +175,39 @@ static agate_status run_step(agate_session *session, uint32_t index)
     return AGATE_OK;
 }
 
-static uint64_t now_ns(void)
+/* May step `index` begin? */
+static agate_status check_time(const agate_session *session, uint32_t index)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+    const bool cancelled = atomic_load_explicit(&session->cancelled, memory_order_relaxed);
+    if (!cancelled && (!session->deadline_ns || agate_clock_ns() < session->deadline_ns))
+        return AGATE_OK;
+    return agate_error_make(AGATE_CODE_CANCELLED, "%s after %u of %u steps",
+                            cancelled ? "the run was cancelled" : "the deadline of the run passed", index,
+                            session->module->step_count);
+}
+
+static void report(const agate_session *session, uint32_t index, uint64_t start_ns)
+{
+    const agate_module_step *step = &session->module->steps[index];
+    const agate_step_profile profile = {
+        .index = index,
+        .name = step->symbol,
+        .kernel = step->label,
+        .origin = step->origin,
+        .start_ns = start_ns,
+        .end_ns = agate_clock_ns(),
+    };
+    session->profile(session->profile_user, &profile);
 }
 
 static agate_status run_steps(agate_session *session)
 {
     for (uint32_t i = 0; i < session->module->step_count; i++) {
-        const uint64_t start = session->profile ? now_ns() : 0;
+        AGATE_TRY(check_time(session, i));
+        const uint64_t start_ns = session->profile ? agate_clock_ns() : 0;
         AGATE_TRY(run_step(session, i));
         if (session->profile)
-            session->profile(session->profile_user, i, start, now_ns());
+            report(session, i, start_ns);
     }
     return AGATE_OK;
 }
@@ -225,4 +256,62 @@ agate_status agate_session_run(agate_session *session, const agate_tensor *input
     agate_status status = run(session, inputs, input_count, outputs, output_count);
     atomic_store_explicit(&session->running, false, memory_order_release);
     return status;
+}
+
+/* ---- bound tensors ------------------------------------------------------------------------------------- */
+
+static agate_status bind_one(agate_tensor *slots, uint32_t count, size_t index, const char *what,
+                             const agate_tensor *tensor)
+{
+    if (index >= count)
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "the model has %u %ss, so no %s %zu", count,
+                                what, what, index);
+    slots[index] = tensor ? *tensor : (agate_tensor){.rank = NOT_BOUND};
+    return AGATE_OK;
+}
+
+agate_status agate_session_bind_input(agate_session *session, size_t index, const agate_tensor *tensor)
+{
+    return bind_one(session->bound_inputs, session->module->input_count, index, "input", tensor);
+}
+
+/* The rank that a caller leaves in an output is of no account, as in a run. */
+agate_status agate_session_bind_output(agate_session *session, size_t index, const agate_tensor *tensor)
+{
+    agate_tensor slot = {0};
+    if (tensor)
+        slot = (agate_tensor){.data = tensor->data, .size_bytes = tensor->size_bytes};
+    return bind_one(session->bound_outputs, session->module->output_count, index, "output",
+                    tensor ? &slot : NULL);
+}
+
+static agate_status check_bound(const agate_tensor *slots, const agate_module_value *values, uint32_t count,
+                                const char *what)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (slots[i].rank == NOT_BOUND)
+            return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                                    "%s \"%s\" is not bound; bind a tensor to it first", what,
+                                    values[i].name);
+    return AGATE_OK;
+}
+
+agate_status agate_session_run_bound(agate_session *session)
+{
+    const agate_module *module = session->module;
+    AGATE_TRY(check_bound(session->bound_inputs, module->inputs, module->input_count, "input"));
+    AGATE_TRY(check_bound(session->bound_outputs, module->outputs, module->output_count, "output"));
+    return agate_session_run(session, session->bound_inputs, module->input_count, session->bound_outputs,
+                             module->output_count);
+}
+
+agate_status agate_session_bound_output(const agate_session *session, size_t index, agate_tensor *out_tensor)
+{
+    const agate_module *module = session->module;
+    if (index >= module->output_count)
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "the model has %u outputs, so no output %zu",
+                                module->output_count, index);
+    AGATE_TRY(check_bound(&session->bound_outputs[index], &module->outputs[index], 1, "output"));
+    *out_tensor = session->bound_outputs[index];
+    return AGATE_OK;
 }

@@ -20,7 +20,10 @@ struct agate_session {
     agate_model *model;
     const agate_module *module; /* the model's */
     agate_pool *pool;
+    agate_allocator allocator; /* of the slab; `allocate` NULL: mmap */
     atomic_bool running;
+    atomic_bool cancelled;
+    uint64_t deadline_ns; /* 0: none */
 
     int64_t batch; /* what the arrays below are resolved for; -1: none yet */
     agate_session_step *steps;
@@ -30,10 +33,12 @@ struct agate_session {
     uint32_t *caller_args;          /* arguments that are the caller's memory */
     uint32_t caller_arg_count;
     agate_tensor *output_shapes;
+    agate_tensor *bound_inputs; /* rank -1: not bound */
+    agate_tensor *bound_outputs;
 
     void *slab; /* aligned to AGATE_ALIGNMENT */
     size_t slab_size_bytes;
-    void *slab_region; /* the mapping around it */
+    void *slab_region; /* the mapping, or the allocator's block, around it */
     size_t slab_region_size_bytes;
 
     agate_profile_fn profile;

@@ -102,11 +102,11 @@ static agate_status time_runs(bench *b, const settings *set)
     return AGATE_OK;
 }
 
-static void add_step_time(void *user, uint32_t step, uint64_t start_ns, uint64_t end_ns)
+static void add_step_time(void *user, const agate_step_profile *step)
 {
     measurement *m = user;
 
-    m->step_times[step] += end_ns - start_ns;
+    m->step_times[step->index] += step->end_ns - step->start_ns;
 }
 
 static agate_status profile_runs(bench *b)

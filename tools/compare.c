@@ -130,14 +130,13 @@ static agate_status copy_result(comparison *c, const agate_value *value, const v
 }
 
 /* An agate_profile_fn. What a step has written stands until the next one begins. */
-static void step_done(void *user, uint32_t step, uint64_t start_ns, uint64_t end_ns)
+static void step_done(void *user, const agate_step_profile *step)
 {
     comparison *c = user;
     const agate_session *session = c->runner->session;
-    const agate_module_step *row = &session->module->steps[step];
-    const agate_node *kernel = c->kernels[step];
+    const agate_module_step *row = &session->module->steps[step->index];
+    const agate_node *kernel = c->kernels[step->index];
 
-    (void)start_ns, (void)end_ns;
     for (int32_t i = 0; i < kernel->result_count && c->status == AGATE_OK; i++)
         c->status = copy_result(c, &kernel->results[i],
                                 session->buffers[row->first_arg + row->operand_count + (uint32_t)i]);

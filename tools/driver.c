@@ -75,6 +75,14 @@ agate_status agate_driver_read(const char *path, const agate_driver_options *opt
     return agate_error_within(status, "%s", path);
 }
 
+static agate_status check_allocator(const agate_allocator *allocator)
+{
+    if (!allocator || (allocator->allocate && allocator->release))
+        return AGATE_OK;
+    return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                            "the allocator of the model lacks a function to allocate or to release");
+}
+
 agate_status agate_driver_build(agate_graph *graph, const agate_driver_options *options,
                                 agate_model **out_model)
 {
@@ -85,10 +93,14 @@ agate_status agate_driver_build(agate_graph *graph, const agate_driver_options *
         .threads = options->compile.threads,
         .progress = options->compile.progress,
         .progress_user = options->compile.progress_user,
+        .allocator = options->compile.allocator,
     };
     const agate_module *module;
     void *code = NULL;
-    agate_status status = agate_driver_machine(options->compile.isa, &machine);
+    agate_status status = check_allocator(options->compile.allocator);
+
+    if (status == AGATE_OK)
+        status = agate_driver_machine(options->compile.isa, &machine);
 
     passes.machine = &machine;
     if (status == AGATE_OK)

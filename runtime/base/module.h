@@ -80,6 +80,7 @@ typedef struct agate_module {
     const agate_module_copy *copies;
     uint32_t input_count, output_count, constant_count, arg_count, step_count, copy_count;
     agate_dim slab_size_bytes;
+    const agate_metadata *metadata; /* NULL: nothing is known of the file */
 } agate_module;
 
 #endif

@@ -1,12 +1,10 @@
 /* test_api.c: the public interface alone, on the digits model: a file, memory, batches, threads, mistakes.
  *
  * Links only the shared library, so what it needs and the library does not export shows here. */
-#include <agate.h>
+#include "models.h"
 
 #include <check.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_ROWS = 8 };
@@ -33,41 +31,12 @@ static char *read_file(const char *path, size_t *out_size_bytes)
     return bytes;
 }
 
-/* The model's first input with `rows` rows of numbers from `seed`, row by row the same for any number of
- * rows. */
-static agate_tensor make_input(const agate_model *model, int64_t rows, unsigned seed)
-{
-    agate_value_info info;
-    agate_status status = agate_model_input_info(model, 0, &info);
-    agate_tensor tensor = {.dtype = info.dtype, .rank = info.rank};
-    if (status || info.dtype != AGATE_F32)
-        abort();
-    for (int32_t i = 0; i < info.rank; i++)
-        tensor.dims[i] = info.dims[i] == AGATE_DIM_BATCH ? rows : info.dims[i];
-    if (!agate_tensor_size(tensor.dtype, tensor.rank, tensor.dims, &tensor.size_bytes))
-        abort();
-    float *values = tensor.data = malloc(tensor.size_bytes + 1);
-    for (size_t i = 0; i < tensor.size_bytes / sizeof(float); i++) {
-        seed = seed * 1664525u + 1013904223u;
-        values[i] = (float)(seed >> 8) * 0x1p-24f;
-    }
-    return tensor;
-}
-
 /* Runs and returns the first output, whose data the caller frees; aborts on failure, for it runs on any
  * thread. */
 static agate_tensor run(agate_session *session, const agate_tensor *input)
 {
-    agate_tensor output = {0};
-    agate_status status = agate_session_output_shape(session, 0, input->dims[0], &output);
-    if (status)
-        abort();
-    output.data = malloc(output.size_bytes + 1);
-    status = agate_session_run(session, input, 1, &output, 1);
-    if (status) {
-        fprintf(stderr, "%s\n", agate_status_message(status));
-        abort();
-    }
+    agate_tensor output = make_output(session, input->dims[0]);
+    must(agate_session_run(session, input, 1, &output, 1));
     return output;
 }
 
@@ -75,9 +44,7 @@ static agate_session *session_of(agate_model *model, int32_t threads)
 {
     agate_session *session;
     const agate_session_options options = {.threads = threads};
-    agate_status status = agate_session_create(model, &options, &session);
-    if (status)
-        abort();
+    must(agate_session_create(model, &options, &session));
     return session;
 }
 

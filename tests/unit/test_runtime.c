@@ -207,11 +207,11 @@ START_TEST(output_shapes_follow_the_batch)
 }
 END_TEST
 
-static void note_step(void *user, uint32_t step, uint64_t start_ns, uint64_t end_ns)
+static void note_step(void *user, const agate_step_profile *step)
 {
     uint32_t *next = user;
-    ck_assert_uint_eq(step, *next);
-    ck_assert(end_ns >= start_ns && start_ns > 0);
+    ck_assert_uint_eq(step->index, *next);
+    ck_assert(step->end_ns >= step->start_ns && step->start_ns > 0);
     (*next)++;
 }
 
