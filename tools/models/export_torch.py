@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Exports ResNets to ONNX through torch, with seeded weights, inputs and reference outputs.
+"""Exports networks to ONNX through torch, with seeded weights, inputs and reference outputs.
 
-  export_torch.py [--output-dir DIR] [--only NAME...] [--missing] [--opset N] [--seed N] [--list]
+  export_torch.py [--output-dir DIR] [--group G] [--only NAME...] [--missing] [--opset N] [--seed N] [--list]
 
 Per model: NAME.onnx, NAME.json (what it is and which files belong to it) and NAME.bN.output.npy for each batch N;
 the inputs KIND.bN.npy are shared, and the smaller batches are the first rows of the largest. The reference is
@@ -14,21 +14,13 @@ import warnings
 
 import numpy as np
 import torch
-import torchvision
 from torch import nn
 from torch.onnx import TrainingMode
 
-import resnets
 from model_set import BATCHES, add_model
+from networks import GROUPS, KIND_OF, KINDS, NETWORKS, build, last_norms
 
 DEFAULT_OPSET = 13
-
-TORCHVISION = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152']
-OURS = ['resnet18v2', 'resnet50v2', 'plain18', 'plain34', 'cifar20', 'resnet18_tf']
-
-# Kinds of input: the size of its pictures, and whether channels come last. Networks not named take the first.
-KINDS = {'imagenet': (224, False), 'cifar': (32, False), 'imagenet_nhwc': (224, True)}
-KIND_OF = {'cifar20': 'cifar', 'resnet18_tf': 'imagenet_nhwc'}
 
 # What a suffix changes in the export: kept = BatchNormalization stays, fixed = batch 1 is written into the shapes.
 VARIANTS = {
@@ -39,19 +31,15 @@ VARIANTS = {
 }
 # Fixed shapes differ from symbolic ones in no way that depends on depth: a few stand for all.
 FIXED = ['resnet18', 'resnet50', 'cifar20']
+# These have no BatchNorm that could be kept.
+NORMLESS = ['alexnet', 'vgg16', 'vgg19', 'squeezenet1_1', 'convnext_tiny']
 
 
 def catalogue():
-    for network in TORCHVISION + OURS:
+    for network in NETWORKS:
         for suffix, variant in VARIANTS.items():
-            if not variant['fixed'] or network in FIXED:
+            if (not variant['fixed'] or network in FIXED) and not (variant['kept'] and network in NORMLESS):
                 yield network + suffix, network, variant
-
-
-def build(network):
-    if network in OURS:
-        return getattr(resnets, network)()
-    return getattr(torchvision.models, network)(weights=None)
 
 
 def pictures(count, seed, kind):
@@ -84,11 +72,13 @@ def give_statistics(model, seed, kind):
             norm.weight.copy_(uniform(norm.weight, 0.4, 1.2))
             norm.bias.copy_(uniform(norm.bias, 0, 1))
             norm.momentum = None  # the average of all batches seen
-        for block in (m for m in model.modules() if hasattr(m, 'conv2')):
-            last = block.bn3 if hasattr(block, 'bn3') else block.bn2
+        for last in last_norms(model):
             last.weight.mul_(0.3)
             last.bias.mul_(0.3)
-        model.train()
+        # Only the norms train: dropout would make what they see random.
+        model.eval()
+        for norm in norms:
+            norm.train()
         model(pictures(4, seed + 1, kind))
         for norm in norms:
             spread = norm.running_var.sqrt()
@@ -145,7 +135,11 @@ def main():
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--output-dir', default=os.path.normpath(os.path.join(root, 'models')), help='default: models/')
-    parser.add_argument('--only', nargs='+', metavar='NAME', help='these models only, by the names of --list')
+    parser.add_argument('--group', default='family', choices=[*GROUPS, 'all'],
+                        help='family: ResNets and plain ones (default); cifar: the deeper ones for CIFAR-10; beside: the '
+                        'other classifiers; pixels: segmentation')
+    parser.add_argument('--only', nargs='+', metavar='NAME',
+                        help='these models only, of any group, by the names of --list --group all')
     parser.add_argument('--missing', action='store_true', help='leave alone what an earlier run has written')
     parser.add_argument('--opset', type=int, default=DEFAULT_OPSET, choices=range(10, 18), metavar='10..17',
                         help=f'default {DEFAULT_OPSET}; others are added to the names')
@@ -153,15 +147,16 @@ def main():
     parser.add_argument('--list', action='store_true', help='print the names and stop')
     arguments = parser.parse_args()
 
-    entries = list(catalogue())
+    everything = list(catalogue())
+    entries = [entry for entry in everything if arguments.group == 'all' or entry[1] in GROUPS[arguments.group]]
     if arguments.list:
         print('\n'.join(name for name, _, _ in entries))
         return
     if arguments.only:
-        unknown = set(arguments.only) - {name for name, _, _ in entries}
+        unknown = set(arguments.only) - {name for name, _, _ in everything}
         if unknown:
-            parser.error(f"no model named {', '.join(sorted(unknown))}; --list shows the names")
-        entries = [entry for entry in entries if entry[0] in arguments.only]
+            parser.error(f"no model named {', '.join(sorted(unknown))}; --list --group all shows the names")
+        entries = [entry for entry in everything if entry[0] in arguments.only]
 
     # What the exporter leaves unfolded is what we want to see.
     warnings.filterwarnings('ignore', module='torch.onnx')

@@ -156,9 +156,5 @@ def plain34():
     return Network(PlainBlock, [3, 4, 6, 3], stem_activated=True)
 
 
-def cifar20():
-    return CifarNetwork(3)
-
-
 def resnet18_tf():
     return TensorFlowStyle()
