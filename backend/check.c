@@ -5,10 +5,11 @@
 /* The family of the anchor that a strategy is for; AGATE_FAMILY_terminator: none at all, AGATE_FAMILY_kernel: any with loops
  * (agate_emit_inner). */
 static const agate_family anchors[AGATE_STRATEGY_COUNT] = {
-    [AGATE_STRATEGY_direct_conv] = AGATE_FAMILY_conv,     [AGATE_STRATEGY_depthwise] = AGATE_FAMILY_conv,
-    [AGATE_STRATEGY_gemm] = AGATE_FAMILY_matmul,          [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,
-    [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,        [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,
-    [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator, [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,
+    [AGATE_STRATEGY_direct_conv] = AGATE_FAMILY_conv,  [AGATE_STRATEGY_depthwise] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_grouped_conv] = AGATE_FAMILY_conv, [AGATE_STRATEGY_gemm] = AGATE_FAMILY_matmul,
+    [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,       [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,
+    [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,   [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator,
+    [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,
 };
 
 static bool has_loops(agate_family family)

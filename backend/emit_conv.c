@@ -149,11 +149,12 @@ static void measure(agate_conv *c, const agate_node *kernel)
         c->x.in = c->x.out = c->y.out * c->x.out;
         c->y = (agate_conv_axis){1, 1, 1, 1, 1, 0};
     }
-    bool depthwise = kernel->strategy == AGATE_STRATEGY_depthwise;
-    if (depthwise)
+    bool by_lane =
+        kernel->strategy == AGATE_STRATEGY_depthwise || kernel->strategy == AGATE_STRATEGY_grouped_conv;
+    if (by_lane) /* a tile is one vector, and cuts no group */
         c->groups = 1;
     c->ahead = (int32_t)agate_min(tiles->ahead, MAX_AHEAD);
-    agate_tile_clamp(depthwise ? 1 : tiles->oc, tiles->ow, &c->vectors, &c->pixels);
+    agate_tile_clamp(by_lane ? 1 : tiles->oc, tiles->ow, &c->vectors, &c->pixels);
     while (c->groups > 1 && agate_ceil_div(c->filters, c->lanes) / c->groups % c->vectors)
         c->vectors--;
 }

@@ -39,10 +39,7 @@ static LLVMValueRef load_weights(agate_emitter *e, const agate_tile *tile, LLVMV
     return load;
 }
 
-/* An empty piece of assembly that claims to change memory and `count` vectors. It costs no instruction, but
- * the optimizer moves no load across it and merges none with one behind it: else it keeps weights and inputs
- * loaded early, or shared by neighbouring taps, in registers, and pushes the sums out to the stack. */
-static void fence(agate_emitter *e, LLVMValueRef *vectors, int32_t count)
+void agate_emit_fence(agate_emitter *e, LLVMValueRef *vectors, int32_t count)
 {
     LLVMTypeRef types[AGATE_MAX_CARRIED];
     char constraints[16 * AGATE_MAX_CARRIED] = "";
@@ -81,7 +78,7 @@ void agate_tile_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, i
         LLVMValueRef *sums = tile->sums + i * tile->vectors;
         for (int32_t j = 0; j < tile->vectors; j++)
             sums[j] = agate_emit_fma(e, x, w[j], sums[j]);
-        fence(e, sums, tile->vectors);
+        agate_emit_fence(e, sums, tile->vectors);
     }
 }
 

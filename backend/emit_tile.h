@@ -36,6 +36,11 @@ LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRe
 void agate_tile_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
                      LLVMValueRef inputs, int64_t input_offset, uint32_t active);
 
+/* An empty piece of assembly that claims to change memory and `count` vectors (at most AGATE_MAX_CARRIED). It costs no
+ * instruction, but the optimizer moves no load across it and merges none with one behind it: else it keeps weights and
+ * inputs loaded early, or shared by neighbouring taps, in registers, and pushes the sums out to the stack. */
+void agate_emit_fence(agate_emitter *e, LLVMValueRef *vectors, int32_t count);
+
 /* A loop that carries the sums. A single turn between constant bounds is emitted straight. */
 agate_loop agate_tile_loop_begin(agate_emitter *e, agate_tile *tile, LLVMValueRef lo, LLVMValueRef hi,
                                  int64_t step);

@@ -146,7 +146,7 @@ static const char *conv_refuses(const assigner *a, const agate_node *kernel, con
     }
     if (!agate_dim_is_fixed(x->dims[1]) || !agate_dim_is_fixed(x->dims[2]) || !agate_dim_is_fixed(x->dims[3]))
         return "its image follows the batch";
-    if (group > 1 && !is_depthwise(conv) &&
+    if (group > 1 && !is_depthwise(conv) && !agate_groups_share_blocks(conv, block) &&
         (w->dims[1].offset % block != 0 || (w->dims[0].offset / group) % block != 0))
         return "its groups do not fill vectors";
     return NULL;
@@ -256,11 +256,11 @@ static bool pack_conv(assigner *a, agate_node *kernel, const agate_node *conv)
 {
     uint16_t block = a->blocked.block;
     const agate_value *x = conv->operands[0];
-    bool depthwise = is_depthwise(conv);
+    bool by_lane = is_depthwise(conv) || agate_groups_share_blocks(conv, block);
     /* What the epilogue reads as well must lie as the result does. */
-    bool stem = !depthwise && !is_blocked(agate_kernel_operand(kernel, x)) &&
+    bool stem = !by_lane && !is_blocked(agate_kernel_operand(kernel, x)) &&
                 x->type.dims[1].offset <= STEM_CHANNELS && x->use_count == 1;
-    agate_layout weights = {depthwise || stem ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, block};
+    agate_layout weights = {by_lane || stem ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, block};
 
     if (!set_layout(a, kernel, x->index, stem ? PLAIN : a->blocked) ||
         !set_layout(a, kernel, conv->operands[1]->index, weights))

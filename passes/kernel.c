@@ -44,3 +44,12 @@ agate_value *agate_value_root(agate_value *value)
         value = value->node->operands[0];
     return value;
 }
+
+bool agate_groups_share_blocks(const agate_node *conv, int64_t block)
+{
+    const agate_type *w = &conv->operands[1]->type;
+    int64_t group = conv->attrs.conv.group, inputs = w->dims[1].offset, outputs = w->dims[0].offset / group;
+
+    return group > 1 && outputs > 0 && outputs < block && block % outputs == 0 && inputs > 0 &&
+           inputs <= outputs && block % inputs == 0;
+}

@@ -207,3 +207,23 @@ agate_tiles agate_depthwise_plan(const agate_candidate *c)
     tiles.ocs = 1;
     return tiles;
 }
+
+/* ---- grouped_conv -------------------------------------------------------------------------------------- */
+
+const char *agate_grouped_conv_applies(const agate_candidate *c)
+{
+    const char *reason = not_blocked_conv(c);
+    if (reason)
+        return reason;
+    if (is_depthwise(c->anchor) &&
+        agate_dim_is(c->anchor->operands[1]->type.dims[0], c->anchor->attrs.conv.group))
+        return "depthwise";
+    if (!agate_groups_share_blocks(c->anchor, c->anchor->results[0].type.layout.block))
+        return "its groups do not share vectors";
+    return is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_o) ? NULL : "weights not packed for it";
+}
+
+agate_tiles agate_grouped_conv_plan(const agate_candidate *c)
+{
+    return agate_depthwise_plan(c);
+}

@@ -23,6 +23,7 @@ typedef enum epilogue {
 
 typedef struct conv_shape {
     bool depthwise;
+    bool grouped;    /* groups narrower than a vector */
     int32_t spatial; /* 1 or 2 */
     int64_t channels, filters, group;
     int64_t in[2], kernel[2], strides[2], dilations[2], pads[4], out[2];
@@ -31,6 +32,12 @@ typedef struct conv_shape {
     int64_t batch;
     agate_tiles tiles;
 } conv_shape;
+
+/* Each lane has weights of its own. */
+static bool by_lane(const conv_shape *s)
+{
+    return s->depthwise || s->grouped;
+}
 
 static void add_type(agate_text *text, const int64_t *dims, int32_t rank, bool batched,
                      agate_layout_kind layout, int32_t block)
@@ -80,7 +87,7 @@ static void add_params(agate_text *text, const conv_shape *s)
     agate_text_add(text, "graph @case(%%x: ");
     add_type(text, x, rank, true, s->plain_input ? AGATE_LAYOUT_plain : AGATE_LAYOUT_channel, v);
     agate_text_add(text, ", %%w: ");
-    add_type(text, w, rank, false, s->plain_input || s->depthwise ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, v);
+    add_type(text, w, rank, false, s->plain_input || by_lane(s) ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, v);
     if (s->epilogue != BARE) {
         agate_text_add(text, ", %%b: ");
         add_type(text, &s->filters, 1, false, AGATE_LAYOUT_o, v);
@@ -156,7 +163,7 @@ static void conv_text(const conv_shape *s, agate_text *text)
     }
     agate_text_add(text, "%s {\n  %%0%s = kernel(%s) ", two ? ")" : "", two ? ", %1" : "",
                    operands[s->epilogue]);
-    add_tiles(text, s->depthwise ? "depthwise" : "direct_conv", &s->tiles);
+    add_tiles(text, s->depthwise ? "depthwise" : s->grouped ? "grouped_conv" : "direct_conv", &s->tiles);
     agate_text_add(text, " {\n");
     add_body(text, s);
     agate_text_add(text, "  } : ");
@@ -185,21 +192,32 @@ static bool is_flat(const conv_shape *s)
     for (int32_t i = 0; i < 2 * s->spatial; i++)
         if (s->pads[i] || s->kernel[i % s->spatial] != 1 || s->strides[i % s->spatial] != 1)
             return false;
-    return s->spatial == 2 && !s->plain_input && !s->depthwise;
+    return s->spatial == 2 && !s->plain_input && !by_lane(s);
 }
 
 static void random_tiles(conv_shape *s, const agate_machine *machine, uint32_t *seed)
 {
     int32_t registers = machine->vector_registers;
     agate_tiles *t = &s->tiles;
-    t->oc = s->depthwise ? 0 : (int32_t)case_range(seed, 1, 4);
+    t->oc = by_lane(s) ? 0 : (int32_t)case_range(seed, 1, 4);
     t->ow = (int32_t)case_range(seed, 1, (registers - 1) / (t->oc ? t->oc : 2) - 1);
     t->ic = (int32_t)case_range(seed, 0, 1) ? 1 << case_range(seed, 0, 4) : 0;
     t->oh = (int32_t)case_range(seed, 0, 3);
     t->ocs = (int32_t)case_range(seed, 0, 2);
     t->order = (int32_t)case_range(seed, 0, 1);
-    t->ahead = s->depthwise ? 0 : (int32_t)case_range(seed, 0, 2);
+    t->ahead = by_lane(s) ? 0 : (int32_t)case_range(seed, 0, 2);
     t->flat = is_flat(s) && case_range(seed, 0, 3) > 0;
+}
+
+/* Groups that share vectors: sizes that divide the lanes, no more inputs than outputs. */
+static void narrow_groups(conv_shape *s, uint32_t *seed)
+{
+    int64_t outputs = INT64_C(1) << case_range(seed, 1, 3), inputs = outputs >> case_range(seed, 0, 3);
+    s->grouped = true;
+    s->group = case_range(seed, 2, 20);
+    outputs = agate_min(outputs, s->tiles.v / 2);
+    s->filters = s->group * outputs;
+    s->channels = s->group * agate_max(1, agate_min(inputs, outputs));
 }
 
 static conv_shape random_conv(const agate_machine *machine, uint32_t *seed)
@@ -215,6 +233,8 @@ static conv_shape random_conv(const agate_machine *machine, uint32_t *seed)
         s.filters = case_range(seed, 1, 5 * s.tiles.v);
         if (s.depthwise)
             s.filters = s.group = s.channels;
+        else if (!s.plain_input && case_range(seed, 0, 3) == 0)
+            narrow_groups(&s, seed);
         bool one = case_range(seed, 0, 2) == 0;
         for (int32_t i = 0; i < s.spatial; i++) {
             s.in[i] = case_range(seed, 1, 33);
