@@ -4,8 +4,8 @@
  *     %0 = kernel(%x, %w) {...}           ==>    %1 = kernel(%x) { reorder } : f32[N,64,56,56]{nchw16c}
  *          : f32[N,64,56,56]                     %0 = kernel(%1, %w) {...} : f32[N,64,56,56]{nchw16c}
  *
- * One walk in execution order. A convolution wants the blocked layout; pools, pointwise chains and reductions follow what
- * they are given; everything else, and the graph's edges, is plain. A reorder stands where a value is wanted in the other
+ * One walk in execution order. A convolution wants the blocked layout; pools, pointwise chains, reductions, and moves that
+ * keep blocks of channels whole follow what they are given; everything else, and the graph's edges, is plain. A reorder stands where a value is wanted in the other
  * layout, once per value. A convolution of few channels (a stem) reads its input plain, so that the image needs no
  * reorder. Needs kernels for all computations; breaks nothing.
  */
@@ -178,6 +178,56 @@ static bool reduces_space_only(const agate_node *reduce)
     return attrs->axes.count > 0;
 }
 
+/* Concats, slices and pads whose channels keep their places within blocks: each block of the result comes from one
+ * block. */
+static bool keeps_blocks(const agate_node *move, int64_t block)
+{
+    const agate_attrs *attrs = &move->attrs;
+    int64_t joint = 0;
+
+    switch (move->op) {
+    case AGATE_OP_slice:
+        return attrs->slice.starts.v[1] % block == 0 && attrs->slice.steps.v[1] == 1;
+    case AGATE_OP_pad:
+        return attrs->pad.mode == AGATE_PAD_CONSTANT && attrs->pad.begins.v[1] % block == 0;
+    case AGATE_OP_concat:
+        for (int32_t i = 0; attrs->axis.axis == 1 && i + 1 < move->operand_count; i++) {
+            joint += move->operands[i]->type.dims[1].offset;
+            if (joint % block != 0)
+                return false;
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Nothing in the kernel but such moves and scalar ops. */
+static bool moves_whole_blocks(const agate_node *kernel, int64_t block)
+{
+    AGATE_EACH_NODE (node, kernel->body) {
+        agate_family family = agate_node_info(node)->family;
+        if (family == AGATE_FAMILY_pointwise || family == AGATE_FAMILY_terminator)
+            continue;
+        if (family != AGATE_FAMILY_move || !can_block(&node->results[0].type) || !keeps_blocks(node, block))
+            return false;
+    }
+    return true;
+}
+
+/* Does more than scalar ops read parameter `index`? */
+static bool is_anchored(const agate_node *kernel, int32_t index)
+{
+    const agate_value *param = kernel->body->params[index];
+
+    for (int32_t i = 0; i < param->use_count; i++) {
+        agate_family family = agate_node_info(param->uses[i].node)->family;
+        if (family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_terminator)
+            return true;
+    }
+    return false;
+}
+
 static wish kernel_wish(assigner *a, const agate_node *kernel, const agate_node *anchor)
 {
     if (!anchor)
@@ -193,6 +243,8 @@ static wish kernel_wish(assigner *a, const agate_node *kernel, const agate_node 
         return WISH_FOLLOW;
     case AGATE_FAMILY_reduce:
         return reduces_space_only(anchor) ? WISH_FOLLOW : WISH_PLAIN;
+    case AGATE_FAMILY_move:
+        return moves_whole_blocks(kernel, a->blocked.block) ? WISH_FOLLOW : WISH_PLAIN;
     default:
         return WISH_PLAIN;
     }
@@ -213,10 +265,9 @@ static bool follows_blocked(const agate_node *kernel, const agate_node *anchor)
             return false;
     for (int32_t i = 0; i < kernel->operand_count; i++) {
         const agate_value *operand = kernel->operands[i];
-        bool anchored = anchor && anchor->operands[0] == kernel->body->params[i];
         if (operand->type.dtype != AGATE_F32)
             return false;
-        any |= is_blocked(operand) && (!anchor || anchored);
+        any |= is_blocked(operand) && (!anchor || is_anchored(kernel, i));
     }
     return any;
 }
@@ -242,14 +293,6 @@ static bool block_epilogue_operand(assigner *a, agate_node *kernel, int32_t inde
         change_operand(kernel, index, value);
     }
     return set_layout(a, kernel, index, a->blocked);
-}
-
-static bool is_operand_of(const agate_node *node, const agate_value *param)
-{
-    for (int32_t i = 0; node && i < node->operand_count; i++)
-        if (node->operands[i] == param)
-            return true;
-    return false;
 }
 
 static bool pack_conv(assigner *a, agate_node *kernel, const agate_node *conv)
@@ -288,7 +331,7 @@ static bool block_kernel(assigner *a, agate_node *kernel, agate_node *anchor)
     if (is_conv && !pack_conv(a, kernel, anchor))
         return false;
     for (int32_t i = 0; i < kernel->operand_count; i++) {
-        if (is_operand_of(anchor, kernel->body->params[i])) {
+        if (is_anchored(kernel, i)) {
             if (!is_conv && !set_layout(a, kernel, i, a->blocked))
                 return false;
         } else if (!block_epilogue_operand(a, kernel, i, result)) {
