@@ -11,6 +11,8 @@
 
 #define MAX_LANES  16
 #define MAX_UNROLL 64
+#define MAX_AHEAD  1024 /* lines */
+#define LINE       16   /* floats in a cache line */
 
 typedef struct gemm {
     agate_emitter *e;
@@ -151,6 +153,15 @@ static LLVMValueRef rhs_base(gemm *g)
     return agate_emit_advance(e, base, g->tile_column, g->packed ? width * g->k : width, 0);
 }
 
+/* A single row uses each weight once: memory decides how long it takes. What is fetched may lie behind the weights' end,
+ * which no fetch minds. */
+static void fetch_ahead(gemm *g, LLVMValueRef weights, int64_t step)
+{
+    int64_t distance = agate_max(0, agate_min(g->kernel->tiles.ahead, MAX_AHEAD)) * LINE;
+    for (int64_t at = 0; g->packed && distance && at < g->unroll * step; at += LINE)
+        agate_emit_prefetch(g->e, agate_emit_advance(g->e, weights, NULL, 0, distance + at), false);
+}
+
 /* Sums of `rows` rows by the tile's column vectors. The last of these may be `partial`. */
 static void emit_tile(gemm *g, int32_t rows, int32_t vectors, bool partial)
 {
@@ -173,6 +184,8 @@ static void emit_tile(gemm *g, int32_t rows, int32_t vectors, bool partial)
     agate_loop k = agate_tile_loop_begin(e, &tile, agate_emit_int(e, 0), agate_emit_int(e, whole), g->unroll);
     LLVMValueRef weights = agate_emit_opaque(e, agate_emit_advance(e, rhs, k.index, step, 0));
     LLVMValueRef inputs = agate_emit_opaque(e, agate_emit_advance(e, lhs, k.index, 1, 0));
+    if (rows == 1)
+        fetch_ahead(g, weights, step);
     for (int32_t i = 0; i < g->unroll; i++)
         agate_tile_step(e, &tile, weights, i * step, inputs, i, UINT32_MAX);
     agate_tile_loop_end(e, &tile, &k);

@@ -10,8 +10,8 @@
  * reorder. Needs kernels for all computations; breaks nothing.
  */
 #include "ir/reorder.h"
-#include "passes/kernel.h"
-#include "passes/pass.h"
+#include "passes/rewrite.h"
+#include "passes/strategy.h"
 
 /* A convolution of at most this many input channels reads plain NCHW: blocks would be mostly pads. */
 #define STEM_CHANNELS 4
@@ -357,10 +357,27 @@ static bool result_stays_plain(const agate_node *kernel, const agate_node *ancho
     return true;
 }
 
-static bool plain_kernel(assigner *a, agate_node *kernel)
+/* The operand that a matmul reads in panels as wide as its tiles, so that weights stream; -1: none. */
+static int32_t panel_operand(const agate_node *kernel, const agate_node *anchor, int32_t width)
 {
+    if (!anchor || anchor->op != AGATE_OP_matmul || anchor->operands[1]->node)
+        return -1;
+    int32_t index = anchor->operands[1]->index;
+    const agate_value *weights = kernel->operands[index];
+    bool own = kernel->body->params[index]->use_count == 1 && agate_is_constant(weights);
+    bool fits =
+        weights->type.rank == 2 && weights->type.dtype == AGATE_F32 && weights->type.dims[1].offset >= width;
+
+    return own && fits && anchor->operands[0]->type.rank >= 2 ? index : -1;
+}
+
+static bool plain_kernel(assigner *a, agate_node *kernel, const agate_node *anchor)
+{
+    uint16_t width = (uint16_t)(agate_gemm_vectors(a->pass->machine) * a->blocked.block);
+    int32_t panels = panel_operand(kernel, anchor, width);
+
     for (int32_t i = 0; i < kernel->operand_count; i++)
-        if (!set_layout(a, kernel, i, PLAIN))
+        if (!set_layout(a, kernel, i, i == panels ? (agate_layout){AGATE_LAYOUT_panel, width} : PLAIN))
             return false;
     return true;
 }
@@ -372,13 +389,13 @@ static void assign_kernel(assigner *a, agate_node *kernel)
     bool blocked = wants == WISH_BLOCKED || (wants == WISH_FOLLOW && follows_blocked(kernel, anchor));
 
     if (!blocked) {
-        if (!plain_kernel(a, kernel))
+        if (!plain_kernel(a, kernel, anchor))
             agate_pass_remark(a->pass, kernel, "memory is too short for a reordered constant");
         return;
     }
     if (!block_kernel(a, kernel, anchor)) {
         agate_pass_remark(a->pass, kernel, "memory is too short for packed weights");
-        plain_kernel(a, kernel);
+        plain_kernel(a, kernel, anchor);
         return;
     }
     a->changed = true;

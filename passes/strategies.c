@@ -59,14 +59,24 @@ const char *agate_gemm_applies(const agate_candidate *c)
     return NULL;
 }
 
+int32_t agate_gemm_vectors(const agate_machine *machine)
+{
+    return machine->vector_registers >= 32 ? 4 : 2;
+}
+
+/* How far in front a single row of a product fetches its packed weights: a page, which the processor's own prefetch does
+ * not cross. */
+#define PANEL_AHEAD_LINES 64
+
 agate_tiles agate_gemm_plan(const agate_candidate *c)
 {
     agate_tiles tiles = {.v = lanes(c)};
-    bool wide = c->machine->vector_registers >= 32;
+    bool packed = c->anchor->operands[1]->type.layout.kind == AGATE_LAYOUT_panel;
 
-    tiles.oc = wide ? 4 : 2;
+    tiles.oc = agate_gemm_vectors(c->machine);
     tiles.ow = 6;
     tiles.ic = 4;
+    tiles.ahead = packed ? PANEL_AHEAD_LINES : 0;
     tiles.ocs = 1;
     return tiles;
 }

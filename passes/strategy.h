@@ -18,6 +18,9 @@ typedef const char *(*agate_applies_fn)(const agate_candidate *candidate);
 /* The tiles it would run with. */
 typedef agate_tiles (*agate_plan_fn)(const agate_candidate *candidate);
 
+/* Vectors of columns in a tile of a matmul, and in a panel of its packed weights. */
+int32_t agate_gemm_vectors(const agate_machine *machine);
+
 #define AGATE_STRATEGY(id, summary)                                                                          \
     const char *agate_##id##_applies(const agate_candidate *candidate);                                      \
     agate_tiles agate_##id##_plan(const agate_candidate *candidate);
