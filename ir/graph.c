@@ -52,6 +52,7 @@ agate_value *agate_graph_add_param(agate_graph *graph, const char *name, const a
     agate_value *param = AGATE_NEW(graph->arena, agate_value);
     param->type = *type;
     param->index = count;
+    param->serial = graph->value_count++;
     param->name = agate_arena_text(graph->arena, name);
     graph->params[graph->param_count++] = param;
     return param;
@@ -135,6 +136,7 @@ agate_node *agate_node_create(agate_graph *graph, agate_node *before, agate_op o
     for (int32_t i = 0; i < result_count; i++) {
         node->results[i].node = node;
         node->results[i].index = i;
+        node->results[i].serial = graph->value_count++;
     }
     link_before(graph, node, before);
     return node;

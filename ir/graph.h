@@ -144,6 +144,7 @@ struct agate_value {
     int32_t use_count;
     int32_t use_room;
     int64_t scratch; /* for the pass that is running */
+    int64_t serial;  /* counts the values of a graph as they are made; never used again */
 };
 
 struct agate_node {
@@ -172,6 +173,7 @@ struct agate_graph {
     int32_t param_count;
     agate_node *first;
     agate_node *last;          /* the terminator, once the graph is complete */
+    int64_t value_count;       /* ever made */
     agate_node *kernel;        /* the kernel node whose body this is; NULL: a top graph */
     const char **result_names; /* one per operand of the terminator; NULL entries allowed; NULL in bodies */
     const agate_metadata *metadata; /* of the ONNX file, in the arena; NULL: read from text */

@@ -10,6 +10,7 @@ typedef struct printer {
     agate_arena *arena;
     agate_map names; /* agate_value * -> const char *, for the graph whose nodes are printed and its bodies */
     bool origins;
+    bool serials;
     bool signature; /* leave out what does not change the code: places, origins */
     int indent;
 } printer;
@@ -82,7 +83,8 @@ static void name_value(printer *p, agate_map *taken, const agate_value *value, b
     const char *name = in_body ? NULL : own_name(p, taken, value);
     if (!name)
         name = in_body ? letters(p->arena, (*number)++)
-                       : agate_arena_format(p->arena, "%%%lld", (long long)(*number)++);
+                       : agate_arena_format(p->arena, "%%%lld",
+                                            (long long)(p->serials ? value->serial : (*number)++));
     agate_map_put(&p->names, value, 0, (void *)name);
 }
 
@@ -371,6 +373,7 @@ void agate_print(const agate_graph *graph, const agate_print_options *options, a
     if (!p.arena)
         return;
     p.origins = options && options->origins;
+    p.serials = options && options->serials;
     print_graph(&p, graph);
     agate_arena_release(p.arena);
 }

@@ -32,6 +32,8 @@
 
 typedef struct agate_print_options {
     bool origins; /* print `from "..."` */
+    bool
+        serials; /* number values by when they were made, so that a value keeps its number from pass to pass */
 } agate_print_options;
 
 /* Appends the graph. `options` may be NULL. Check text->failed at the end. */

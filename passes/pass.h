@@ -24,6 +24,9 @@ bool agate_stage_parse(const char *text, agate_stage *out_stage);
 
 typedef void (*agate_remark_fn)(void *user, const char *pass, const agate_node *node, const char *message);
 
+/* Called before each rewrite, with the node as it is before it. */
+typedef void (*agate_rewrote_fn)(void *user, const char *pass, const agate_node *node, const char *rewrite);
+
 /* What a running pass sees. */
 typedef struct agate_pass {
     const char *name;
@@ -32,6 +35,8 @@ typedef struct agate_pass {
     int64_t *fuel;          /* rewrites left; negative: no limit */
     agate_remark_fn remark; /* NULL: nobody listens */
     void *remark_user;
+    agate_rewrote_fn rewrote; /* NULL: nobody listens */
+    void *rewrote_user;
 } agate_pass;
 
 /* Asks leave for one rewrite at `node`; false when the fuel is spent. Call it once per rewrite, right before making it. */
@@ -68,6 +73,11 @@ typedef struct agate_pass_options {
     int64_t fuel; /* 0: no limit; n: n - 1 rewrites */
     agate_remark_fn remark;
     void *remark_user;
+    agate_rewrote_fn rewrote; /* NULL: nobody listens */
+    void *rewrote_user;
+    const agate_pass_info
+        *extra; /* one more pass, run once behind the rounds of the first stage; NULL: none. For trying
+                                     a pass out, and for tests of what finds a wrong one */
     void (*timed)(void *user, const char *pass, uint64_t ns); /* NULL: not timed */
     void *timed_user;
 } agate_pass_options;

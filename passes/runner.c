@@ -55,6 +55,8 @@ bool agate_pass_spend(agate_pass *pass, const agate_node *node, const char *rewr
     if (*pass->fuel > 0)
         --*pass->fuel;
     agate_pass_remark(pass, node, "rewrite: %s", rewrite);
+    if (pass->rewrote)
+        pass->rewrote(pass->rewrote_user, pass->name, node, rewrite);
     return true;
 }
 
@@ -108,7 +110,9 @@ static bool run_timed(runner *r, const agate_pass_info *info)
                        .scratch = r->scratch,
                        .fuel = &r->fuel,
                        .remark = r->options->remark,
-                       .remark_user = r->options->remark_user};
+                       .remark_user = r->options->remark_user,
+                       .rewrote = r->options->rewrote,
+                       .rewrote_user = r->options->rewrote_user};
     size_t mark = agate_arena_mark(r->scratch);
     uint64_t start_ns = now_ns();
     bool changed = info->run(&pass, r->graph);
@@ -201,6 +205,10 @@ static agate_status run_to_stage(runner *r, agate_stage stage)
         next++;
     if (stage > AGATE_STAGE_import)
         AGATE_TRY(run_rounds(r, next));
+    if (stage > AGATE_STAGE_import && r->options->extra) {
+        bool changed;
+        AGATE_TRY(run_pass(r, r->options->extra, true, &changed));
+    }
     for (; next < agate_pass_count && agate_pass_table[next].stage <= stage; next++) {
         bool changed;
         AGATE_TRY(run_pass(r, &agate_pass_table[next], true, &changed));

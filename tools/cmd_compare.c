@@ -153,7 +153,7 @@ static int conclude(const report *r, const char *model, const settings *set)
 
 static int run(const agate_cli_verb *verb, int argc, char **argv)
 {
-    settings set = {.tolerance = {.rtol = AGATE_COMPARE_RTOL, .atol = -1}};
+    settings set = {.tolerance = {.rtol = AGATE_COMPARE_RTOL, .atol = AGATE_COMPARE_ATOL}};
     agate_cli_list operands;
     agate_dim_binding bindings[AGATE_CLI_MAX];
     agate_runner_options how = {.keep_planned = true};

@@ -65,7 +65,7 @@ agate_difference agate_tensor_difference(const agate_tensor *got, const agate_te
     for (int32_t i = 0; i < want->rank; i++)
         d.element_count *= want->dims[i];
     const double largest = largest_magnitude(want, d.element_count);
-    const double atol = !is_float ? 0 : options->atol >= 0 ? options->atol : AGATE_COMPARE_ATOL * largest;
+    const double atol = !is_float ? 0 : options->atol >= 0 ? options->atol : -options->atol * largest;
 
     for (int64_t i = 0; i < d.element_count; i++) {
         double value = agate_element_load(want->dtype, want->data, i);

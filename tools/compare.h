@@ -6,14 +6,14 @@
 
 typedef struct agate_compare_options {
     double rtol;
-    double atol; /* negative: AGATE_COMPARE_ATOL of the result's largest magnitude */
+    double atol; /* negative: its magnitude is that share of the result's largest magnitude */
     bool
         accumulated; /* hold results against a whole run by reference, not against the reference kernel with the very
                          operands that the compiled one had */
 } agate_compare_options;
 
 #define AGATE_COMPARE_RTOL 1e-4
-#define AGATE_COMPARE_ATOL 1e-5
+#define AGATE_COMPARE_ATOL (-1e-5)
 
 /* How far one result of a kernel is off. */
 typedef struct agate_difference {

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Which rewrite changed a result. That a wrong one is found: tests/unit/test_bisect.c.
+. "$(dirname "$0")/lib.sh"
+model=$digits/digits.onnx
+
+expect 0 bisect "$model"
+says "$out" '[1-9][0-9]* rewrites, and the results are within the tolerance'
+expect 0 bisect "$model" --compiled --isa avx2 --batch 2
+
+# Rewrites round differently: one of them is the first to.
+expect 1 bisect "$model" --rtol 0 --atol 0
+says "$out" '^rewrite [0-9]* of [0-9]* breaks the result' '^pass     lower-norm' '^rewrite  ' '^node     %.* = ' '^[-] ' '^[+] '
+says "$out" '^[0-9]* rewrites: past'
+says "$err" 'past the tolerance'
+expect 0 bisect "$model" --rtol 0 --atol 0 --skip lower-norm,fold-affine,fold-constants
+expect 1 bisect "$model" --rtol 0 --atol 0 --skip lower-norm,fold-affine,fold-constants --compiled
+says "$out" 'agate compare'
+
+expect 1 bisect "$work/nothing.onnx"
+expect 1 bisect "$model" --input "nobody=$work/x.npy"
+expect 2 bisect "$model" --skip nothing
+expect 2 bisect "$model" --input x=photo.png
+expect 2 bisect
+exit 0
