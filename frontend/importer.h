@@ -263,6 +263,9 @@ agate_value *agate_lower_reduce(agate_call *call, agate_op op, agate_value *valu
 /* A constant scalar of this dtype. */
 agate_value *agate_lower_scalar(agate_call *call, agate_dtype dtype, double value);
 
+/* The vector 0, 1, ... count - 1 of int64; faults where `count` follows the batch. */
+agate_value *agate_lower_count(agate_call *call, agate_dim count);
+
 /* Counts a constant that the import makes; false where they come to more than the limit. */
 bool agate_importer_charge(agate_importer *importer, size_t size_bytes);
 

@@ -219,6 +219,22 @@ agate_value *agate_lower_scalar(agate_call *call, agate_dtype dtype, double numb
     return value;
 }
 
+agate_value *agate_lower_count(agate_call *call, agate_dim count)
+{
+    if (call->faulty)
+        return NULL;
+    if (!agate_dim_is_fixed(count)) {
+        agate_call_unsupported(call, "it counts along a dimension that depends on the batch");
+        return NULL;
+    }
+    const agate_type type = {.dtype = AGATE_I64, .rank = 1, .dims = {count}};
+    const size_t size_bytes = (size_t)count.offset * sizeof(int64_t);
+    agate_data *data = size_bytes <= call->importer->limit_bytes ? agate_data_create(size_bytes) : NULL;
+    for (int64_t i = 0; data && i < count.offset; i++)
+        ((int64_t *)data->bytes)[i] = i;
+    return agate_lower_data(call, &type, data);
+}
+
 agate_value *agate_lower_with(agate_call *call, agate_op op, agate_value *value, double number)
 {
     return value ? agate_lower2(call, op, value, agate_lower_scalar(call, value->type.dtype, number)) : NULL;

@@ -424,6 +424,35 @@ void agate_import_space_to_depth(agate_call *call)
     call->results[0] = rearrange(call, (int64_t[]){0, c, h, b, w, b}, perm, (int64_t[]){0, c * b * b, h, w});
 }
 
+/* ---- triangles -------------------------------------------------------------------------------------------
+ */
+
+/* Keeps what is on and above (with upper=0: below) the k-th diagonal of each matrix. */
+void agate_import_trilu(agate_call *call)
+{
+    agate_value *x = call->operands[0];
+    const int32_t rank = x->type.rank;
+    const bool upper = agate_attr_bool(call, "upper", true);
+    agate_ints k = {.count = 1};
+    if (agate_call_operand(call, 1) && !agate_call_ints(call, 1, "k", &k))
+        return;
+    if (rank < 2 || k.count != 1)
+        return agate_call_invalid(
+            call, "its input has %d dimensions and its k %d numbers; 2 or more and 1 are needed", rank,
+            k.count);
+    const agate_dim *dims = x->type.dims;
+    agate_value *row = agate_lower_count(call, dims[rank - 2]),
+                *column = agate_lower_count(call, dims[rank - 1]);
+    row = agate_lower_reshape(call, row, 2, (agate_dim[]){dims[rank - 2], agate_dim_fixed(1)});
+    /* Diagonals further out are all alike. */
+    const int64_t bound = AGATE_MAX_EXTENT, diagonal = agate_min(agate_max(k.v[0], -bound), bound);
+    row = agate_lower_with(call, AGATE_OP_add, row, (double)diagonal);
+    agate_value *kept = agate_lower2(call, upper ? AGATE_OP_greater_equal : AGATE_OP_less_equal, column, row);
+    agate_value *zero = agate_lower_scalar(call, x->type.dtype, 0);
+    kept = agate_lower_cast(call, kept, x->type.dtype);
+    call->results[0] = agate_lower(call, AGATE_OP_select, NULL, (agate_value *[]){kept, x, zero}, 3);
+}
+
 /* ---- dropout ---------------------------------------------------------------------------------------------
  */
 

@@ -141,9 +141,25 @@ void agate_import_arg(agate_call *call)
 /* ---- softmax ---------------------------------------------------------------------------------------------
  */
 
+/* 1 where the greatest element (of equals, the first) is. */
+static agate_value *emit_hardmax(agate_call *call, agate_value *x, int64_t axis)
+{
+    agate_attrs attrs;
+    agate_dim dims[AGATE_MAX_RANK];
+    agate_attrs_init(AGATE_SET_arg, &attrs);
+    attrs.arg.axis = axis;
+    agate_value *most = agate_lower(call, AGATE_OP_arg_max, &attrs, &x, 1);
+    for (int32_t i = 0; i < x->type.rank; i++)
+        dims[i] = i == axis ? x->type.dims[i] : agate_dim_fixed(1);
+    agate_value *index = agate_lower_reshape(call, agate_lower_count(call, dims[axis]), x->type.rank, dims);
+    return agate_lower_cast(call, agate_lower2(call, AGATE_OP_equal, index, most), x->type.dtype);
+}
+
 static agate_value *emit_softmax(agate_call *call, agate_value *x, int64_t axis)
 {
     agate_attrs attrs;
+    if (call->row->op == AGATE_OP_arg_max)
+        return emit_hardmax(call, x, axis);
     agate_attrs_init(AGATE_SET_axis, &attrs);
     attrs.axis.axis = axis;
     return agate_lower(call, call->row->op, &attrs, &x, 1);

@@ -261,6 +261,27 @@ START_TEST(transposed_convolutions)
 }
 END_TEST
 
+/* Made of comparisons with counted positions. */
+START_TEST(positions)
+{
+    expect("opset 14\ninput x f32 N 2 3\nnode t Trilu x -> y\noutput y",
+           "graph @g(%x: f32[N,2,3]) -> y: f32[N,2,3] {\n"
+           "  %0 = const [0] : f32[]\n"
+           "  %1 = weight \"t\" : f32[2,3]\n"
+           "  %y = select %1, %x, %0 : f32[N,2,3]\n"
+           "  return %y\n"
+           "}\n");
+    expect("opset 13\ninput x f32 N 3\nnode h Hardmax x -> y\noutput y",
+           "graph @g(%x: f32[N,3]) -> y: f32[N,3] {\n"
+           "  %0 = arg_max %x axis=1 : i64[N,1]\n"
+           "  %1 = const [0, 1, 2] : i64[1,3]\n"
+           "  %2 = equal %1, %0 : bool[N,3]\n"
+           "  %y = cast %2 to=f32 : f32[N,3]\n"
+           "  return %y\n"
+           "}\n");
+}
+END_TEST
+
 START_TEST(functions)
 {
     expect("opset 13\nopset my 1\ninput x f32 N 4\n"
@@ -536,6 +557,7 @@ int main(void)
     tcase_add_test(good, slices);
     tcase_add_test(good, resizes);
     tcase_add_test(good, transposed_convolutions);
+    tcase_add_test(good, positions);
     tcase_add_test(good, functions);
     tcase_add_test(good, inputs);
     tcase_add_test(bad, not_a_model);
