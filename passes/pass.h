@@ -57,7 +57,8 @@ extern const agate_pass_info agate_pass_table[];
 extern const size_t agate_pass_count;
 const agate_pass_info *agate_pass_find(const char *name); /* NULL: none of this name */
 
-/* Called by the runner after each pass that is to be shown; `before` is its text before (NULL unless asked for). */
+/* Called by the runner after each pass that is to be shown; `before` is its text before, with
+ * serials for numbers (NULL unless asked for). */
 typedef void (*agate_dump_fn)(void *user, const char *pass, const agate_graph *graph, const char *before);
 
 /* Zero-initialize, then set what differs. */

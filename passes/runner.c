@@ -134,7 +134,7 @@ static agate_status run_pass(runner *r, const agate_pass_info *info, bool first_
     bool shown = is_shown(r, info->name);
     agate_text before = {0};
     if (shown && r->options->diff)
-        agate_print(r->graph, NULL, &before);
+        agate_print(r->graph, &(agate_print_options){.serials = true}, &before);
 
     *out_changed = run_timed(r, info);
 

@@ -186,16 +186,48 @@ int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *set
     return -1;
 }
 
+/* An agate_rewrote_fn: counts, until another pass begins. */
+static void count_rewrite(void *user, const char *pass, const agate_node *node, const char *rewrite)
+{
+    agate_cli_rewrites *made = &((agate_cli_passes *)user)->rewrites;
+    size_t i = 0;
+
+    (void)node;
+    if (!made->pass || strcmp(made->pass, pass) != 0)
+        *made = (agate_cli_rewrites){.pass = pass};
+    while (i < made->name_count && strcmp(made->names[i], rewrite) != 0)
+        i++;
+    if (i == AGATE_COUNT(made->names))
+        return;
+    made->name_count += i == made->name_count;
+    made->names[i] = rewrite;
+    made->counts[i]++;
+}
+
+/* "; after fold-affine: 53 fold into conv" */
+static void print_rewrites(const char *pass, agate_cli_rewrites *made)
+{
+    bool own = made->pass && strcmp(made->pass, pass) == 0;
+
+    printf("; after %s", pass);
+    for (size_t i = 0; own && i < made->name_count; i++)
+        printf("%s %zu %s", i ? "," : ":", made->counts[i], made->names[i]);
+    printf("\n");
+    *made = (agate_cli_rewrites){0};
+}
+
+#define DIFF_LINES 24 /* enough to see what a pass does */
+
 static void dump(void *user, const char *pass, const agate_graph *graph, const char *before)
 {
-    const agate_cli_passes *settings = user;
-    agate_print_options options = {.origins = settings->origins};
+    agate_cli_passes *settings = user;
+    agate_print_options options = {.origins = settings->origins && !before, .serials = before != NULL};
     agate_text text = {0};
 
-    agate_print(graph, before ? NULL : &options, &text);
-    printf("; after %s\n", pass);
+    agate_print(graph, &options, &text);
+    print_rewrites(pass, &settings->rewrites);
     if (before)
-        agate_diff_print(before, agate_text_c(&text), stdout);
+        agate_diff_print(before, agate_text_c(&text), settings->diff_all ? 0 : DIFF_LINES, stdout);
     else
         fputs(agate_text_c(&text), stdout);
     agate_text_deinit(&text);
@@ -220,7 +252,7 @@ static void timed(void *user, const char *pass, uint64_t ns)
     fprintf(stderr, "%10.3f ms  %s\n", (double)ns / 1e6, pass);
 }
 
-int agate_cli_pass_options(const agate_cli_verb *verb, const agate_cli_passes *settings,
+int agate_cli_pass_options(const agate_cli_verb *verb, agate_cli_passes *settings,
                            agate_pass_options *out_options)
 {
     const char *after = settings->print_after;
@@ -234,9 +266,11 @@ int agate_cli_pass_options(const agate_cli_verb *verb, const agate_cli_passes *s
         .skip = settings->skip.items,
         .skip_count = settings->skip.count,
         .print_after = after,
-        .diff = settings->diff,
+        .diff = settings->diff || settings->diff_all,
         .dump = dump,
-        .dump_user = (void *)settings,
+        .dump_user = settings,
+        .rewrote = count_rewrite,
+        .rewrote_user = settings,
         .verify_each = settings->verify_each,
         .fuel = settings->fuel,
         .remark = settings->remarks ? remark : NULL,

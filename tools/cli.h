@@ -81,19 +81,30 @@ typedef struct agate_cli_compile {
 int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *settings,
                               agate_dim_binding *bindings, agate_compile_options *out_options);
 
+/* What rewrites a pass has made; names live as long as the passes. */
+typedef struct agate_cli_rewrites {
+    const char *pass;
+    const char *names[64];
+    size_t counts[64];
+    size_t name_count;
+} agate_cli_rewrites;
+
 /* How to run the passes. */
 typedef struct agate_cli_passes {
     agate_cli_list skip;
     int64_t fuel;
     const char *print_after;
-    bool diff, origins, verify_each, remarks, time_passes;
+    bool diff, diff_all, origins, verify_each, remarks, time_passes;
+    agate_cli_rewrites rewrites; /* no option: counted while passes run */
 } agate_cli_passes;
 
 #define AGATE_CLI_PASS_ROWS(settings, member)                                                                \
     {"print-after", AGATE_CLI_TEXT, "PASS", offsetof(settings, member.print_after),                          \
      "print the graph after this pass, or after all"},                                                       \
         {"diff", AGATE_CLI_FLAG, NULL, offsetof(settings, member.diff),                                      \
-         "with --print-after: print only the lines that the pass changed"},                                  \
+         "with --print-after: print what the pass did and the first lines that it changed"},                 \
+        {"diff-all", AGATE_CLI_FLAG, NULL, offsetof(settings, member.diff_all),                              \
+         "the same with every line that the pass changed"},                                                  \
         {"origins", AGATE_CLI_FLAG, NULL, offsetof(settings, member.origins),                                \
          "print the ONNX nodes that each node came from"},                                                   \
         {"skip", AGATE_CLI_COMMAS, "PASS", offsetof(settings, member.skip),                                  \
@@ -111,7 +122,7 @@ typedef struct agate_cli_passes {
 
 /* Fills `options` but for the machine. Graphs are printed on standard output. Returns -1, or the exit code of
  * a mistake that has been reported. */
-int agate_cli_pass_options(const agate_cli_verb *verb, const agate_cli_passes *settings,
+int agate_cli_pass_options(const agate_cli_verb *verb, agate_cli_passes *settings,
                            agate_pass_options *out_options);
 
 /* Prints "compiling 12/40" in one line of standard error, if that is a terminal; an agate_progress_fn. */

@@ -90,7 +90,7 @@ static int print_result(const agate_bisect_result *r, const char *model)
         printf("pass     %s (--skip %s leaves it out; --fuel %lld ends right before this rewrite)\n", r->pass,
                r->pass, (long long)r->number);
         printf("rewrite  %s\nnode     %.*s\n\n", agate_text_c(&r->rewrite), (int)strcspn(node, "\n"), node);
-        agate_diff_print(agate_text_c(&r->before), agate_text_c(&r->after), stdout);
+        agate_diff_print(agate_text_c(&r->before), agate_text_c(&r->after), 0, stdout);
     }
     fprintf(stderr, "agate: %s: the results are past the tolerance\n", model);
     return AGATE_EXIT_FAILED;

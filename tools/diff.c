@@ -112,19 +112,26 @@ static bool near_change(const edits *all, size_t i)
     return false;
 }
 
-static void print(const edits *all, FILE *stream)
+static void print(const edits *all, size_t line_limit, FILE *stream)
 {
+    size_t printed = 0, missing = 0;
     bool shown = true;
 
     for (size_t i = 0; i < all->count; i++) {
-        bool show = near_change(all, i);
+        bool show = near_change(all, i), full = line_limit && printed >= line_limit;
 
+        missing += full && all->at[i].mark != ' ';
+        if (full)
+            continue;
+        printed += show;
         if (show)
             fprintf(stream, "%c %.*s\n", all->at[i].mark, all->at[i].size, all->at[i].text);
         else if (shown)
             fputs("...\n", stream);
         shown = show;
     }
+    if (missing)
+        fprintf(stream, "... and %zu more changed lines (--diff-all)\n", missing);
 }
 
 static void diff(const lines *a, const lines *b, edits *out)
@@ -141,7 +148,7 @@ static void diff(const lines *a, const lines *b, edits *out)
         put(out, ' ', a, a->count - tail--);
 }
 
-void agate_diff_print(const char *before, const char *after, FILE *stream)
+void agate_diff_print(const char *before, const char *after, size_t line_limit, FILE *stream)
 {
     lines a = {0}, b = {0};
 
@@ -150,7 +157,7 @@ void agate_diff_print(const char *before, const char *after, FILE *stream)
 
         if (all.at) {
             diff(&a, &b, &all);
-            print(&all, stream);
+            print(&all, line_limit, stream);
         }
         free(all.at);
     }

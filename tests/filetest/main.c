@@ -91,7 +91,7 @@ static void run_file(const char *path, tally *total)
         printf("blessed %s\n", path);
     } else if (good && !same) {
         printf("FAIL %s: - expected, + found\n", path);
-        agate_diff_print(original, agate_text_c(&blessed), stdout);
+        agate_diff_print(original, agate_text_c(&blessed), 0, stdout);
         good = false;
     }
     total->passed += good;

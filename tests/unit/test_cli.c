@@ -188,7 +188,7 @@ START_TEST(diffs)
         char *got = NULL;
         FILE *stream = open_memstream(&got, &size);
 
-        agate_diff_print(rows[i].before, rows[i].after, stream);
+        agate_diff_print(rows[i].before, rows[i].after, 0, stream);
         fclose(stream);
         ck_assert_str_eq(got, rows[i].want);
         free(got);
