@@ -30,7 +30,7 @@ static agate_status compile_into(agate_compiled *compiled, const agate_graph *gr
     return agate_module_build(compiled, graph, units, options->machine);
 }
 
-static agate_status compiled_create(agate_compiled **out_compiled)
+agate_status agate_compiled_create(agate_compiled **out_compiled)
 {
     agate_compiled *compiled = calloc(1, sizeof *compiled);
 
@@ -50,7 +50,7 @@ agate_status agate_backend_compile(const agate_graph *graph, const agate_codegen
     agate_compiled *compiled = NULL;
     agate_units units = {0};
 
-    AGATE_TRY(compiled_create(&compiled));
+    AGATE_TRY(agate_compiled_create(&compiled));
     if (options->allocator)
         compiled->allocator = *options->allocator;
     agate_status status = compile_into(compiled, graph, &units, options);

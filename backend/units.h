@@ -53,7 +53,10 @@ agate_data *agate_constant_place(agate_data *data, const agate_allocator *alloca
 /* What the file says of itself, copied into `arena`; NULL gives NULL. */
 const agate_metadata *agate_metadata_copy(const agate_metadata *metadata, agate_arena *arena);
 
-/* Fills compiled->module from a planned graph whose units are linked. */
+/* An empty one; release with agate_backend_release. */
+AGATE_MUST_USE agate_status agate_compiled_create(agate_compiled **out_compiled);
+
+/* Fills compiled->module from a planned graph. Steps have no function yet where their units are not linked. */
 AGATE_MUST_USE agate_status agate_module_build(agate_compiled *compiled, const agate_graph *graph,
                                                const agate_units *units, const agate_machine *machine);
 

@@ -1,13 +1,9 @@
 /* ops.c: the tables of ops, strategies and tiles, from their .def files. */
 #include "ir/graph.h"
 #include "ir/infer.h"
+#include "runtime/ref/table.h"
 
-/* The reference kernels live in runtime/ref; agate_ref_none stands for "has no meaning alone". */
-#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family)                                  \
-    agate_status agate_ref_##reference(const agate_ref_call *call);
-#include "ir/ops.def"
-#undef AGATE_OP
-
+/* "Has no meaning alone." */
 #define agate_ref_none    NULL
 #define agate_infer_none  NULL
 #define agate_infer_given NULL

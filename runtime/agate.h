@@ -153,7 +153,7 @@ typedef struct agate_compile_options {
     const agate_allocator *allocator; /* copied; for the model's constants; NULL: the C library's */
 } agate_compile_options;
 
-/* Reads and compiles an ONNX file. External data is looked for beside it. `options` may be NULL. On success
+/* Reads and compiles an ONNX file, or maps a compiled one. External data is looked for beside it. `options` may be NULL. On success
  * *out_model is the caller's, to release. Thread-safe. */
 AGATE_API AGATE_MUST_USE agate_status agate_model_load_file(const char *path,
                                                             const agate_compile_options *options,
@@ -165,6 +165,11 @@ AGATE_API AGATE_MUST_USE agate_status agate_model_load_memory(const void *data, 
                                                               const char *directory,
                                                               const agate_compile_options *options,
                                                               agate_model **out_model);
+
+/* Maps a file of `agate compile`; needs no compiler, so the library without one has it too. The file, and its weights where they are apart, must not be written to while the model lives: put a new file in
+ * its place instead. A damaged file, or one that needs CPU features that are not here, is an error. Its code runs in this
+ * process: trust it as you would any shared object. On success *out_model is the caller's, to release. Thread-safe. */
+AGATE_API AGATE_MUST_USE agate_status agate_model_load_artifact(const char *path, agate_model **out_model);
 
 /* Releases the model once its last session is released. NULL is accepted. Thread-safe. */
 AGATE_API void agate_model_release(agate_model *model);

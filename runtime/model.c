@@ -14,99 +14,6 @@ struct agate_model {
     void *owner;
 };
 
-/* ---- is the module one that we can run? ---------------------------------------------------------------- */
-
-static bool type_is_sound(const agate_module_type *type)
-{
-    bool sound = agate_dtype_size(type->dtype) > 0 && type->rank >= 0 && type->rank <= AGATE_MAX_RANK;
-    for (int32_t i = 0; sound && i < type->rank; i++)
-        sound = type->dims[i].scale >= 0;
-    return sound;
-}
-
-static bool arg_is_sound(const agate_module *module, const agate_module_arg *arg)
-{
-    const uint32_t counts[] = {
-        [AGATE_STORAGE_INPUT] = module->input_count,
-        [AGATE_STORAGE_OUTPUT] = module->output_count,
-        [AGATE_STORAGE_CONSTANT] = module->constant_count,
-        [AGATE_STORAGE_SLAB] = UINT32_MAX,
-    };
-    if ((size_t)arg->storage >= AGATE_COUNT(counts) || arg->index >= counts[arg->storage])
-        return false;
-    return type_is_sound(&arg->type);
-}
-
-static bool value_is_sound(const agate_module_value *value)
-{
-    return value->name && type_is_sound(&value->type);
-}
-
-/* Elements as a function of the batch; false where they are no linear one. */
-static bool count_elements(const agate_module_type *type, agate_dim *out_count)
-{
-    *out_count = agate_dim_fixed(1);
-    for (int32_t i = 0; i < type->rank; i++)
-        if (!agate_dim_mul(*out_count, type->dims[i], out_count))
-            return false;
-    return true;
-}
-
-/* The shapes may differ: a view may lie between. */
-static bool is_as_large(const agate_module_type *a, const agate_module_type *b)
-{
-    agate_dim a_count, b_count;
-    return a->dtype == b->dtype && count_elements(a, &a_count) && count_elements(b, &b_count) &&
-           agate_dim_equal(a_count, b_count);
-}
-
-/* A copy moves as many bytes as the output takes, so what it comes from must be as large. */
-static bool copy_is_sound(const agate_module *module, const agate_module_copy *copy)
-{
-    if (copy->output >= module->output_count || !arg_is_sound(module, &copy->from))
-        return false;
-    const agate_module_type *type = &module->outputs[copy->output].type;
-    switch (copy->from.storage) {
-    case AGATE_STORAGE_INPUT:
-        return is_as_large(type, &module->inputs[copy->from.index].type);
-    case AGATE_STORAGE_OUTPUT:
-        return is_as_large(type, &module->outputs[copy->from.index].type);
-    case AGATE_STORAGE_CONSTANT:
-        return is_as_large(type, &copy->from.type);
-    default:
-        return false;
-    }
-}
-
-static agate_status check_steps(const agate_module *module)
-{
-    for (uint32_t i = 0; i < module->step_count; i++) {
-        const agate_module_step *step = &module->steps[i];
-        const uint64_t end = (uint64_t)step->first_arg + step->operand_count + step->result_count;
-        const bool callable = step->kernel || (step->library && step->attrs);
-        if (end > module->arg_count || !callable || !step->symbol || !step->label || !step->origin)
-            return agate_error_make(AGATE_CODE_INTERNAL, "step %u of the compiled module is damaged", i);
-    }
-    return AGATE_OK;
-}
-
-static agate_status check_module(const agate_module *module)
-{
-    for (uint32_t i = 0; i < module->input_count; i++)
-        if (!value_is_sound(&module->inputs[i]))
-            return agate_error_make(AGATE_CODE_INTERNAL, "input %u of the compiled module is damaged", i);
-    for (uint32_t i = 0; i < module->output_count; i++)
-        if (!value_is_sound(&module->outputs[i]))
-            return agate_error_make(AGATE_CODE_INTERNAL, "output %u of the compiled module is damaged", i);
-    for (uint32_t i = 0; i < module->arg_count; i++)
-        if (!arg_is_sound(module, &module->args[i]))
-            return agate_error_make(AGATE_CODE_INTERNAL, "argument %u of the compiled module is damaged", i);
-    for (uint32_t i = 0; i < module->copy_count; i++)
-        if (!copy_is_sound(module, &module->copies[i]))
-            return agate_error_make(AGATE_CODE_INTERNAL, "copy %u of the compiled module is damaged", i);
-    return check_steps(module);
-}
-
 static agate_status check_features(const agate_module *module)
 {
     const uint32_t missing = module->needs & ~agate_cpu_features();
@@ -134,7 +41,7 @@ agate_status agate_model_create(const agate_module *module, void (*release)(void
             "it again",
             module->version, AGATE_MODULE_VERSION);
     AGATE_TRY(check_features(module));
-    AGATE_TRY(check_module(module));
+    AGATE_TRY(agate_module_check(module, AGATE_CODE_INTERNAL));
 
     agate_model *model = malloc(sizeof(*model));
     if (!model)

@@ -133,7 +133,7 @@ uint64_t agate_cli_now_ns(void);
 
 /* ---- the verbs ---------------------------------------------------------------------------------------- */
 
-extern const agate_cli_verb agate_cmd_run, agate_cmd_dump, agate_cmd_opt, agate_cmd_test, agate_cmd_bench,
-    agate_cmd_check, agate_cmd_info, agate_cmd_compare, agate_cmd_bisect;
+extern const agate_cli_verb agate_cmd_run, agate_cmd_compile, agate_cmd_dump, agate_cmd_opt, agate_cmd_test,
+    agate_cmd_bench, agate_cmd_check, agate_cmd_info, agate_cmd_compare, agate_cmd_bisect;
 
 #endif

@@ -1,4 +1,4 @@
-/* cmd_test.c: runs ONNX test folders: a model.onnx, and test_data_set_N folders with input_K.pb and
+/* cmd_test.c: runs ONNX test folders: a model.onnx (or model.so, compiled), and test_data_set_N folders with input_K.pb and
  * output_K.pb. */
 #define _GNU_SOURCE /* versionsort */
 #include <dirent.h>
@@ -291,6 +291,25 @@ static verdict run_model(test *t, const char *folder, agate_text *reason)
     return result;
 }
 
+/* Appends the path of a folder's model: model.onnx, or one that is compiled already. Returns false where there is none. */
+static bool find_model(const char *folder, agate_text *path)
+{
+    agate_text compiled = {0};
+    bool found;
+
+    agate_text_add(path, "%s/model.onnx", folder);
+    found = access(agate_text_c(path), F_OK) == 0;
+    agate_text_add(&compiled, "%s/model.so", folder);
+    if (!found && access(agate_text_c(&compiled), F_OK) == 0) {
+        agate_text swap = *path;
+        *path = compiled;
+        compiled = swap;
+        found = true;
+    }
+    agate_text_deinit(&compiled);
+    return found;
+}
+
 static verdict run_folder(const char *folder, const settings *set, const agate_runner_options *how,
                           agate_text *reason)
 {
@@ -299,7 +318,7 @@ static verdict run_folder(const char *folder, const settings *set, const agate_r
     verdict result;
 
     settle_tolerances(folder, &t.set);
-    agate_text_add(&model, "%s/model.onnx", folder);
+    find_model(folder, &model);
     t.model = agate_text_c(&model);
     result = run_model(&t, folder, reason);
     agate_text_deinit(&model);
@@ -403,8 +422,7 @@ static void run_tree(const char *folder, const settings *set, const agate_runner
     struct dirent **entries;
     int count;
 
-    agate_text_add(&model, "%s/model.onnx", folder);
-    if (access(agate_text_c(&model), F_OK) == 0)
+    if (find_model(folder, &model))
         report(folder, run_guarded(folder, set, how, &reason), &reason, totals);
     else if ((count = scandir(folder, &entries, NULL, versionsort)) >= 0) {
         for (int i = 0; i < count; i++) {

@@ -1,6 +1,8 @@
 /* driver.c: how a file becomes a model, from end to end. */
 #include "tools/driver.h"
 
+#include <elf.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "backend/backend.h"
@@ -56,6 +58,30 @@ static agate_status import(const void *data, size_t size_bytes, const char *dire
     };
 
     return agate_import(data, size_bytes, &import, out_graph);
+}
+
+bool agate_driver_is_compiled(const char *path)
+{
+    char magic[SELFMAG] = "";
+    size_t size = 0;
+    /* Standard input can be read only once. */
+    FILE *file = strcmp(path, "-") == 0 ? NULL : fopen(path, "rb");
+
+    if (file) {
+        size = fread(magic, 1, sizeof magic, file);
+        fclose(file);
+    }
+    return size == sizeof magic && memcmp(magic, ELFMAG, SELFMAG) == 0;
+}
+
+agate_status agate_driver_load_compiled(const char *path, const agate_driver_options *options,
+                                        agate_model **out_model)
+{
+    if (options->compile.dim_count > 0 || options->known_input_count > 0)
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                                "%s is compiled already: give dimensions and known inputs when compiling",
+                                path);
+    return agate_model_load_artifact(path, out_model);
 }
 
 agate_status agate_driver_read(const char *path, const agate_driver_options *options, agate_graph **out_graph)
@@ -138,6 +164,8 @@ AGATE_API agate_status agate_model_load_file(const char *path, const agate_compi
     const agate_driver_options driver = driver_options(options);
     agate_graph *graph;
 
+    if (agate_driver_is_compiled(path))
+        return agate_driver_load_compiled(path, &driver, out_model);
     AGATE_TRY(agate_driver_read(path, &driver, &graph));
     return agate_error_within(agate_driver_compile(graph, &driver, out_model), "%s", path);
 }

@@ -23,6 +23,13 @@ AGATE_MUST_USE agate_status agate_driver_machine(const char *isa, agate_machine 
  * code. */
 AGATE_MUST_USE agate_status agate_driver_machine_exact(const char *isa, agate_machine *out_machine);
 
+/* Is this a file of `agate compile` (an ELF file), and not a model to compile? False where it cannot be read. */
+bool agate_driver_is_compiled(const char *path);
+
+/* agate_model_load_artifact, refusing options that come too late: values of dimensions, known inputs. */
+AGATE_MUST_USE agate_status agate_driver_load_compiled(const char *path, const agate_driver_options *options,
+                                                       agate_model **out_model);
+
 /* Reads a graph: text IR from a file that ends in ".agt", ONNX from any other. On success the graph is the
  * caller's. */
 AGATE_MUST_USE agate_status agate_driver_read(const char *path, const agate_driver_options *options,

@@ -45,19 +45,12 @@ static agate_status init_reference(agate_runner *runner, agate_graph *graph,
     return AGATE_OK;
 }
 
-/* Takes over the graph. */
-static agate_status init_compiled(agate_runner *runner, agate_graph *graph,
-                                  const agate_runner_options *options)
+/* Makes a session for runner->model. */
+static agate_status init_session(agate_runner *runner, const agate_runner_options *options)
 {
     agate_session_options session = {.threads = options->driver.compile.threads};
     const agate_module *module;
 
-    runner->planned = graph;
-    AGATE_TRY(agate_driver_build(graph, &options->driver, &runner->model));
-    if (!options->keep_planned) {
-        agate_graph_release(graph);
-        runner->planned = NULL;
-    }
     AGATE_TRY(agate_session_create(runner->model, &session, &runner->session));
     module = agate_model_module(runner->model);
     runner->inputs = module->inputs;
@@ -67,12 +60,39 @@ static agate_status init_compiled(agate_runner *runner, agate_graph *graph,
     return AGATE_OK;
 }
 
+/* Takes over the graph. */
+static agate_status init_compiled(agate_runner *runner, agate_graph *graph,
+                                  const agate_runner_options *options)
+{
+    runner->planned = graph;
+    AGATE_TRY(agate_driver_build(graph, &options->driver, &runner->model));
+    if (!options->keep_planned) {
+        agate_graph_release(graph);
+        runner->planned = NULL;
+    }
+    return init_session(runner, options);
+}
+
+static agate_status init_artifact(agate_runner *runner, const char *path, const agate_runner_options *options)
+{
+    if (options->reference || options->keep_planned)
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                                "%s is compiled: the reference kernels need the model itself", path);
+    AGATE_TRY(agate_driver_load_compiled(path, &options->driver, &runner->model));
+    agate_status status = init_session(runner, options);
+    if (status)
+        agate_runner_deinit(runner);
+    return status;
+}
+
 agate_status agate_runner_init(agate_runner *runner, const char *path, const agate_runner_options *options)
 {
     agate_graph *graph;
     agate_status status;
 
     *runner = (agate_runner){0};
+    if (agate_driver_is_compiled(path))
+        return init_artifact(runner, path, options);
     AGATE_TRY(agate_driver_read(path, &options->driver, &graph));
     status =
         options->reference ? init_reference(runner, graph, options) : init_compiled(runner, graph, options);

@@ -1,0 +1,20 @@
+#!/bin/sh
+# check_compiled.sh AGATE EXAMPLE MODEL: what AGATE compiles from MODEL runs in a program without a compiler.
+set -eu
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$1" compile "$3" -o "$folder/model.so"
+"$2" "$folder/model.so" | tee "$folder/out"
+[ "$(wc -l <"$folder/out")" -eq 5 ]
+# Without a slash in its name, too.
+(cd "$folder" && "$2" model.so >again && cmp out again)
+# What is no compiled model says so.
+refused() {
+    if "$1" "$2" 2>"$folder/err"; then
+        echo "$2 was taken for a compiled model"
+        exit 1
+    fi
+    grep -q "$3" "$folder/err"
+}
+refused "$2" "$3" "this is no compiled model"
+refused "$2" "$2" "example_compiled: .*the file is cut off, or no compiled model"

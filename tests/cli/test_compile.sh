@@ -1,0 +1,105 @@
+#!/bin/sh
+# Compiled files: the same answers, the same bytes, damage, other CPUs, other linkers.
+. "$(dirname "$0")/lib.sh"
+model=$digits/digits.onnx
+so=$work/digits.so
+command -v ld.lld >/dev/null || command -v ld >/dev/null || {
+    echo "skipped: no linker"
+    exit 77
+}
+
+# The same answer as the model, for any batch.
+expect 0 compile "$model" -o "$so"
+for batch in 1 3; do
+    expect 0 run "$model" --batch $batch --seed 5
+    cp "$out" "$work/wanted"
+    expect 0 run "$so" --batch $batch --seed 5
+    same "$out" "$work/wanted"
+done
+expect 0 bench "$so" --iterations 2
+says "$out" 'median'
+# Nothing is left behind; nothing is both written and run.
+[ "$(ls "$work" | grep -c digits)" -eq 1 ] || die "left behind: $(ls "$work")"
+if command -v readelf >/dev/null; then
+    ! readelf -lW "$so" | grep -q 'RWE' || die "a segment is both written and run"
+    readelf -sW "$so" | grep -q 'agate_artifact_v1' || die "no query symbol"
+fi
+
+# The same bytes from any place, by any number of threads.
+mkdir "$work/elsewhere"
+cp "$model" "$work/elsewhere/other.onnx"
+(cd "$work/elsewhere" && "$agate" compile other.onnx --threads 1 -o other.so) || die "compile elsewhere"
+same "$so" "$work/elsewhere/other.so"
+
+# Weights of their own.
+expect 0 compile "$model" --output "$work/apart.so" --weights external
+expect 0 run "$work/apart.so" --batch 3 --seed 5
+same "$out" "$work/wanted"
+printf x | dd of="$work/apart.so.weights" bs=1 seek=1000 conv=notrunc 2>/dev/null
+expect 1 run "$work/apart.so"
+says "$err" 'these are not the weights of this model'
+rm "$work/apart.so.weights"
+expect 1 run "$work/apart.so"
+says "$err" 'apart.so.weights: No such file'
+
+# Steps of reference kernels, functions of the C library, and no weights at all.
+cat >"$work/mixed.agt" <<'END'
+graph @mixed(%x: f32[N,8]) -> (f32[N,8], i64[N,1]) {
+  %0 = erf %x : f32[N,8]
+  %1 = sin %0 : f32[N,8]
+  %2 = arg_max %1 axis=1 : i64[N,1]
+  return %1, %2
+}
+END
+expect 0 run "$work/mixed.agt" --batch 4 --seed 3
+cp "$out" "$work/wanted"
+for weights in inside external; do
+    expect 0 compile "$work/mixed.agt" -o "$work/mixed.so" --weights $weights
+    expect 0 run "$work/mixed.so" --batch 4 --seed 3
+    same "$out" "$work/wanted"
+done
+
+# A test folder with a compiled model.
+if [ -n "$node_tests" ]; then
+    cp -r "$node_tests/test_relu" "$work/folder"
+    expect 0 compile "$work/folder/model.onnx" -o "$work/folder/model.so"
+    rm "$work/folder/model.onnx"
+    expect 0 test "$work/folder"
+    says "$out" '1 passed'
+fi
+
+# Every other kind of output.
+for kind in ir llvm asm obj; do
+    expect 0 compile "$model" --emit $kind -o "$work/out.$kind" --isa avx512
+    [ -s "$work/out.$kind" ] || die "--emit $kind wrote nothing"
+done
+says "$work/out.ir" '^graph @'
+says "$work/out.asm" 'zmm'
+
+# Cut off or changed anywhere, a file is refused.
+size=$(wc -c <"$so")
+for bytes in 0 1 4 63 64 1000 8192 $((size - 24)) $((size - 1)); do
+    head -c "$bytes" "$so" >"$work/cut.so"
+    expect 1 run "$work/cut.so"
+done
+for at in 4 18 40 70 600 1500 20000 $((size - 5000)) $((size - 20)) $((size - 3)); do
+    cp "$so" "$work/edited.so"
+    printf '\377' | dd of="$work/edited.so" bs=1 seek="$at" conv=notrunc 2>/dev/null
+    cmp -s "$so" "$work/edited.so" || expect 1 run "$work/edited.so"
+done
+
+# Mistakes.
+expect 2 compile "$model"
+expect 2 compile "$model" -o "$work/x" --emit nothing
+expect 2 compile "$model" -o "$work/x" --weights nowhere
+expect 1 compile "$model" -o "$work/no-such-folder/x.so"
+expect 2 compile "$model" -o "$work/x.so" --isa nothing
+expect 1 run "$so" --reference
+expect 1 run "$so" --dim N=3
+expect 1 compare "$so"
+code=0
+PATH=$work "$agate" compile "$model" -o "$work/x.so" 2>"$err" || code=$?
+[ "$code" -eq 1 ] || die "no linker: exit code $code"
+grep -q 'install lld or binutils' "$err" || die "no linker: no advice"
+[ "$(ls "$work" | grep -c '^x\.so')" -eq 0 ] || die "left behind: $(ls "$work")"
+exit 0
