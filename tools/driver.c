@@ -92,7 +92,9 @@ agate_status agate_driver_read(const char *path, const agate_driver_options *opt
 
     AGATE_TRY(agate_file_read(path, &data, &size_bytes));
     directory = agate_file_directory(path);
-    if (agate_file_has_extension(path, ".agt"))
+    if (!directory)
+        status = agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the name of its folder");
+    else if (agate_file_has_extension(path, ".agt"))
         status = agate_parse(data, size_bytes, out_graph);
     else
         status = import(data, size_bytes, directory, options, out_graph);
