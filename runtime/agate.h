@@ -21,12 +21,12 @@
 extern "C" {
 #endif
 
-#define AGATE_API      __attribute__((visibility("default")))
-#define AGATE_MUST_USE __attribute__((warn_unused_result))
+#define AGATE_API      __attribute__((visibility("default"))) /* exported by the libraries */
+#define AGATE_MUST_USE __attribute__((warn_unused_result))    /* a status that nobody looks at is a mistake */
 
-#define AGATE_VERSION_MAJOR 0
-#define AGATE_VERSION_MINOR 1
-#define AGATE_VERSION_PATCH 0
+#define AGATE_VERSION_MAJOR 0 /* of this header; agate_version tells the library's */
+#define AGATE_VERSION_MINOR 1 /* grows with what is added */
+#define AGATE_VERSION_PATCH 0 /* grows with what is mended */
 
 /* The most dimensions a tensor may have. */
 #define AGATE_MAX_RANK 8
@@ -52,6 +52,7 @@ extern "C" {
 /* Element type of a tensor; the values are ONNX's TensorProto.DataType numbers. 0 is no type. */
 typedef enum agate_dtype {
     AGATE_DTYPE_NONE = 0,
+/* A row of AGATE_DTYPE_TABLE as an enumerator. */
 #define AGATE_DTYPE_ENUM(name, text, size_bytes, onnx) AGATE_##name = onnx,
     AGATE_DTYPE_TABLE(AGATE_DTYPE_ENUM)
 #undef AGATE_DTYPE_ENUM
@@ -65,8 +66,9 @@ AGATE_API const char *agate_dtype_name(agate_dtype dtype);
 
 /* ---- status ------------------------------------------------------------------------------------------- */
 
+/* What kind of error it is. */
 typedef enum agate_code {
-    AGATE_CODE_OK = 0,
+    AGATE_CODE_OK = 0,           /* no error */
     AGATE_CODE_INVALID_ARGUMENT, /* the caller's mistake: a wrong shape, dtype, count or option */
     AGATE_CODE_INVALID_MODEL,    /* the file is damaged, or breaks the ONNX specification */
     AGATE_CODE_UNSUPPORTED,      /* a valid model that needs what agate does not do */
@@ -77,17 +79,26 @@ typedef enum agate_code {
     AGATE_CODE_INTERNAL,         /* a bug of agate's own */
 } agate_code;
 
+/* An error: what happened, where, and what would help. Immutable. */
 typedef struct agate_error agate_error;
 
 /* NULL on success, otherwise an error that the receiver owns. Thread-compatible. */
 typedef agate_error *agate_status;
-#define AGATE_OK ((agate_status)0)
+#define AGATE_OK ((agate_status)0) /* success */
 
-/* Each accepts NULL (success). The strings live as long as the status; "" where there is nothing to say. */
+/* AGATE_CODE_OK for NULL (success). */
 AGATE_API agate_code agate_status_code(const agate_error *status);
-AGATE_API const char *agate_status_message(const agate_error *status); /* the whole sentence, with place */
-AGATE_API const char *agate_status_node(const agate_error *status);    /* ONNX node name */
-AGATE_API const char *agate_status_op(const agate_error *status);      /* ONNX operator */
+
+/* The whole sentence, with the place; "" for NULL. Lives as long as the status, like the two below. */
+AGATE_API const char *agate_status_message(const agate_error *status);
+
+/* Name of the ONNX node at fault; "" where there is none, and for NULL. */
+AGATE_API const char *agate_status_node(const agate_error *status);
+
+/* Operator of the ONNX node at fault; "" where there is none, and for NULL. */
+AGATE_API const char *agate_status_op(const agate_error *status);
+
+/* NULL is accepted. */
 AGATE_API void agate_status_release(agate_status status);
 
 /* "invalid-argument", ...: a stable word for each code. */
@@ -98,10 +109,10 @@ AGATE_API const char *agate_code_name(agate_code code);
 /* A view of a dense row-major tensor in memory that somebody else owns. Any alignment that suits the element
  * type is accepted; 64 bytes is fastest. */
 typedef struct agate_tensor {
-    agate_dtype dtype;
-    int32_t rank;
-    int64_t dims[AGATE_MAX_RANK];
-    void *data;
+    agate_dtype dtype;            /* of each element */
+    int32_t rank;                 /* how many of `dims` count; 0: a scalar */
+    int64_t dims[AGATE_MAX_RANK]; /* outermost first, each 0 or more */
+    void *data;                   /* the first element */
     size_t size_bytes; /* room behind `data`; at least the product of dims times the element size */
 } agate_tensor;
 
@@ -120,7 +131,7 @@ typedef struct agate_allocator {
     void *(*allocate)(void *user, size_t size_bytes, size_t alignment);
     /* Takes back what `allocate` gave, with the size that was asked for. */
     void (*release)(void *user, void *memory, size_t size_bytes);
-    void *user;
+    void *user; /* handed to both */
 } agate_allocator;
 
 /* Calls body(context, i) once for each 0 <= i < count, on any threads and in any order, and returns when all calls have
@@ -130,12 +141,13 @@ typedef void (*agate_parallel_fn)(void *user, int32_t count, void (*body)(void *
 
 /* ---- models ------------------------------------------------------------------------------------------- */
 
+/* A compiled model: code, constants and plan. Immutable and thread-safe. */
 typedef struct agate_model agate_model;
 
 /* Gives the free dimension `name` of the model's inputs a fixed value. */
 typedef struct agate_dim_binding {
-    const char *name;
-    int64_t value;
+    const char *name; /* of the dimension, or "INPUT:AXIS" */
+    int64_t value;    /* 1 or more */
 } agate_dim_binding;
 
 /* Called while compiling, from one thread at a time: `done` of `total` kernels are ready. */
@@ -143,13 +155,13 @@ typedef void (*agate_progress_fn)(void *user, size_t done, size_t total);
 
 /* Zero-initialize, then set what differs from the default. */
 typedef struct agate_compile_options {
-    const char *isa;               /* "sse2", "avx2" or "avx512": a cap; NULL: the best this CPU has */
-    int32_t threads;               /* compile threads; 0: every core granted to the process */
-    const agate_dim_binding *dims; /* values for free dimensions other than the batch */
-    size_t dim_count;
-    size_t memory_limit_bytes; /* the most that one tensor may take; 0: 16 GiB */
-    agate_progress_fn progress;
-    void *progress_user;
+    const char *isa;                  /* "sse2", "avx2" or "avx512": a cap; NULL: the best this CPU has */
+    int32_t threads;                  /* compile threads; 0: every core granted to the process */
+    const agate_dim_binding *dims;    /* values for free dimensions other than the batch */
+    size_t dim_count;                 /* of `dims` */
+    size_t memory_limit_bytes;        /* the most that one tensor may take; 0: 16 GiB */
+    agate_progress_fn progress;       /* NULL: nobody is told */
+    void *progress_user;              /* handed to `progress` */
     const agate_allocator *allocator; /* copied; for the model's constants; NULL: the C library's */
 } agate_compile_options;
 
@@ -179,45 +191,53 @@ AGATE_API void agate_model_release(agate_model *model);
 
 /* What the model says of one input or output. `name` lives as long as the model. */
 typedef struct agate_value_info {
-    const char *name;
-    agate_dtype dtype;
-    int32_t rank;
+    const char *name;             /* in the ONNX file */
+    agate_dtype dtype;            /* of each element */
+    int32_t rank;                 /* how many of `dims` count */
     int64_t dims[AGATE_MAX_RANK]; /* AGATE_DIM_BATCH where the size follows the batch */
 } agate_value_info;
 
+/* Inputs that a run takes; initializers are none. Thread-safe, like the three below. */
 AGATE_API size_t agate_model_input_count(const agate_model *model);
+
+/* Outputs that a run gives. */
 AGATE_API size_t agate_model_output_count(const agate_model *model);
+
+/* Describes input `index`, counted from 0 in the file's order. Fails on a wrong index only. */
 AGATE_API AGATE_MUST_USE agate_status agate_model_input_info(const agate_model *model, size_t index,
                                                              agate_value_info *out_info);
+
+/* Describes output `index`, counted from 0 in the file's order. Fails on a wrong index only. */
 AGATE_API AGATE_MUST_USE agate_status agate_model_output_info(const agate_model *model, size_t index,
                                                               agate_value_info *out_info);
 
-/* One imported operator set: its domain ("" is ONNX's own) and version. */
+/* One imported operator set. */
 typedef struct agate_opset {
-    const char *domain;
-    int64_t version;
+    const char *domain; /* "": ONNX's own */
+    int64_t version;    /* as the file says */
 } agate_opset;
 
+/* One of metadata_props. */
 typedef struct agate_property {
-    const char *key;
-    const char *value;
+    const char *key;   /* need not be unique */
+    const char *value; /* any text */
 } agate_property;
 
 /* What the ONNX file says of itself, byte for byte, so not to be trusted on a terminal. No string is NULL: what the file
  * leaves out is "" or 0. */
 typedef struct agate_metadata {
-    const char *producer_name;
-    const char *producer_version;
-    const char *domain;
-    const char *doc;
-    const char *graph_name;
-    const char *graph_doc;
-    int64_t ir_version;
-    int64_t model_version;
-    const agate_opset *opsets;
-    size_t opset_count;
-    const agate_property *properties; /* metadata_props, in the file's order */
-    size_t property_count;
+    const char *producer_name;        /* the tool that wrote the file */
+    const char *producer_version;     /* of that tool */
+    const char *domain;               /* of the model: a reversed host name */
+    const char *doc;                  /* the model's description */
+    const char *graph_name;           /* of the model's graph */
+    const char *graph_doc;            /* the graph's description */
+    int64_t ir_version;               /* of the ONNX file format */
+    int64_t model_version;            /* as its author counts */
+    const agate_opset *opsets;        /* in the file's order */
+    size_t opset_count;               /* of `opsets` */
+    const agate_property *properties; /* in the file's order */
+    size_t property_count;            /* of `properties` */
 } agate_metadata;
 
 /* Never NULL; lives as long as the model. Thread-safe. */
@@ -225,6 +245,7 @@ AGATE_API const agate_metadata *agate_model_metadata(const agate_model *model);
 
 /* ---- sessions ----------------------------------------------------------------------------------------- */
 
+/* One inference in flight: working memory, threads, bound tensors. Thread-compatible. */
 typedef struct agate_session agate_session;
 
 /* Zero-initialize, then set what differs from the default. */
@@ -237,7 +258,7 @@ typedef struct agate_session_options {
     /* Runs the session's parallel loops, each at most `threads` wide, in the place of threads of its own. Called by the
      * thread that runs the session, several times in a run. */
     agate_parallel_fn parallel;
-    void *parallel_user;
+    void *parallel_user; /* handed to `parallel` */
 } agate_session_options;
 
 /* A session keeps its model alive. `options` may be NULL. Without `parallel` the session has threads of its own, which
@@ -265,11 +286,13 @@ AGATE_API AGATE_MUST_USE agate_status agate_session_run(agate_session *session, 
 
 /* ---- bound tensors -------------------------------------------------------------------------------------- */
 
-/* Binds the caller's memory to input or output `index` for agate_session_run_bound. The tensor is copied, its data is
- * not: `data` must stay until it is bound anew or the session is released. NULL unbinds. What agate_session_run asks of
- * an input (or an output) is asked of `tensor`, but by the run. Fails on a wrong index only. */
+/* Binds the caller's memory to input `index` for agate_session_run_bound. The tensor is copied, its data is not: `data`
+ * must stay until another is bound or the session is released. NULL unbinds. What agate_session_run asks of an input is
+ * asked of `tensor`, but by the run. Fails on a wrong index only. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_bind_input(agate_session *session, size_t index,
                                                                const agate_tensor *tensor);
+
+/* agate_session_bind_input for an output: data and size_bytes (room) are what counts. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_bind_output(agate_session *session, size_t index,
                                                                 const agate_tensor *tensor);
 
@@ -306,7 +329,7 @@ typedef struct agate_step_profile {
     const char *kernel; /* strategy and tiles, as in IR dumps */
     const char *origin; /* the ONNX nodes it computes, joined by "+"; "" where none */
     uint64_t start_ns;  /* of agate_clock_ns */
-    uint64_t end_ns;
+    uint64_t end_ns;    /* of agate_clock_ns */
 } agate_step_profile;
 
 /* Called on the running thread after each step; `step` is valid during the call only. Must not use the session, but for

@@ -1,0 +1,6 @@
+# The comments of agate.h as Doxygen reads them.
+# The headings between the parts, which begin with "/* ----", are none.
+/^\/\* ----/d
+1s|^/\* |/** @file\n * |
+s|^\( *\)/\* |\1/** |
+s|\([^ /].*\)/\* |\1/**< |
