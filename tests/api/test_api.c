@@ -150,6 +150,41 @@ START_TEST(many_sessions_run_at_once)
 }
 END_TEST
 
+/* Compiling, linking, running and releasing, each thread on its own. */
+static void *load_and_run(void *argument)
+{
+    const concurrent *self = argument;
+    const agate_compile_options options = {.threads = 2};
+    agate_model *model;
+    must(agate_model_load_file(AGATE_DIGITS, &options, &model));
+    agate_session *session = session_of(model, 2);
+    agate_model_release(model);
+    agate_tensor output = run(session, self->input);
+    if (memcmp(output.data, self->expected->data, self->expected->size_bytes) != 0)
+        abort();
+    free(output.data);
+    agate_session_release(session);
+    return NULL;
+}
+
+START_TEST(many_models_load_at_once)
+{
+    agate_model *model = load();
+    agate_session *session = session_of(model, 2);
+    agate_tensor input = make_input(model, 3, 11), expected = run(session, &input);
+    concurrent shared = {model, &input, &expected};
+    pthread_t threads[3];
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, load_and_run, &shared), 0);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    free(input.data);
+    free(expected.data);
+    agate_session_release(session);
+    agate_model_release(model);
+}
+END_TEST
+
 START_TEST(what_is_no_model_is_refused)
 {
     size_t size_bytes;
@@ -188,6 +223,7 @@ int main(void)
     tcase_add_test(tests, threads_do_not_change_a_bit);
     tcase_add_test(tests, memory_gives_what_the_file_gives);
     tcase_add_test(tests, many_sessions_run_at_once);
+    tcase_add_test(tests, many_models_load_at_once);
     tcase_add_test(tests, what_is_no_model_is_refused);
     suite_add_tcase(suite, tests);
 
