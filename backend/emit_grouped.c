@@ -1,23 +1,61 @@
-/* emit_grouped.c: strategy grouped_conv: groups narrower than a vector, so that a vector of outputs holds several.
+/* emit_grouped.c: strategy grouped_conv: groups that do not fill vectors, so that a vector of outputs meets several.
  *
  *     outputs   o0 o1 o2 o3 | o4 o5 o6 o7        two groups of four in a vector of eight
  *     step i    xi xi xi xi | x4+i .......       each lane meets input i of its own group, at a weight of its own
  *
- * The inputs of a vector's groups lie together in one block; a step loads them and spreads input i of each group over the
- * lanes of that group. Nothing of one group is multiplied into another, so Inf and NaN stay where they are. A sum runs
+ * Where a vector holds whole groups whose inputs lie together in one block, a step loads them and spreads input i of each
+ * group over the lanes of that group; else input i of each group is loaded by itself, and each lane takes its group's. Nothing of one group is multiplied into another, so Inf and NaN stay where they are. A sum runs
  * over kernel rows, kernel columns and the inputs of the group, taps outside the image left out. */
 #include "backend/emit_conv.h"
 
+#define MAX_LANES 64
+
 static int64_t outputs_of_group(const agate_conv *c)
 {
-    return c->filters / c->anchor->attrs.conv.group;
+    return agate_max(1, c->filters / c->anchor->attrs.conv.group);
 }
 
-/* Inputs that a vector of outputs reads. */
+/* Does every vector hold the same number of whole groups, with all of their inputs in one block? */
+static bool holds_whole_groups(const agate_conv *c)
+{
+    int64_t outputs = outputs_of_group(c);
+    return c->lanes % outputs == 0 && c->channels > 0 && c->channels <= outputs &&
+           c->lanes % c->channels == 0;
+}
+
+/* The most groups that a vector meets. */
+static int32_t groups_of_vector(const agate_conv *c)
+{
+    int64_t outputs = outputs_of_group(c), count = (c->lanes + outputs - 2) / outputs + 1;
+
+    if (c->lanes % outputs == 0 || outputs % c->lanes == 0)
+        count = agate_max(1, c->lanes / outputs);
+    return (int32_t)agate_min(count, c->anchor->attrs.conv.group);
+}
+
+/* Inputs that a vector of whole groups reads. */
 static int64_t inputs_of_vector(const agate_conv *c)
 {
     return c->lanes / outputs_of_group(c) * c->channels;
 }
+
+static LLVMValueRef load(agate_emitter *e, LLVMValueRef base, int64_t offset, int64_t count)
+{
+    LLVMValueRef address = agate_emit_advance(e, base, NULL, 0, offset);
+    LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, 1);
+    LLVMValueRef value = LLVMBuildLoad2(e->builder, LLVMVectorType(f32, (unsigned)count), address, "");
+
+    LLVMSetAlignment(value, (unsigned)count * 4);
+    return value;
+}
+
+/* Where a tile's inputs come from. */
+typedef struct source {
+    LLVMValueRef inputs;           /* whole groups: of the vector's first group, at the tile's first column */
+    int32_t group_count;           /* groups in part: how many a vector meets; 0: groups are whole */
+    LLVMValueRef input[MAX_LANES]; /* the input of each at the first column */
+    LLVMValueRef before[MAX_LANES]; /* lanes of the groups in front of it */
+} source;
 
 /* Input `i` of each group at every lane of that group. */
 static LLVMValueRef spread(agate_conv *c, LLVMValueRef inputs, int64_t i)
@@ -32,14 +70,21 @@ static LLVMValueRef spread(agate_conv *c, LLVMValueRef inputs, int64_t i)
                                   LLVMConstVector(from, (unsigned)c->lanes), "");
 }
 
-static LLVMValueRef load(agate_emitter *e, LLVMValueRef base, int64_t offset, int64_t count)
+/* Input `i` of each lane's group at column `column`. */
+static LLVMValueRef input_at(agate_conv *c, const source *from, int64_t i, int64_t column)
 {
-    LLVMValueRef address = agate_emit_advance(e, base, NULL, 0, offset);
-    LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, 1);
-    LLVMValueRef value = LLVMBuildLoad2(e->builder, LLVMVectorType(f32, (unsigned)count), address, "");
+    agate_emitter *e = c->e;
 
-    LLVMSetAlignment(value, (unsigned)count * 4);
-    return value;
+    if (from->group_count == 0)
+        return spread(c, load(e, from->inputs, column * c->block, inputs_of_vector(c)), i);
+    LLVMValueRef all = NULL;
+    for (int32_t g = from->group_count - 1; g >= 0; g--) {
+        LLVMValueRef address = agate_emit_advance(e, from->input[g], NULL, 0, column * c->block);
+        LLVMValueRef x = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_F32, 1), address, "x");
+        x = agate_emit_splat(e, x, c->lanes);
+        all = all ? LLVMBuildSelect(e->builder, from->before[g + 1], x, all, "") : x;
+    }
+    return all;
 }
 
 /* Point `point` of the tile meets tap `kw` of column `column`, and that lies in the image? */
@@ -48,25 +93,22 @@ static bool meets(const agate_conv *c, int64_t point, int64_t kw, int64_t column
     return point * c->x.stride + kw * c->x.dilation == column && (c->pixel.span->live[kw] >> point & 1);
 }
 
-/* Column `column` of the tile's inputs, for every point and tap that meet there. The fence keeps each column's loads
- * with its multiply-adds. */
-static void sum_column(agate_conv *c, agate_tile *tile, LLVMValueRef weights, LLVMValueRef inputs,
-                       int64_t column)
+/* Column `column` of the tile's inputs, for every point and tap that meet there, over `count` inputs of a group. The
+ * fence keeps each column's loads with its multiply-adds. */
+static void sum_column(agate_conv *c, agate_tile *tile, const source *from, LLVMValueRef weights,
+                       int64_t count, int64_t column)
 {
     agate_emitter *e = c->e;
     int64_t taps = c->y.taps * c->x.taps;
-    LLVMValueRef column_inputs = NULL;
 
-    for (int64_t i = 0; i < c->channels; i++) {
+    for (int64_t i = 0; i < count; i++) {
         LLVMValueRef input = NULL;
         for (int32_t point = 0; point < tile->points; point++)
             for (int64_t kw = 0; kw < c->x.taps; kw++) {
                 if (!meets(c, point, kw, column))
                     continue;
-                if (!column_inputs)
-                    column_inputs = load(e, inputs, column * c->block, inputs_of_vector(c));
                 if (!input)
-                    input = spread(c, column_inputs, i);
+                    input = input_at(c, from, i, column);
                 LLVMValueRef weight = load(e, weights, (i * taps + kw) * c->lanes, c->lanes);
                 tile->sums[point] = agate_emit_fma(e, input, weight, tile->sums[point]);
             }
@@ -77,40 +119,87 @@ static void sum_column(agate_conv *c, agate_tile *tile, LLVMValueRef weights, LL
                 agate_emit_fence(e, &tile->sums[point], 1);
 }
 
-/* The first of the inputs of the tile's groups, at the pixel of its first point and tap. */
-static LLVMValueRef first_input(agate_conv *c)
+static void sum_columns(agate_conv *c, agate_tile *tile, const source *from, LLVMValueRef weights,
+                        int64_t count)
+{
+    int64_t columns = (tile->points - 1) * c->x.stride + (c->x.taps - 1) * c->x.dilation + 1;
+
+    for (int64_t column = 0; column < columns; column++)
+        sum_column(c, tile, from, weights, count, column);
+}
+
+static int64_t plane_of(const agate_conv *c)
+{
+    return c->y.in * c->x.in * c->block;
+}
+
+/* The first channel at the pixel of the tile's first point and tap. */
+static LLVMValueRef first_pixel(agate_conv *c)
 {
     agate_emitter *e = c->e;
-    int64_t row = c->x.in * c->block, plane = c->y.in * row;
-    int64_t blocks = agate_ceil_div(c->channels * c->anchor->attrs.conv.group, c->block);
-    LLVMValueRef inputs = e->params[c->anchor->operands[0]->index], block, within;
+    int64_t row = c->x.in * c->block,
+            blocks = agate_ceil_div(c->channels * c->anchor->attrs.conv.group, c->block);
+    LLVMValueRef inputs = e->params[c->anchor->operands[0]->index];
 
-    agate_emit_divide(e, agate_emit_mul(e, c->channel.at, inputs_of_vector(c)), c->block, &block, &within);
-    inputs = agate_emit_advance(e, inputs, c->image, blocks * plane, 0);
-    inputs = agate_emit_advance(e, inputs, block, plane, 0);
-    inputs = agate_emit_advance(e, inputs, within, 1, 0);
+    inputs = agate_emit_advance(e, inputs, c->image, blocks * plane_of(c), 0);
     inputs = agate_emit_advance(e, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
     return agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
+}
+
+/* `inputs` at another channel. */
+static LLVMValueRef at_channel(agate_conv *c, LLVMValueRef inputs, LLVMValueRef channel)
+{
+    LLVMValueRef block, within;
+
+    agate_emit_divide(c->e, channel, c->block, &block, &within);
+    inputs = agate_emit_advance(c->e, inputs, block, plane_of(c), 0);
+    return agate_emit_advance(c->e, inputs, within, 1, 0);
+}
+
+/* One kernel row of groups that vectors cut apart: lane by lane the input of the right group, one input a turn. */
+static void sum_parts(agate_conv *c, agate_tile *tile, LLVMValueRef weights, LLVMValueRef inputs)
+{
+    agate_emitter *e = c->e;
+    int64_t outputs = outputs_of_group(c), last = c->anchor->attrs.conv.group - 1;
+    source from = {.group_count = groups_of_vector(c)};
+    LLVMValueRef first, skipped;
+
+    agate_emit_divide(e, agate_emit_mul(e, c->channel.at, c->lanes), outputs, &first, &skipped);
+    for (int32_t g = 1; g < from.group_count; g++)
+        from.before[g] = agate_emit_live(e, skipped, agate_emit_int(e, g * outputs), c->lanes);
+    agate_loop loop = agate_tile_loop_begin(e, tile, agate_emit_int(e, 0), agate_emit_int(e, c->channels), 1);
+    for (int32_t g = 0; g < from.group_count; g++) {
+        LLVMValueRef group = agate_emit_add(e, first, agate_emit_int(e, g));
+        group =
+            agate_emit_min(e, group, agate_emit_int(e, last)); /* the last vector may have pads for lanes */
+        LLVMValueRef channel = agate_emit_add(e, agate_emit_mul(e, group, c->channels), loop.index);
+        from.input[g] = at_channel(c, inputs, channel);
+    }
+    weights = agate_emit_advance(e, weights, loop.index, c->y.taps * c->x.taps * c->lanes, 0);
+    sum_columns(c, tile, &from, agate_emit_opaque(e, weights), 1);
+    agate_tile_loop_end(e, tile, &loop);
 }
 
 static void grouped_tile(agate_conv *c)
 {
     agate_emitter *e = c->e;
     agate_tile tile = {.lanes = c->lanes, .vectors = 1, .points = (int32_t)c->pixel.span->run.width};
-    int64_t columns = (tile.points - 1) * c->x.stride + (c->x.taps - 1) * c->x.dilation + 1;
-    LLVMValueRef inputs = first_input(c), lo, hi;
+    LLVMValueRef inputs = first_pixel(c), lo, hi;
     LLVMValueRef weights = agate_emit_advance(e, e->params[c->anchor->operands[1]->index], c->channel.at,
                                               c->channels * c->y.taps * c->x.taps * c->lanes, 0);
 
     agate_conv_start(c, &tile);
     agate_conv_taps(c, &lo, &hi);
     agate_loop kh = agate_tile_loop_begin(e, &tile, lo, hi, 1);
-    LLVMValueRef row_weights =
-        agate_emit_opaque(e, agate_emit_advance(e, weights, kh.index, c->x.taps * c->lanes, 0));
-    LLVMValueRef row_inputs =
-        agate_emit_opaque(e, agate_emit_advance(e, inputs, kh.index, c->y.dilation * c->x.in * c->block, 0));
-    for (int64_t column = 0; column < columns; column++)
-        sum_column(c, &tile, row_weights, row_inputs, column);
+    weights = agate_emit_advance(e, weights, kh.index, c->x.taps * c->lanes, 0);
+    inputs = agate_emit_advance(e, inputs, kh.index, c->y.dilation * c->x.in * c->block, 0);
+    if (holds_whole_groups(c)) {
+        LLVMValueRef channel = agate_emit_mul(e, c->channel.at, inputs_of_vector(c));
+        source from = {.inputs = agate_emit_opaque(e, at_channel(c, inputs, channel))};
+        sum_columns(c, &tile, &from, agate_emit_opaque(e, weights), c->channels);
+    } else {
+        sum_parts(c, &tile, weights, inputs);
+    }
     agate_tile_loop_end(e, &tile, &kh);
     agate_conv_finish(c, &tile);
 }

@@ -127,11 +127,10 @@ static bool is_depthwise(const agate_node *conv)
            agate_dim_is(w->dims[0], conv->attrs.conv.group);
 }
 
-static const char *conv_refuses(const assigner *a, const agate_node *kernel, const agate_node *conv)
+static const char *conv_refuses(const agate_node *kernel, const agate_node *conv)
 {
-    const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type;
+    const agate_type *x = &conv->operands[0]->type;
     const agate_value *weights = agate_kernel_operand(kernel, conv->operands[1]);
-    int64_t group = conv->attrs.conv.group, block = a->blocked.block;
 
     if (x->dtype != AGATE_F32)
         return "its type is not f32";
@@ -146,9 +145,6 @@ static const char *conv_refuses(const assigner *a, const agate_node *kernel, con
     }
     if (!agate_dim_is_fixed(x->dims[1]) || !agate_dim_is_fixed(x->dims[2]) || !agate_dim_is_fixed(x->dims[3]))
         return "its image follows the batch";
-    if (group > 1 && !is_depthwise(conv) && !agate_groups_share_blocks(conv, block) &&
-        (w->dims[1].offset % block != 0 || (w->dims[0].offset / group) % block != 0))
-        return "its groups do not fill vectors";
     return NULL;
 }
 
@@ -234,7 +230,7 @@ static wish kernel_wish(assigner *a, const agate_node *kernel, const agate_node 
         return WISH_FOLLOW;
     switch (agate_node_info(anchor)->family) {
     case AGATE_FAMILY_conv: {
-        const char *reason = conv_refuses(a, kernel, anchor);
+        const char *reason = conv_refuses(kernel, anchor);
         if (reason)
             agate_pass_remark(a->pass, kernel, "convolution stays in plain layout: %s", reason);
         return reason ? WISH_PLAIN : WISH_BLOCKED;
@@ -299,7 +295,7 @@ static bool pack_conv(assigner *a, agate_node *kernel, const agate_node *conv)
 {
     uint16_t block = a->blocked.block;
     const agate_value *x = conv->operands[0];
-    bool by_lane = is_depthwise(conv) || agate_groups_share_blocks(conv, block);
+    bool by_lane = is_depthwise(conv) || !agate_groups_fill_blocks(conv, block);
     /* What the epilogue reads as well must lie as the result does. */
     bool stem = !by_lane && !is_blocked(agate_kernel_operand(kernel, x)) &&
                 x->type.dims[1].offset <= STEM_CHANNELS && x->use_count == 1;

@@ -45,11 +45,12 @@ agate_value *agate_value_root(agate_value *value)
     return value;
 }
 
-bool agate_groups_share_blocks(const agate_node *conv, int64_t block)
+bool agate_groups_fill_blocks(const agate_node *conv, int64_t block)
 {
     const agate_type *w = &conv->operands[1]->type;
-    int64_t group = conv->attrs.conv.group, inputs = w->dims[1].offset, outputs = w->dims[0].offset / group;
+    int64_t group = conv->attrs.conv.group;
 
-    return group > 1 && outputs > 0 && outputs < block && block % outputs == 0 && inputs > 0 &&
-           inputs <= outputs && block % inputs == 0;
+    if (group == 1 || agate_dim_is(w->dims[0], 0)) /* nothing to compute */
+        return true;
+    return w->dims[1].offset % block == 0 && w->dims[0].offset / group % block == 0;
 }

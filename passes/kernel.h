@@ -17,9 +17,8 @@ agate_node *agate_kernel_yield(const agate_node *kernel);
 agate_node *agate_kernel_build(agate_graph *graph, agate_node *before, agate_op op,
                                agate_value *const *operands, int32_t operand_count, const agate_type *type);
 
-/* Are the groups of a convolution narrower than a block, and does each block of outputs hold whole ones whose inputs lie
- * together in one block? Such groups have weights in layout `o`. */
-bool agate_groups_share_blocks(const agate_node *conv, int64_t block);
+/* One group, or groups whose inputs and outputs are whole blocks. Others have weights in layout `o`. */
+bool agate_groups_fill_blocks(const agate_node *conv, int64_t block);
 
 /* The value whose memory `value` shares: itself, or what a chain of views starts from. */
 agate_value *agate_value_root(agate_value *value);

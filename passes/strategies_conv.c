@@ -69,13 +69,6 @@ static bool is_laid_out(const agate_node *conv, agate_layout_kind input, agate_l
            agate_layout_equal(conv->operands[1]->type.layout, w);
 }
 
-static bool fills_vectors(const agate_node *conv)
-{
-    const agate_type *w = &conv->operands[1]->type;
-    int64_t group = conv->attrs.conv.group, block = conv->results[0].type.layout.block;
-    return group == 1 || (w->dims[1].offset % block == 0 && w->dims[0].offset / group % block == 0);
-}
-
 static bool is_depthwise(const agate_node *conv)
 {
     return conv->attrs.conv.group > 1 && agate_dim_is(conv->operands[1]->type.dims[1], 1);
@@ -93,7 +86,9 @@ const char *agate_direct_conv_applies(const agate_candidate *c)
     if (!is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_oi) &&
         !is_laid_out(c->anchor, AGATE_LAYOUT_plain, AGATE_LAYOUT_o))
         return "weights not packed for it";
-    return fills_vectors(c->anchor) ? NULL : "its groups do not fill vectors";
+    return agate_groups_fill_blocks(c->anchor, c->anchor->results[0].type.layout.block)
+               ? NULL
+               : "its groups do not fill vectors";
 }
 
 /* Cycles that one step over an input channel takes for a register tile of oc vectors by `pixels`: two
@@ -218,8 +213,8 @@ const char *agate_grouped_conv_applies(const agate_candidate *c)
     if (is_depthwise(c->anchor) &&
         agate_dim_is(c->anchor->operands[1]->type.dims[0], c->anchor->attrs.conv.group))
         return "depthwise";
-    if (!agate_groups_share_blocks(c->anchor, c->anchor->results[0].type.layout.block))
-        return "its groups do not share vectors";
+    if (agate_groups_fill_blocks(c->anchor, c->anchor->results[0].type.layout.block))
+        return "its groups fill vectors";
     return is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_o) ? NULL : "weights not packed for it";
 }
 

@@ -209,15 +209,18 @@ static void random_tiles(conv_shape *s, const agate_machine *machine, uint32_t *
     t->flat = is_flat(s) && case_range(seed, 0, 3) > 0;
 }
 
-/* Groups that share vectors: sizes that divide the lanes, no more inputs than outputs. */
+/* Groups that share vectors: sizes that divide the lanes, no more inputs than outputs; or any. */
 static void narrow_groups(conv_shape *s, uint32_t *seed)
 {
-    int64_t outputs = INT64_C(1) << case_range(seed, 1, 3), inputs = outputs >> case_range(seed, 0, 3);
+    bool any = case_range(seed, 0, 1);
+    int64_t outputs = any ? case_range(seed, 1, 2 * s->tiles.v) : INT64_C(1) << case_range(seed, 1, 3);
+    int64_t inputs = any ? case_range(seed, 1, 9) : outputs >> case_range(seed, 0, 3);
     s->grouped = true;
-    s->group = case_range(seed, 2, 20);
-    outputs = agate_min(outputs, s->tiles.v / 2);
+    s->group = case_range(seed, 2, any ? 5 : 20);
+    if (!any)
+        outputs = agate_min(outputs, s->tiles.v / 2), inputs = agate_max(1, agate_min(inputs, outputs));
     s->filters = s->group * outputs;
-    s->channels = s->group * agate_max(1, agate_min(inputs, outputs));
+    s->channels = s->group * inputs;
 }
 
 static conv_shape random_conv(const agate_machine *machine, uint32_t *seed)
