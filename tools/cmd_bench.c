@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "tools/inputs.h"
+#include "tools/peaks.h"
 #include "tools/tensor.h"
 
 #define WARM_UP_NS   200000000u /* and at least WARM_UP_RUNS runs */
@@ -16,6 +17,7 @@ typedef struct settings {
     int64_t batch, iterations, seed;
     double seconds;
     bool json, profile;
+    const char *trace;
     agate_cli_compile compile;
 } settings;
 
@@ -28,7 +30,10 @@ static const agate_cli_option options[] = {
      "a .npy or .pb file for the input of this name"},
     {"seed", AGATE_CLI_INTEGER, "N", offsetof(settings, seed),
      "of the numbers for the other inputs (default 0)"},
-    {"profile", AGATE_CLI_FLAG, NULL, offsetof(settings, profile), "also the time of each kernel"},
+    {"profile", AGATE_CLI_FLAG, NULL, offsetof(settings, profile),
+     "also the time of each kernel, and its share of what the machine can do"},
+    {"trace", AGATE_CLI_TEXT, "FILE", offsetof(settings, trace),
+     "write one run's kernels to FILE as a Chrome trace (chrome://tracing, Perfetto)"},
     {"json", AGATE_CLI_FLAG, NULL, offsetof(settings, json), "print a JSON object"},
     AGATE_CLI_COMPILE_ROWS(settings, compile),
     {0},
@@ -43,6 +48,8 @@ typedef struct measurement {
     double flops;         /* of one run */
     uint64_t *step_times; /* of all profiled runs, per step of the module */
     size_t profiled_runs;
+    uint64_t *begins, *ends; /* of the last profiled run, per step */
+    agate_peaks peaks;
 } measurement;
 
 /* A runner with its tensors. */
@@ -53,6 +60,13 @@ typedef struct bench {
 } bench;
 
 /* ---- measuring ---------------------------------------------------------------------------------------- */
+
+static int64_t thread_count(const settings *set)
+{
+    const int64_t granted = agate_cpu_count();
+
+    return set->compile.threads ? agate_min(set->compile.threads, granted) : granted;
+}
 
 static agate_status run_once(bench *b, uint64_t *out_ns)
 {
@@ -107,14 +121,18 @@ static void add_step_time(void *user, const agate_step_profile *step)
     measurement *m = user;
 
     m->step_times[step->index] += step->end_ns - step->start_ns;
+    m->begins[step->index] = step->start_ns;
+    m->ends[step->index] = step->end_ns;
 }
 
-static agate_status profile_runs(bench *b)
+static agate_status profile_runs(bench *b, int32_t threads)
 {
     uint32_t steps = agate_model_module(b->runner.model)->step_count;
     uint64_t total = 0, ns;
 
-    b->m.step_times = calloc(steps + 1, sizeof *b->m.step_times);
+    b->m.step_times = calloc(3 * (size_t)steps + 1, sizeof *b->m.step_times);
+    b->m.begins = b->m.step_times + steps;
+    b->m.ends = b->m.begins + steps;
     if (!b->m.step_times)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a profile");
     agate_session_set_profile(b->runner.session, add_step_time, &b->m);
@@ -123,6 +141,7 @@ static agate_status profile_runs(bench *b)
         total += ns;
     }
     agate_session_set_profile(b->runner.session, NULL, NULL);
+    b->m.peaks = agate_peaks_measure(agate_model_module(b->runner.model)->isa, threads);
     return AGATE_OK;
 }
 
@@ -136,7 +155,7 @@ static agate_status measure(bench *b, const settings *set)
         b->m.flops += (double)agate_dim_at(module->steps[i].flops, b->m.batch);
     AGATE_TRY(warm_up(b));
     AGATE_TRY(time_runs(b, set));
-    return set->profile ? profile_runs(b) : AGATE_OK;
+    return set->profile || set->trace ? profile_runs(b, (int32_t)thread_count(set)) : AGATE_OK;
 }
 
 static agate_status prepare_and_measure(bench *b, const settings *set)
@@ -193,6 +212,47 @@ static double step_ms(const measurement *m, uint32_t step)
     return ms(m->step_times[step]) / (double)m->profiled_runs;
 }
 
+/* Bytes that a step reads and writes once each, weights as they are packed. */
+static double step_bytes(const bench *b, uint32_t step)
+{
+    const agate_module *module = agate_model_module(b->runner.model);
+    const agate_module_step *row = &module->steps[step];
+    double total = 0;
+
+    for (uint32_t i = 0; i < row->operand_count + row->result_count; i++) {
+        const agate_module_arg *arg = &module->args[row->first_arg + i];
+        double bytes = (double)agate_dtype_size(arg->type.dtype);
+
+        for (int32_t d = 0; d < arg->type.rank; d++)
+            bytes *= (double)agate_dim_at(arg->type.dims[d], b->m.batch);
+        total +=
+            arg->storage == AGATE_STORAGE_CONSTANT ? (double)module->constants[arg->index].size_bytes : bytes;
+    }
+    return total;
+}
+
+/* What one step is, by the profile. */
+typedef struct step_facts {
+    double ms, gflops, gb_per_second;
+    double roofline; /* the time that the peaks allow, as a share of the time taken */
+} step_facts;
+
+static step_facts facts_of(const bench *b, uint32_t step)
+{
+    const agate_module_step *row = &agate_model_module(b->runner.model)->steps[step];
+    const agate_peaks *peaks = &b->m.peaks;
+    double flops = (double)agate_dim_at(row->flops, b->m.batch);
+    step_facts f = {.ms = step_ms(&b->m, step)};
+
+    f.gflops = per_second(flops, f.ms);
+    f.gb_per_second = per_second(step_bytes(b, step), f.ms);
+    if (peaks->gflops > 0)
+        f.roofline = f.gflops / peaks->gflops;
+    if (peaks->gb_per_second > 0 && f.gb_per_second / peaks->gb_per_second > f.roofline)
+        f.roofline = f.gb_per_second / peaks->gb_per_second;
+    return f;
+}
+
 static size_t peak_rss_bytes(void)
 {
     struct rusage usage;
@@ -216,10 +276,11 @@ static json_t *profile_json(const bench *b)
 
     for (uint32_t i = 0; i < module->step_count; i++) {
         const agate_module_step *step = &module->steps[i];
-        double time = step_ms(&b->m, i), flops = (double)agate_dim_at(step->flops, b->m.batch);
-        json_t *row = json_pack("{s:s, s:s, s:I, s:f, s:f}", "label", step->label, "symbol", step->symbol,
-                                "tasks", (json_int_t)agate_dim_at(step->task_count, b->m.batch), "ms", time,
-                                "gflops", per_second(flops, time));
+        step_facts f = facts_of(b, i);
+        json_t *row =
+            json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f}", "label", step->label, "symbol", step->symbol,
+                      "tasks", (json_int_t)agate_dim_at(step->task_count, b->m.batch), "ms", f.ms, "gflops",
+                      f.gflops, "gb_per_second", f.gb_per_second, "roofline", f.roofline);
 
         /* Names from a model need not be UTF-8. */
         json_object_set_new(row, "origin", json_string(step->origin) ?: json_string("?"));
@@ -251,8 +312,11 @@ static agate_status print_json(const bench *b, const char *model, int64_t thread
     json_object_set_new(root, "slab_bytes",
                         json_integer((json_int_t)agate_session_slab_size(b->runner.session)));
     json_object_set_new(root, "constant_bytes", json_integer((json_int_t)constant_bytes(module)));
-    if (m->step_times)
+    if (m->step_times) {
+        json_object_set_new(root, "peak_gflops", json_real(m->peaks.gflops));
+        json_object_set_new(root, "peak_gb_per_second", json_real(m->peaks.gb_per_second));
         json_object_set_new(root, "profile", profile_json(b));
+    }
     text = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     json_decref(root);
     if (!text)
@@ -269,18 +333,23 @@ static void print_profile(const bench *b)
 
     for (uint32_t i = 0; i < module->step_count; i++)
         total += step_ms(&b->m, i);
-    printf("\n%9s %6s %8s %6s  %-44s %s\n", "ms", "share", "GFLOP/s", "tasks", "kernel", "from");
+    printf(
+        "\npeaks measured in this run: %.1f GFLOP/s (%s multiply-adds in registers), %.1f GB/s (reads from "
+        "memory)\n",
+        b->m.peaks.gflops, module->isa, b->m.peaks.gb_per_second);
+    printf("\n%9s %6s %8s %7s %6s %6s  %-44s %s\n", "ms", "share", "GFLOP/s", "GB/s", "roof", "tasks",
+           "kernel", "from");
     for (uint32_t i = 0; i < module->step_count; i++) {
         const agate_module_step *step = &module->steps[i];
-        double time = step_ms(&b->m, i);
+        step_facts f = facts_of(b, i);
 
-        printf("%9.4f %5.1f%% %8.1f %6lld  %-44s %s\n", time, total > 0 ? 100 * time / total : 0,
-               per_second((double)agate_dim_at(step->flops, b->m.batch), time),
+        printf("%9.4f %5.1f%% %8.1f %7.1f %5.0f%% %6lld  %-44s %s\n", f.ms,
+               total > 0 ? 100 * f.ms / total : 0, f.gflops, f.gb_per_second, 100 * f.roofline,
                (long long)agate_dim_at(step->task_count, b->m.batch), step->label, step->origin);
     }
 }
 
-static void print_report(const bench *b, const char *model, int64_t threads)
+static void print_report(const bench *b, const char *model, int64_t threads, bool with_profile)
 {
     const measurement *m = &b->m;
     const agate_module *module = agate_model_module(b->runner.model);
@@ -294,8 +363,35 @@ static void print_report(const bench *b, const char *model, int64_t threads)
     printf("  memory   %10.1f MiB slab, %.1f MiB constants, %.1f MiB peak resident\n",
            (double)agate_session_slab_size(b->runner.session) / 1048576,
            (double)constant_bytes(module) / 1048576, (double)peak_rss_bytes() / 1048576);
-    if (m->step_times)
+    if (with_profile)
         print_profile(b);
+}
+
+/* One complete event ("ph": "X") per step, in microseconds from the first. */
+static agate_status write_trace(const bench *b, const char *path)
+{
+    const agate_module *module = agate_model_module(b->runner.model);
+    json_t *root = json_object(), *events = json_array();
+    int failed;
+
+    for (uint32_t i = 0; i < module->step_count; i++) {
+        step_facts f = facts_of(b, i);
+        json_t *event = json_pack("{s:s, s:s, s:i, s:i, s:f, s:f}", "ph", "X", "cat", "kernel", "pid", 1,
+                                  "tid", 1, "ts", (double)(b->m.begins[i] - b->m.begins[0]) / 1e3, "dur",
+                                  (double)(b->m.ends[i] - b->m.begins[i]) / 1e3);
+        json_t *details = json_pack("{s:s, s:s, s:f, s:f, s:f}", "kernel", module->steps[i].label, "symbol",
+                                    module->steps[i].symbol, "gflops", f.gflops, "gb_per_second",
+                                    f.gb_per_second, "roofline", f.roofline);
+
+        json_object_set_new(event, "name", json_string(module->steps[i].origin) ?: json_string("?"));
+        json_object_set_new(event, "args", details);
+        json_array_append_new(events, event);
+    }
+    json_object_set_new(root, "traceEvents", events);
+    json_object_set_new(root, "displayTimeUnit", json_string("ms"));
+    failed = json_dump_file(root, path, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+    json_decref(root);
+    return failed ? agate_error_make(AGATE_CODE_IO, "%s cannot be written", path) : AGATE_OK;
 }
 
 static agate_status run_bench(const char *model, const settings *set, const agate_runner_options *how)
@@ -312,7 +408,9 @@ static agate_status run_bench(const char *model, const settings *set, const agat
     if (status == AGATE_OK && set->json)
         status = print_json(&b, model, threads);
     else if (status == AGATE_OK)
-        print_report(&b, model, threads);
+        print_report(&b, model, threads, set->profile);
+    if (status == AGATE_OK && set->trace)
+        status = write_trace(&b, set->trace);
     bench_deinit(&b);
     return status;
 }
@@ -348,9 +446,15 @@ const agate_cli_verb agate_cmd_bench = {
                "gflops,\n"
                "compile_ms (reading the file to a session that is ready), peak_rss_bytes, slab_bytes, "
                "constant_bytes; with\n"
-               "--profile: profile, a list of label, symbol, tasks, ms, gflops and origin per kernel. "
-               "Profiled runs are\n"
-               "apart from the timed ones.\n\n"
+               "--profile: peak_gflops, peak_gb_per_second, and profile, a list of label, symbol, tasks, ms, "
+               "gflops,\n"
+               "gb_per_second, roofline and origin per kernel. Profiled runs are apart from the timed ones. "
+               "GB/s counts\n"
+               "what a kernel reads and writes once each. \"roof\" is its share of the nearer of two peaks, "
+               "measured with\n"
+               "as many threads: multiply-adds in registers, and reads from memory; what caches hold can "
+               "come to more\n"
+               "than 100 %.\n\n"
                "  agate bench resnet50.onnx --threads 1\n"
                "  agate bench resnet50.onnx --batch 8 --isa avx2 --profile\n"
                "  agate bench resnet50.onnx --json --iterations 100\n",

@@ -11,6 +11,10 @@ expect 0 bench "$model" --iterations 5 --json --profile
 says "$out" '"median_ms": [0-9]' '"min_ms": ' '"p90_ms": ' '"p99_ms": ' '"gflops": ' '"compile_ms": ' \
     '"peak_rss_bytes": [1-9]' '"slab_bytes": [1-9]' '"iterations": 5' '"profile": \[' '"origin": '
 
+expect 0 bench "$model" --iterations 5 --profile --trace "$work/trace.json" --threads 1
+says "$out" '^peaks measured in this run: [1-9][0-9.]* GFLOP/s .* [0-9.]* GB/s' ' roof '
+says "$work/trace.json" '"traceEvents": \[' '"ph": "X"' '"dur": ' '"name": "/stem'
+expect 1 bench "$model" --iterations 5 --trace "$work/no/such/folder.json"
 expect 1 bench "$work/nothing.onnx"
 expect 2 bench "$model" --input x=photo.png
 expect 1 bench "$model" --input "nobody=$work/x.npy"

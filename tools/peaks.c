@@ -1,0 +1,127 @@
+/* peaks.c: two calibrated loops. Twelve chains of multiply-adds that never leave the registers: enough to fill two pipes of
+ * four cycles, and few enough for sixteen registers. And a sum over memory that no cache holds. Of many short pieces the
+ * fastest counts, since anything else on the machine only makes them slower; threads add up. */
+#include "tools/peaks.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/agate.h"
+
+#define FMA_ROUNDS  20000
+#define FMA_PIECES  60
+#define CHAINS      12
+#define READ_BYTES  ((size_t)96 << 20)
+#define READ_PIECES 4
+#define MAX_THREADS 64
+
+#define CHAIN(n)      a##n = a##n * x + y;
+#define EACH_CHAIN(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define START(n)      vector a##n = x + n;
+#define SUM(n)        y += a##n;
+
+/* Returns something that depends on all of it. */
+#define FMA_LOOP(isa, features, width_bytes)                                                                 \
+    __attribute__((target(features))) static float fma_##isa(float factor)                                   \
+    {                                                                                                        \
+        typedef float vector __attribute__((vector_size(width_bytes)));                                      \
+        vector x = (vector){0} + factor, y = x;                                                              \
+        EACH_CHAIN(START)                                                                                    \
+        for (int i = 0; i < FMA_ROUNDS; i++) {                                                               \
+            EACH_CHAIN(CHAIN)                                                                                \
+        }                                                                                                    \
+        EACH_CHAIN(SUM)                                                                                      \
+        return y[0];                                                                                         \
+    }
+
+FMA_LOOP(sse2, "sse2", 16)
+FMA_LOOP(avx2, "avx2,fma", 32)
+FMA_LOOP(avx512, "avx512f", 64)
+
+typedef struct loop {
+    const char *isa;
+    int lanes;
+    float (*run)(float factor);
+} loop;
+
+static const loop loops[] = {{"sse2", 4, fma_sse2}, {"avx2", 8, fma_avx2}, {"avx512", 16, fma_avx512}};
+
+typedef struct worker {
+    const loop *loop;
+    double gflops, gb_per_second;
+    float sink;
+} worker;
+
+static void measure_fma(worker *w)
+{
+    volatile float half = 0.5f; /* so that nothing is known when this is compiled */
+
+    for (int i = 0; i < FMA_PIECES; i++) {
+        uint64_t start = agate_clock_ns();
+        double rate;
+
+        w->sink += w->loop->run(half);
+        rate = 2.0 * CHAINS * w->loop->lanes * FMA_ROUNDS / (double)(agate_clock_ns() - start + 1);
+        w->gflops = rate > w->gflops ? rate : w->gflops;
+    }
+}
+
+static void measure_read(worker *w)
+{
+    typedef float vector __attribute__((vector_size(16)));
+    vector *data = aligned_alloc(64, READ_BYTES), sums[4] = {0};
+
+    if (!data)
+        return;
+    memset(data, 0, READ_BYTES);
+    for (int i = 0; i < READ_PIECES; i++) {
+        uint64_t start = agate_clock_ns();
+        double rate;
+
+        for (size_t k = 0; k < READ_BYTES / sizeof *data; k += 4) {
+            sums[0] += data[k];
+            sums[1] += data[k + 1];
+            sums[2] += data[k + 2];
+            sums[3] += data[k + 3];
+        }
+        rate = (double)READ_BYTES / (double)(agate_clock_ns() - start + 1);
+        w->gb_per_second = rate > w->gb_per_second ? rate : w->gb_per_second;
+        w->sink += sums[0][0] + sums[1][1] + sums[2][2] + sums[3][3];
+    }
+    free(data);
+}
+
+static void *measure(void *argument)
+{
+    worker *w = argument;
+
+    measure_fma(w);
+    measure_read(w);
+    return NULL;
+}
+
+agate_peaks agate_peaks_measure(const char *isa, int32_t threads)
+{
+    worker workers[MAX_THREADS] = {0};
+    pthread_t others[MAX_THREADS];
+    agate_peaks peaks = {0};
+    int32_t started = 1, count = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
+
+    for (int32_t i = 0; i < count; i++) {
+        workers[i].loop = &loops[0];
+        for (size_t k = 0; k < sizeof loops / sizeof *loops; k++)
+            if (strcmp(loops[k].isa, isa) == 0)
+                workers[i].loop = &loops[k];
+    }
+    while (started < count && pthread_create(&others[started], NULL, measure, &workers[started]) == 0)
+        started++;
+    measure(&workers[0]);
+    for (int32_t i = 1; i < started; i++)
+        pthread_join(others[i], NULL);
+    for (int32_t i = 0; i < started; i++) {
+        peaks.gflops += workers[i].gflops;
+        peaks.gb_per_second += workers[i].gb_per_second;
+    }
+    return peaks;
+}

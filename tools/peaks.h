@@ -1,0 +1,16 @@
+/* peaks.h: how fast this machine computes and reads at best, measured: the roof over every kernel. */
+#ifndef AGATE_PEAKS_H
+#define AGATE_PEAKS_H
+
+#include <stdint.h>
+
+typedef struct agate_peaks {
+    double gflops;        /* f32 multiply-adds in registers, each counted as two */
+    double gb_per_second; /* reads from memory, beyond what caches hold */
+} agate_peaks;
+
+/* Measures on this many threads at once, a fraction of a second, with the instructions of `isa` (a row of machines.def that
+ * this CPU can run). A peak that cannot be measured (no memory) is 0. */
+agate_peaks agate_peaks_measure(const char *isa, int32_t threads);
+
+#endif
