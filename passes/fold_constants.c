@@ -10,7 +10,7 @@
  */
 #include "passes/rewrite.h"
 
-#define GROWN_BYTES (INT64_C(64) << 20) /* the largest result that may outgrow its operands */
+#define GROWN_BYTES (INT64_C(16) << 20) /* the largest result that may outgrow its operands */
 #define TOTAL_BYTES (INT64_C(1) << 30)  /* of all constants, once some have grown */
 #define CONST_COUNT 16 /* up to so many elements print in place; more become a named weight */
 
