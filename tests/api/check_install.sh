@@ -27,7 +27,7 @@ by_pkg_config() {
 "$cc" -o "$work/version" "$source/tests/api/install/version.c" $(by_pkg_config agate-runtime) ||
     fail "pkg-config agate-runtime"
 
-"$cmake" -S "$source/tests/api/install" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/there" \
+"$cmake" -G Ninja -S "$source/tests/api/install" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/there" \
     -DCMAKE_C_COMPILER="$cc" >"$work/log" 2>&1 || { cat "$work/log"; fail "find_package(agate)"; }
 "$cmake" --build "$work/build" >"$work/log" 2>&1 || { cat "$work/log"; fail "a build with find_package(agate)"; }
 
