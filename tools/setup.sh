@@ -12,8 +12,8 @@ set -eu
 # libc6-dev and g++ are named because gcc only recommends them.
 build_packages="gcc g++ libc6-dev cmake ninja-build pkg-config git libprotobuf-c-dev protobuf-c-compiler
     libjansson-dev libstb-dev check"
-test_packages="$build_packages clang libclang-rt-dev clang-format doxygen libonnx-testdata python3 python3-numpy python3-onnx
-    python3-pil"
+test_packages="$build_packages clang libclang-rt-dev clang-format doxygen libonnx-testdata qemu-user python3
+    python3-numpy python3-onnx python3-pil"
 convert_packages="ca-certificates xz-utils bzip2 python3 python3-numpy python3-onnx python3-pil"
 models_packages="$convert_packages python3-torch python3-torchvision"
 llvm_choices="llvm-22-dev llvm-19-dev"

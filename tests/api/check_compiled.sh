@@ -1,5 +1,6 @@
 #!/bin/sh
-# check_compiled.sh AGATE EXAMPLE MODEL: what AGATE compiles from MODEL runs in a program without a compiler.
+# check_compiled.sh AGATE EXAMPLE MODEL [EMULATOR]: what AGATE compiles from MODEL runs in a program without a compiler.
+# EMULATOR is qemu-x86_64; without it, nothing is tried on lesser CPUs.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -18,15 +19,15 @@ refused() {
 }
 refused "$2" "$3" "this is no compiled model"
 refused "$2" "$2" "example_compiled: .*the file is cut off, or no compiled model"
-# On a CPU without the instructions, it names what is missing; what needs none runs. (An emulated CPU, where there is one.)
-if command -v qemu-x86_64 >/dev/null; then
+# On a CPU without the instructions, it names what is missing; what needs none runs.
+if [ -n "${4-}" ]; then
     for isa in sse2 avx2 avx512; do
         "$1" compile "$3" -o "$folder/$isa.so" --isa $isa
     done
-    qemu-x86_64 -cpu Nehalem "$2" "$folder/sse2.so" >"$folder/emulated"
+    "$4" -cpu Nehalem "$2" "$folder/sse2.so" >"$folder/emulated"
     [ "$(wc -l <"$folder/emulated")" -eq 5 ]
     for isa in avx2 avx512; do
-        if qemu-x86_64 -cpu Nehalem "$2" "$folder/$isa.so" 2>"$folder/err"; then
+        if "$4" -cpu Nehalem "$2" "$folder/$isa.so" 2>"$folder/err"; then
             echo "$isa runs on a CPU without it"
             exit 1
         fi
