@@ -119,8 +119,8 @@ static agate_status write_all(agate_compiled *compiled, agate_units *units, cons
                               size_t *out_count)
 {
     AGATE_TRY(agate_units_init(units, graph, compiled->arena));
-    AGATE_TRY(agate_units_compile(units, options, AGATE_CODEGEN_OBJECT));
     AGATE_TRY(agate_module_build(compiled, graph, units, options->machine));
+    AGATE_TRY(agate_units_compile(units, options, AGATE_CODEGEN_OBJECT, compiled));
     if (!to->weights_path && agate_image_weights_size(&compiled->module) > MOST_WEIGHTS_BYTES)
         return agate_error_make(AGATE_CODE_UNSUPPORTED,
                                 "more than 1 GiB of weights does not go into one file with code; put them "

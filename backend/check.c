@@ -71,7 +71,7 @@ const char *agate_emit_refuses(const agate_node *kernel)
             return "it holds an op that has no loop";
         if (family == AGATE_FAMILY_softmax && wanted != AGATE_FAMILY_softmax)
             return "softmax has a strategy of its own";
-        if (family == AGATE_FAMILY_data && !node->data)
+        if (family == AGATE_FAMILY_data && !(node->data && agate_data_bytes(node->data)))
             return "the contents of a constant in it are not known";
     }
     if (v < 0 || v > 64 || (v & (v - 1)) != 0)

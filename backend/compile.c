@@ -25,9 +25,11 @@ static agate_status compile_into(agate_compiled *compiled, const agate_graph *gr
                                  const agate_codegen_options *options)
 {
     AGATE_TRY(agate_units_init(units, graph, compiled->arena));
-    AGATE_TRY(agate_units_compile(units, options, AGATE_CODEGEN_OBJECT));
+    AGATE_TRY(agate_module_build(compiled, graph, units, options->machine));
+    AGATE_TRY(agate_units_compile(units, options, AGATE_CODEGEN_OBJECT, compiled));
     AGATE_TRY(link_units(units, &compiled->linker));
-    return agate_module_build(compiled, graph, units, options->machine);
+    agate_module_link(compiled, units);
+    return AGATE_OK;
 }
 
 agate_status agate_compiled_create(agate_compiled **out_compiled)
@@ -71,8 +73,7 @@ void agate_backend_release(void *owner)
     if (!compiled)
         return;
     agate_linker_release(compiled->linker);
-    for (size_t i = 0; i < compiled->constant_count; i++)
-        agate_data_release(compiled->constants[i]);
+    agate_constants_release(compiled);
     agate_arena_release(compiled->arena);
     free(compiled);
 }
@@ -114,7 +115,7 @@ agate_status agate_backend_print(const agate_graph *graph, const agate_codegen_o
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to compile a graph");
     agate_status status = agate_units_init(&units, graph, arena);
     if (!status)
-        status = agate_units_compile(&units, options, is_asm ? AGATE_CODEGEN_ASM : AGATE_CODEGEN_LLVM);
+        status = agate_units_compile(&units, options, is_asm ? AGATE_CODEGEN_ASM : AGATE_CODEGEN_LLVM, NULL);
     for (size_t i = 0; i < units.count && !status; i++)
         add_unit(&units, graph, i, is_asm ? "# " : "; ", text);
     agate_units_deinit(&units);

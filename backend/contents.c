@@ -1,49 +1,75 @@
-/* contents.c: what a compiled model keeps of its graph beside code: the contents of constants, and its metadata. */
-#include <stdlib.h>
-
+/* contents.c: what a compiled model keeps of its graph beside code: the contents of constants, which are made here, each
+ * where it stays; and its metadata. */
 #include "backend/units.h"
 
 /* ---- constants ----------------------------------------------------------------------------------------- */
 
-static void release_placed(agate_data *data)
+static bool is_in_place(const agate_compiled *compiled, const agate_data *data)
 {
-    const agate_allocator *allocator = data->owner;
-
-    allocator->release(allocator->user, (void *)data->bytes, data->size_bytes);
-    free(data);
-}
-
-static agate_data *copy_to(const agate_data *data, const agate_allocator *allocator)
-{
-    agate_data *copy = malloc(sizeof *copy);
-    void *bytes = copy ? allocator->allocate(allocator->user, data->size_bytes, AGATE_ALIGNMENT) : NULL;
-
-    if (!bytes) {
-        free(copy);
-        return NULL;
-    }
-    memcpy(bytes, data->bytes, data->size_bytes);
-    *copy = (agate_data){
-        .size_bytes = data->size_bytes,
-        .bytes = bytes,
-        .references = 1,
-        .release = release_placed,
-        .owner = (void *)allocator,
-    };
-    return copy;
-}
-
-agate_data *agate_constant_place(agate_data *data, const agate_allocator *allocator)
-{
-    if (allocator->allocate && data->size_bytes > 0)
-        return copy_to(data, allocator);
     /* Kernels may rely on the alignment, which bytes mapped from a file need not have. */
-    if ((uintptr_t)data->bytes % AGATE_ALIGNMENT == 0)
-        return agate_data_retain(data);
-    agate_data *copy = agate_data_create(data->size_bytes);
-    if (copy && data->size_bytes > 0)
-        memcpy((void *)copy->bytes, data->bytes, data->size_bytes);
-    return copy;
+    return !compiled->allocator.allocate && data->bytes && (uintptr_t)data->bytes % AGATE_ALIGNMENT == 0;
+}
+
+static size_t room_of(const agate_data *data)
+{
+    return (data->size_bytes + AGATE_ALIGNMENT - 1) / AGATE_ALIGNMENT * AGATE_ALIGNMENT;
+}
+
+static void *allocate(agate_compiled *compiled, size_t size_bytes)
+{
+    const agate_allocator *allocator = &compiled->allocator;
+
+    return size_bytes > 0 ? allocator->allocate(allocator->user, size_bytes, AGATE_ALIGNMENT) : NULL;
+}
+
+agate_status agate_constants_place(agate_compiled *compiled)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < compiled->constant_count; i++)
+        if (!is_in_place(compiled, compiled->constants[i].data))
+            compiled->block_bytes += room_of(compiled->constants[i].data);
+    if (!compiled->allocator.allocate && compiled->block_bytes > 0 &&
+        !(compiled->block = agate_block_create(compiled->block_bytes)))
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the model's weights");
+    for (size_t i = 0; i < compiled->constant_count; i++) {
+        agate_compiled_constant *c = &compiled->constants[i];
+        if (!is_in_place(compiled, c->data)) {
+            c->place = compiled->block ? compiled->block + at : allocate(compiled, c->data->size_bytes);
+            if (!c->place && c->data->size_bytes > 0)
+                return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the model's weights");
+            at += room_of(c->data);
+        }
+        compiled->rows[i] =
+            (agate_module_constant){c->place ? c->place : c->data->bytes, c->data->size_bytes};
+    }
+    return AGATE_OK;
+}
+
+agate_status agate_constant_make(agate_compiled *compiled, size_t index)
+{
+    agate_compiled_constant *c = &compiled->constants[index];
+
+    if (!c->place)
+        return AGATE_OK;
+    if (!agate_data_read(c->data, 0, c->data->size_bytes, c->place))
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to pack a weight");
+    agate_data_forget(c->data);
+    agate_data_release(c->data);
+    c->data = NULL;
+    return AGATE_OK;
+}
+
+void agate_constants_release(agate_compiled *compiled)
+{
+    const agate_allocator *allocator = &compiled->allocator;
+
+    for (size_t i = 0; i < compiled->constant_count; i++) {
+        agate_data_release(compiled->constants[i].data);
+        if (compiled->constants[i].place && !compiled->block)
+            allocator->release(allocator->user, compiled->constants[i].place, compiled->rows[i].size_bytes);
+    }
+    agate_block_release(compiled->block, compiled->block_bytes);
 }
 
 /* ---- metadata ------------------------------------------------------------------------------------------ */

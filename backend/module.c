@@ -11,16 +11,10 @@ typedef struct builder {
     const agate_graph *graph;
     const agate_units *units;
     agate_map constants; /* data -> its number + 1 */
-    agate_module_constant *constant_rows;
     agate_module_arg *args;
     agate_module_step *steps;
     agate_module_copy *copies;
 } builder;
-
-static agate_status out_of_memory(void)
-{
-    return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a module");
-}
 
 static agate_module_type module_type(const agate_type *type)
 {
@@ -47,13 +41,8 @@ static agate_status constant_number(builder *b, const agate_node *node, uint32_t
                                 node->label ? node->label : "");
     uintptr_t number = (uintptr_t)agate_map_get(&b->constants, node->data, 0);
     if (!number) {
-        agate_data *data = agate_constant_place(node->data, &b->compiled->allocator);
-        if (!data)
-            return out_of_memory();
-        size_t next = b->compiled->constant_count++;
-        b->compiled->constants[next] = data;
-        b->constant_rows[next] = (agate_module_constant){data->bytes, data->size_bytes};
-        number = next + 1;
+        b->compiled->constants[b->compiled->constant_count++].data = agate_data_retain(node->data);
+        number = b->compiled->constant_count;
         agate_map_put(&b->constants, node->data, 0, (void *)number);
     }
     *out_number = (uint32_t)(number - 1);
@@ -134,7 +123,6 @@ static agate_status add_step(builder *b, const agate_node *kernel, size_t unit)
     step->flops = agate_node_flops(kernel);
     if (unit == SIZE_MAX)
         return add_library_step(b, kernel, step);
-    step->kernel = b->units->units[unit].fn;
     step->symbol = b->units->units[unit].symbol;
     return add_args(b, kernel->operands, kernel->operand_count, kernel, step);
 }
@@ -213,8 +201,8 @@ static void make_room(builder *b)
     b->args = AGATE_NEW_N(b->arena, agate_module_arg, args + 1);
     b->steps = AGATE_NEW_N(b->arena, agate_module_step, b->units->kernel_count + 1);
     b->copies = AGATE_NEW_N(b->arena, agate_module_copy, b->graph->last->operand_count + 1);
-    b->constant_rows = AGATE_NEW_N(b->arena, agate_module_constant, constants + 1);
-    b->compiled->constants = AGATE_NEW_N(b->arena, agate_data *, constants + 1);
+    b->compiled->rows = AGATE_NEW_N(b->arena, agate_module_constant, constants + 1);
+    b->compiled->constants = AGATE_NEW_N(b->arena, agate_compiled_constant, constants + 1);
 }
 
 agate_status agate_module_build(agate_compiled *compiled, const agate_graph *graph, const agate_units *units,
@@ -231,7 +219,7 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
     module->version = AGATE_MODULE_VERSION;
     module->needs = machine->needs;
     module->isa = agate_arena_text(b.arena, machine->name);
-    module->constants = b.constant_rows;
+    module->constants = compiled->rows;
     module->constant_count = (uint32_t)compiled->constant_count;
     module->args = b.args;
     module->steps = b.steps;
@@ -239,5 +227,14 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
     if (!agate_graph_slab_size(graph, &module->slab_size_bytes))
         return agate_error_make(AGATE_CODE_INVALID_MODEL, "a tensor is too large");
     module->metadata = agate_metadata_copy(graph->metadata, b.arena);
-    return AGATE_OK;
+    return agate_constants_place(compiled);
+}
+
+void agate_module_link(agate_compiled *compiled, const agate_units *units)
+{
+    agate_module_step *steps = (agate_module_step *)compiled->module.steps;
+
+    for (size_t i = 0; i < units->kernel_count; i++)
+        if (units->of_kernel[i] != SIZE_MAX)
+            steps[i].kernel = units->units[units->of_kernel[i]].fn;
 }

@@ -1,4 +1,4 @@
-/* units.c: kernels of equal signature are one unit; a pool of threads compiles the units. */
+/* units.c: kernels of equal signature are one unit; a pool of threads compiles the units, then makes the constants. */
 #include "backend/units.h"
 
 #include <llvm-c/Core.h>
@@ -90,7 +90,9 @@ typedef struct queue {
     agate_units *units;
     const agate_codegen_options *options;
     agate_codegen_output output;
-    atomic_size_t next;
+    agate_compiled *compiled; /* NULL: no constants to make */
+    size_t constant_count;
+    atomic_size_t next; /* units first, which take longer */
     atomic_bool failed;
     pthread_mutex_t progress_lock;
     size_t done;
@@ -112,8 +114,12 @@ static agate_status work_through(queue *q, LLVMTargetMachineRef target, agate_ar
 {
     for (;;) {
         size_t i = atomic_fetch_add(&q->next, 1);
-        if (i >= q->units->count || atomic_load(&q->failed))
+        if (i >= q->units->count + q->constant_count || atomic_load(&q->failed))
             return AGATE_OK;
+        if (i >= q->units->count) {
+            AGATE_TRY(agate_constant_make(q->compiled, i - q->units->count));
+            continue;
+        }
         agate_unit *unit = &q->units->units[i];
         unit->status = compile_unit(q, unit, target, scratch);
         if (unit->status)
@@ -127,7 +133,9 @@ static void *worker(void *user)
     queue *q = user;
     LLVMTargetMachineRef target = NULL;
     agate_arena *scratch = agate_arena_create();
-    agate_status status = scratch ? agate_target_create(q->options->machine, &target) : out_of_memory();
+    agate_status status = scratch ? AGATE_OK : out_of_memory();
+    if (!status && q->units->count > 0)
+        status = agate_target_create(q->options->machine, &target);
 
     if (!status)
         status = work_through(q, target, scratch);
@@ -153,20 +161,25 @@ static agate_status first_failure(agate_units *units)
 #define MAX_THREADS 256
 
 agate_status agate_units_compile(agate_units *units, const agate_codegen_options *options,
-                                 agate_codegen_output output)
+                                 agate_codegen_output output, agate_compiled *compiled)
 {
-    queue q = {
-        .units = units, .options = options, .output = output, .progress_lock = PTHREAD_MUTEX_INITIALIZER};
+    queue q = {.units = units,
+               .options = options,
+               .output = output,
+               .compiled = compiled,
+               .constant_count = compiled ? compiled->constant_count : 0,
+               .progress_lock = PTHREAD_MUTEX_INITIALIZER};
+    int64_t tasks = (int64_t)(units->count + q.constant_count);
     int64_t wanted = options->threads > 0 ? options->threads : agate_cpu_count();
     pthread_t threads[MAX_THREADS];
     int32_t started = 0;
 
-    wanted = agate_min(agate_min(wanted, (int64_t)units->count), MAX_THREADS);
+    wanted = agate_min(agate_min(wanted, tasks), MAX_THREADS);
     /* A thread that does not start is no loss but of time: this one works through whatever the others leave.
      */
     while (started < wanted - 1 && pthread_create(&threads[started], NULL, worker, &q) == 0)
         started++;
-    agate_status status = units->count ? worker(&q) : AGATE_OK;
+    agate_status status = tasks ? worker(&q) : AGATE_OK;
     for (int32_t i = 0; i < started; i++) {
         void *result;
         pthread_join(threads[i], &result);

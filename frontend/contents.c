@@ -40,7 +40,10 @@ static bool element_at(const agate_value *value, int64_t index, agate_dim *out_d
         return true;
     }
     if (value->type.dtype == AGATE_I64) {
-        *out_dim = agate_dim_fixed(((const int64_t *)data->bytes)[index]);
+        int64_t whole;
+        if (!agate_data_read(data, (size_t)index * sizeof whole, sizeof whole, &whole))
+            return false;
+        *out_dim = agate_dim_fixed(whole);
         return true;
     }
     const double number = agate_data_at(data, value->type.dtype, index);
@@ -91,12 +94,15 @@ static agate_value *fold_numbers(agate_call *call, agate_node *node, agate_text 
     agate_importer *importer = call->importer;
     const agate_type *type = &agate_result(node)->type;
     agate_tensor *operands = AGATE_NEW_N(importer->arena, agate_tensor, node->operand_count);
+    bool known = true;
     for (int32_t i = 0; i < node->operand_count; i++) {
         const agate_value *operand = node->operands[i];
-        operands[i] = tensor_of(&operand->type, operand->type.dtype, agate_value_data(operand)->bytes);
+        operands[i] =
+            tensor_of(&operand->type, operand->type.dtype, agate_data_bytes(agate_value_data(operand)));
+        known = known && operands[i].data;
     }
     agate_tensor result = tensor_of(type, type->dtype, NULL);
-    agate_data *data = agate_data_create(result.size_bytes);
+    agate_data *data = known ? agate_data_create(result.size_bytes) : NULL;
     if (!data) {
         agate_text_add(fault, "no memory");
         return NULL;
@@ -302,9 +308,9 @@ static bool fold_move(agate_importer *importer, const agate_node *node, const ag
         for (int32_t k = 0; k < node->operand_count; k++) {
             const agate_value *operand = node->operands[k];
             if (node->op == AGATE_OP_gather && k == 1) { /* indices, not what is moved */
-                operands[k] =
-                    tensor_of(&operand->type, operand->type.dtype, agate_value_data(operand)->bytes);
-                if (agate_is_symbolic(operand))
+                operands[k] = tensor_of(&operand->type, operand->type.dtype,
+                                        agate_data_bytes(agate_value_data(operand)));
+                if (agate_is_symbolic(operand) || !operands[k].data)
                     return false;
                 continue;
             }

@@ -161,17 +161,17 @@ agate_status agate_files_data(agate_files *files, const char *location, uint64_t
                                 " of \"%s\", runs past the end of the file (%zu bytes)",
                                 size_bytes, offset, location, mapping->size_bytes);
 
-    /* What is not aligned is copied: consumers load whole vectors. */
-    const bool aligned = offset % AGATE_ALIGNMENT == 0 && size_bytes;
-    agate_data *data = aligned ? malloc(sizeof(*data)) : agate_data_create(size_bytes);
+    agate_data *data = size_bytes ? agate_data_create_loose(size_bytes, mapping->bytes + offset, NULL)
+                                  : agate_data_create(0);
     if (!data)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for its %" PRIu64 " bytes", size_bytes);
-    if (aligned) {
+    if (size_bytes) {
         __atomic_add_fetch(&mapping->references, 1, __ATOMIC_RELAXED);
-        *data = (agate_data){size_bytes, mapping->bytes + offset, 1, release_mapped, mapping};
-    } else if (size_bytes) {
-        memcpy((void *)data->bytes, mapping->bytes + offset, size_bytes);
+        data->release = release_mapped;
+        data->owner = mapping;
     }
+    if (offset % AGATE_ALIGNMENT == 0 && size_bytes)
+        data->bytes = data->loose; /* consumers load whole vectors: it may serve as it is */
     *out_data = data;
     return AGATE_OK;
 }

@@ -38,7 +38,8 @@ typedef struct agate_input_value {
 
 /* Zero-initialize, then set what differs. */
 typedef struct agate_import_options {
-    const char *directory;         /* where external data may lie; NULL: external data is refused */
+    const char *directory; /* where external data may lie; NULL: external data is refused */
+    agate_data *file;      /* holds the model's bytes, which weights may then refer to; NULL: copy them */
     const agate_dim_binding *dims; /* values for named free dimensions */
     size_t dim_count;
     const agate_input_value *values; /* these inputs become constants, so that shapes may depend on them, and

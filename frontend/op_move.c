@@ -219,7 +219,7 @@ static bool listed_sizes(agate_call *call, int64_t *out_sizes)
     else if (split->type.rank != 1 || split->type.dims[0].offset != parts)
         agate_call_invalid(call, "its input 1 (split) does not have %d sizes, one for each output", parts);
     else
-        memcpy(out_sizes, data->bytes, (size_t)parts * sizeof(int64_t));
+        agate_data_read(data, 0, (size_t)parts * sizeof(int64_t), out_sizes);
     return true;
 }
 

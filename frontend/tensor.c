@@ -73,7 +73,11 @@ static agate_data *take_bytes(void *bytes, size_t size_bytes)
         return NULL;
     agate_data *data = malloc(sizeof(*data));
     if (data)
-        *data = (agate_data){size_bytes, bytes, 1, release_taken, bytes};
+        *data = (agate_data){.size_bytes = size_bytes,
+                             .bytes = bytes,
+                             .references = 1,
+                             .release = release_taken,
+                             .owner = bytes};
     return data;
 }
 
@@ -180,12 +184,21 @@ static agate_status read_fields(Onnx__TensorProto *tensor, int64_t count, agate_
     return use_bytes(field, size, take, out_data);
 }
 
-static agate_status read_raw(Onnx__TensorProto *tensor, size_t size_bytes, bool take, agate_data **out_data)
+/* Less is copied, so that what shapes are made of lies where reference kernels can read it. */
+#define LEAST_LOOSE_BYTES ((size_t)64 << 10)
+
+static agate_status read_raw(agate_files *files, const void *raw, size_t found_bytes, size_t size_bytes,
+                             agate_data **out_data)
 {
-    if (tensor->raw_data.len != size_bytes)
+    if (found_bytes != size_bytes)
         return agate_error_make(AGATE_CODE_INVALID_MODEL, "it holds %zu bytes where its shape asks for %zu",
-                                tensor->raw_data.len, size_bytes);
-    return use_bytes((void **)&tensor->raw_data.data, size_bytes, take, out_data);
+                                found_bytes, size_bytes);
+    if (!files->model || size_bytes < LEAST_LOOSE_BYTES)
+        return use_bytes((void **)&raw, size_bytes, false, out_data);
+    *out_data = agate_data_create_loose(size_bytes, raw, files->model);
+    if (!*out_data)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for it");
+    return AGATE_OK;
 }
 
 /* ---- elements outside ------------------------------------------------------------------------------------
@@ -231,8 +244,10 @@ static agate_status read_external(agate_files *files, const Onnx__TensorProto *t
 /* Bytes of a bool other than 0 and 1 become 1. */
 static agate_status tidy_bool(agate_data **data)
 {
-    const uint8_t *bytes = (*data)->bytes;
+    const uint8_t *bytes = agate_data_bytes(*data);
     size_t strange = 0;
+    if (!bytes)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for its %zu bytes", (*data)->size_bytes);
     for (size_t i = 0; i < (*data)->size_bytes; i++)
         strange += bytes[i] > 1;
     if (!strange)
@@ -258,11 +273,13 @@ agate_status agate_tensor_read(agate_files *files, Onnx__TensorProto *tensor, si
         return agate_error_make(AGATE_CODE_UNSUPPORTED, "tensors stored in segments are not supported");
 
     const size_t size_bytes = (size_t)size.offset;
+    size_t raw_bytes;
+    const void *raw = agate_wire_raw(tensor, &raw_bytes);
     agate_data *data = NULL;
     if (tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
         AGATE_TRY(read_external(files, tensor, size_bytes, &data));
-    else if (tensor->raw_data.len)
-        AGATE_TRY(read_raw(tensor, size_bytes, take, &data));
+    else if (raw_bytes)
+        AGATE_TRY(read_raw(files, raw, raw_bytes, size_bytes, &data));
     else
         AGATE_TRY(read_fields(tensor, count.offset, out_type->dtype, take, &data));
 
@@ -340,6 +357,8 @@ agate_status agate_tensor_read_sparse(agate_files *files, const Onnx__SparseTens
         status = agate_error_make(AGATE_CODE_INVALID_MODEL, "its values must be a vector");
     if (!status && agate_type_size(out_type, &size) && !(dense = agate_data_create((size_t)size.offset)))
         status = agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the dense tensor");
+    if (!status && !(agate_data_bytes(values) && agate_data_bytes(indices)))
+        status = agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for its values");
     if (!status)
         status = scatter(out_type, dense, &value_type, values, &index_type, indices);
     agate_data_release(values);
@@ -370,8 +389,7 @@ agate_status agate_import_tensor(const void *data, size_t size_bytes, agate_tens
         return agate_error_within(status, "tensor");
 
     void *copy = malloc(contents->size_bytes ? contents->size_bytes : 1);
-    if (copy) {
-        memcpy(copy, contents->bytes, contents->size_bytes);
+    if (copy && agate_data_read(contents, 0, contents->size_bytes, copy)) {
         *out_tensor = (agate_tensor){
             .dtype = type.dtype, .rank = type.rank, .data = copy, .size_bytes = contents->size_bytes};
         for (int32_t i = 0; i < type.rank; i++)

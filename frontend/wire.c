@@ -1,13 +1,15 @@
 /* wire.c: bytes to protobuf messages. A scan walks the wire format first, so that protobuf-c only ever sees
  * bytes that are well formed and nested within a limit, and an allocator bounds what it takes by the size of
- * the file. */
+ * the file. What protobuf-c sees is a copy without the raw data of tensors, most of any file: in their places
+ * stand references. */
 #include "frontend/wire.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 
 enum {
-    MAX_DEPTH = 100, /* messages within messages: what other protobuf libraries allow too */
+    MOST_BYTES = INT32_MAX, /* of one field: what protobuf allows */
+    MAX_DEPTH = 100,        /* messages within messages: what other protobuf libraries allow too */
     WIRE_VARINT = 0,
     WIRE_64 = 1,
     WIRE_BYTES = 2,
@@ -21,6 +23,29 @@ typedef struct reader {
     const uint8_t *at;
     const uint8_t *end;
 } reader;
+
+/* What takes the place of raw data. */
+typedef struct reference {
+    const void *bytes;
+    size_t size_bytes;
+} reference;
+
+/* The copy. Lengths of messages are written in full, since their messages may shrink. */
+enum { LENGTH_BYTES = 5 };
+
+static void write_length(uint64_t length, char out[LENGTH_BYTES])
+{
+    for (int i = 0; i < LENGTH_BYTES; i++)
+        out[i] = (char)(((length >> (7 * i)) & 0x7f) | (i < LENGTH_BYTES - 1 ? 0x80 : 0));
+}
+
+static void add_field(agate_text *copy, const void *bytes, size_t size_bytes)
+{
+    char length[LENGTH_BYTES];
+    write_length(size_bytes, length);
+    agate_text_add_bytes(copy, length, sizeof length);
+    agate_text_add_bytes(copy, bytes, size_bytes);
+}
 
 static bool read_varint(reader *in, uint64_t *out_value)
 {
@@ -72,25 +97,38 @@ static bool wire_type_fits(const ProtobufCFieldDescriptor *field, unsigned wire_
 }
 
 static const char *scan_message(const ProtobufCMessageDescriptor *descriptor, reader in, int depth,
-                                const uint8_t **out_at);
+                                agate_text *copy, const uint8_t **out_at);
 
-static const char *scan_bytes(const ProtobufCFieldDescriptor *field, reader *in, int depth,
+static const char *scan_bytes(const ProtobufCFieldDescriptor *field, reader *in, int depth, agate_text *copy,
                               const uint8_t **out_at)
 {
     uint64_t size;
     const uint8_t *const start = in->at;
-    if (!read_varint(in, &size) || !skip(in, size)) {
+    if (!read_varint(in, &size) || size > MOST_BYTES || !skip(in, size)) {
         *out_at = start;
         return "a field runs past the end of what holds it";
     }
-    if (!field || field->type != PROTOBUF_C_TYPE_MESSAGE)
-        return NULL;
-    return scan_message(field->descriptor, (reader){in->at - size, in->at}, depth + 1, out_at);
+    const uint8_t *const bytes = in->at - size;
+    if (field && field->type == PROTOBUF_C_TYPE_MESSAGE) {
+        const size_t length_at = copy->size_bytes;
+        add_field(copy, NULL, 0);
+        const char *fault = scan_message(field->descriptor, (reader){bytes, in->at}, depth + 1, copy, out_at);
+        if (!copy->failed)
+            write_length(copy->size_bytes - length_at - LENGTH_BYTES, copy->data + length_at);
+        return fault;
+    }
+    const bool is_raw = field && field->type == PROTOBUF_C_TYPE_BYTES && strcmp(field->name, "raw_data") == 0;
+    const reference reference = {bytes, size};
+    if (is_raw)
+        add_field(copy, &reference, sizeof reference);
+    else
+        add_field(copy, bytes, size);
+    return NULL;
 }
 
-/* NULL where the bytes are well formed, else what is wrong and where. */
+/* Copies a message. NULL where the bytes are well formed, else what is wrong and where. */
 static const char *scan_message(const ProtobufCMessageDescriptor *descriptor, reader in, int depth,
-                                const uint8_t **out_at)
+                                agate_text *copy, const uint8_t **out_at)
 {
     uint64_t seen = 0; /* singular messages, by field number */
 
@@ -115,8 +153,10 @@ static const char *scan_message(const ProtobufCMessageDescriptor *descriptor, re
         }
         const char *fault = NULL;
         uint64_t number;
+        const uint8_t *const value_at = in.at;
+        agate_text_add_bytes(copy, *out_at, (size_t)(in.at - *out_at));
         if (wire_type == WIRE_BYTES)
-            fault = scan_bytes(field, &in, depth, out_at);
+            fault = scan_bytes(field, &in, depth, copy, out_at);
         else if (wire_type == WIRE_VARINT ? !read_varint(&in, &number)
                  : wire_type == WIRE_64   ? !skip(&in, 8)
                  : wire_type == WIRE_32   ? !skip(&in, 4)
@@ -124,6 +164,8 @@ static const char *scan_message(const ProtobufCMessageDescriptor *descriptor, re
             fault = "a field's value is damaged";
         if (fault)
             return fault;
+        if (wire_type != WIRE_BYTES)
+            agate_text_add_bytes(copy, value_at, (size_t)(in.at - value_at));
     }
     return NULL;
 }
@@ -225,26 +267,48 @@ static void release(void *user, void *memory)
     free(memory);
 }
 
-agate_status agate_wire_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data,
-                               size_t size_bytes, const char *what, ProtobufCMessage **out_message)
+static agate_status unpack(const ProtobufCMessageDescriptor *descriptor, const agate_text *copy,
+                           size_t size_bytes, const char *what, ProtobufCMessage **out_message)
 {
-    const uint8_t *at = data;
-    const char *fault =
-        size_bytes == 0 ? "it is empty" : scan_message(descriptor, (reader){data, at + size_bytes}, 0, &at);
-    if (fault)
-        return agate_wire_refuse(data, size_bytes, what, fault, (size_t)(at - (const uint8_t *)data));
-
     budget budget = {BYTES_AT_LEAST};
+    if (size_bytes > copy->size_bytes)
+        size_bytes = copy->size_bytes;
     if (__builtin_mul_overflow(size_bytes, (size_t)BYTES_PER_BYTE, &budget.left_bytes))
         budget.left_bytes = SIZE_MAX;
     if (budget.left_bytes < BYTES_AT_LEAST)
         budget.left_bytes = BYTES_AT_LEAST;
     ProtobufCAllocator allocator = {allocate, release, &budget};
-    *out_message = protobuf_c_message_unpack(descriptor, &allocator, size_bytes, data);
+    *out_message = NULL;
+    if (!copy->failed)
+        *out_message = protobuf_c_message_unpack(descriptor, &allocator, copy->size_bytes,
+                                                 (const uint8_t *)agate_text_c(copy));
     if (!*out_message)
-        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to unpack %s of %zu bytes", what,
-                                size_bytes);
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to unpack %s", what);
     return AGATE_OK;
+}
+
+agate_status agate_wire_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data,
+                               size_t size_bytes, const char *what, ProtobufCMessage **out_message)
+{
+    const uint8_t *at = data;
+    agate_text copy = {0};
+    const char *fault = size_bytes == 0
+                            ? "it is empty"
+                            : scan_message(descriptor, (reader){data, at + size_bytes}, 0, &copy, &at);
+    agate_status status =
+        fault ? agate_wire_refuse(data, size_bytes, what, fault, (size_t)(at - (const uint8_t *)data))
+              : unpack(descriptor, &copy, size_bytes, what, out_message);
+    agate_text_deinit(&copy);
+    return status;
+}
+
+const void *agate_wire_raw(const Onnx__TensorProto *tensor, size_t *out_size_bytes)
+{
+    reference reference = {NULL, 0};
+    if (tensor->raw_data.len == sizeof reference)
+        memcpy(&reference, tensor->raw_data.data, sizeof reference);
+    *out_size_bytes = reference.size_bytes;
+    return reference.bytes;
 }
 
 void agate_wire_release(ProtobufCMessage *message)

@@ -78,19 +78,50 @@ static inline agate_scalar_op agate_op_scalar(agate_op op)
 
 /* ---- constants ---------------------------------------------------------------------------------------- */
 
-/* Contents of a constant, in the physical order of its type. Counted; immutable once shared. */
-typedef struct agate_data {
+/* Contents of a constant, in the physical order of its type. Counted; immutable once shared. They may not be made yet:
+ * then they are known by how to make them, so that what passes do to a network's weights costs its memory once. */
+typedef struct agate_data agate_data;
+struct agate_data {
     size_t size_bytes;
-    const void *bytes;
+    const void *bytes;  /* aligned to AGATE_ALIGNMENT; NULL: not made yet, ask agate_data_bytes */
+    const void *loose;  /* the same at any address, in a mapped file; NULL: nowhere */
     int64_t references; /* changed atomically */
-    void (*release)(struct agate_data *data);
-    void *owner; /* for `release`: a mapping, say */
-} agate_data;
+    agate_data *source; /* what `make` reads, or `loose` lies in; released with it; NULL: nothing */
+    bool (*make)(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out);
+    void *owner;                       /* for `make` and `release`: numbers, a mapping */
+    void (*release)(agate_data *data); /* of `owner` and `data` itself; NULL: both are freed */
+};
 
 /* New zeroed, 64-byte-aligned, writable memory with one reference; NULL if memory is short (a pass then declines). */
 agate_data *agate_data_create(size_t size_bytes);
+
+typedef bool (*agate_make_fn)(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out);
+
+/* Contents that `make` writes when they are wanted, from `source`, which is retained, and `owner`, which is freed in the
+ * end: any whole elements of them, on several threads at once; false where memory is short. NULL if memory is short. */
+agate_data *agate_data_create_deferred(size_t size_bytes, agate_make_fn make, agate_data *source,
+                                       void *owner);
+
+/* Contents at `loose`, at any address, inside of those of `source`, which is retained. NULL if memory is short. */
+agate_data *agate_data_create_loose(size_t size_bytes, const void *loose, agate_data *source);
+
 agate_data *agate_data_retain(agate_data *data);
 void agate_data_release(agate_data *data); /* NULL is accepted */
+
+/* All the contents, made now where they were not, and kept as long as `data`; NULL if memory is short. Thread-safe. */
+const void *agate_data_bytes(const agate_data *data);
+
+/* Writes a part of the contents, whole elements, without keeping what is made for it. Returns false if memory is
+ * short. Thread-safe. */
+bool agate_data_read(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out);
+
+/* Says that what `data` is made from will hardly be read again: if it lies in a mapped file, its pages may go. */
+void agate_data_forget(const agate_data *data);
+
+/* Memory for large contents, zeroed, aligned to AGATE_ALIGNMENT and in huge pages where it fills some; NULL if the system
+ * refuses. Goes back with the size it was asked for. */
+void *agate_block_create(size_t size_bytes);
+void agate_block_release(void *block, size_t size_bytes);
 
 /* ---- kernels ------------------------------------------------------------------------------------------ */
 
@@ -252,7 +283,7 @@ void agate_node_merge_origin(agate_node *node, const agate_node *from);
 /* Infers the one result's type of `node` by its op's row. On a fault appends a sentence to `fault`, returns false. */
 bool agate_node_infer(agate_node *node, agate_text *fault);
 
-/* Reads element `index` (in physical order) of a constant as a double. */
+/* Reads element `index` (in physical order) of a constant as a double; NaN where memory is too short to make it. */
 double agate_data_at(const agate_data *data, agate_dtype dtype, int64_t index);
 
 /* The body is safe against removing `node` itself. */

@@ -110,15 +110,18 @@ static agate_status run_constant(frame *f, const agate_node *node)
     if (!node->data)
         return agate_error_make(AGATE_CODE_NOT_FOUND, "weight \"%s\" has no contents",
                                 node->label ? node->label : "");
+    const void *bytes = agate_data_bytes(node->data);
+    if (!bytes)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a weight");
     if (value->type.layout.kind == AGATE_LAYOUT_plain) {
         AGATE_TRY(tensor_shape(&value->type, f->batch, &tensor));
-        tensor.data = (void *)node->data->bytes;
+        tensor.data = (void *)bytes;
         bind_borrowed(f, value, &tensor);
         return AGATE_OK;
     }
     plain.layout = (agate_layout){.kind = AGATE_LAYOUT_plain};
     AGATE_TRY(bind_own(f, value, &s));
-    if (!agate_reorder_bytes(&value->type, node->data->bytes, &plain, s->tensor.data))
+    if (!agate_reorder_bytes(&value->type, bytes, &plain, s->tensor.data))
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to unpack a weight");
     return AGATE_OK;
 }

@@ -252,11 +252,12 @@ static void print_elements(agate_text *text, const agate_node *node)
 {
     agate_dtype dtype = node->results[0].type.dtype;
     size_t size = agate_dtype_size(dtype);
+    const char *bytes = node->data ? agate_data_bytes(node->data) : NULL;
 
     agate_text_add(text, " [");
-    for (size_t at = 0; node->data && size && at + size <= node->data->size_bytes; at += size) {
+    for (size_t at = 0; bytes && size && at + size <= node->data->size_bytes; at += size) {
         agate_text_add(text, "%s", at ? ", " : "");
-        agate_element_print(dtype, (const char *)node->data->bytes + at, text);
+        agate_element_print(dtype, bytes + at, text);
     }
     agate_text_add(text, "]");
 }

@@ -1,6 +1,8 @@
 /* reorder.c: layout conversion of constants. The walk goes in the target's physical order, so that writes stream. */
 #include "ir/reorder.h"
 
+#include <stdlib.h>
+
 /* For each physical axis of the target: what a step along it adds to the source offset is no single number where both
  * cut the same dimension, so offsets of every logical dimension are tabled instead. */
 typedef struct walk {
@@ -8,7 +10,8 @@ typedef struct walk {
     int32_t axis_count;
     int64_t *offsets[AGATE_MAX_RANK]; /* [d][i]: source elements that coordinate i of dimension d adds */
     const agate_type *type;
-    const char *source;
+    const char *source; /* the element at offset `skipped`; at any address */
+    int64_t skipped;
     char *target;
     size_t element_bytes;
 } walk;
@@ -34,20 +37,52 @@ static void table_offsets(const agate_type *from, agate_arena *arena, walk *w)
     }
 }
 
-/* The innermost axis: one tabled gather into consecutive elements. */
-static void copy_run(const walk *w, const int64_t *offsets, int64_t count, int64_t source_index,
-                     int64_t target_index)
-{
-    size_t bytes = w->element_bytes;
-    char *target = w->target + (size_t)target_index * bytes;
-    const char *source = w->source + (size_t)source_index * bytes;
+typedef uint32_t loose_word __attribute__((aligned(1), may_alias));
 
+/* The innermost axis: one tabled gather into consecutive elements. */
+static inline void copy_run(size_t bytes, char *target, const char *source, const int64_t *offsets,
+                            int64_t count)
+{
     if (bytes == sizeof(uint32_t)) /* the common case, as plain loads and stores */
         for (int64_t i = 0; i < count; i++)
-            ((uint32_t *)target)[i] = ((const uint32_t *)source)[offsets[i]];
+            ((loose_word *)target)[i] = ((const loose_word *)source)[offsets[i]];
     else
         for (int64_t i = 0; i < count; i++)
-            memcpy(target + (size_t)i * bytes, source + (size_t)offsets[i] * bytes, bytes);
+            memcpy(target + (size_t)i * bytes, source + offsets[i] * (int64_t)bytes, bytes);
+}
+
+/* How many steps along an axis exist from coordinate `start` on: what is behind is pad. */
+static int64_t steps(const walk *w, const agate_phys_axis *axis, int64_t start, int64_t *out_weight)
+{
+    *out_weight = axis->part == 1 ? w->type->layout.block : 1;
+    return agate_min(axis->extent.offset,
+                     agate_ceil_div(w->type->dims[axis->dim].offset - start, *out_weight));
+}
+
+static int64_t source_offset(const walk *w, const int64_t *coords, int32_t except, int32_t except_too)
+{
+    int64_t offset = -w->skipped;
+
+    for (int32_t d = 0; d < w->type->rank; d++)
+        offset += d == except || d == except_too ? 0 : w->offsets[d][coords[d]];
+    return offset;
+}
+
+/* The two innermost axes, of different dimensions: most of all time goes here. */
+static void walk_pair(const walk *w, const int64_t *coords, int64_t target_index)
+{
+    const agate_phys_axis *outer = &w->axes[w->axis_count - 2], *inner = outer + 1;
+    int64_t weight, one, bytes = (int64_t)w->element_bytes;
+    int64_t rows = steps(w, outer, coords[outer->dim], &weight);
+    int64_t count = steps(w, inner, coords[inner->dim], &one);
+    const int64_t *row_offsets = w->offsets[outer->dim] + coords[outer->dim];
+    const char *source = w->source + source_offset(w, coords, outer->dim, inner->dim) * bytes;
+    char *target = w->target + target_index * bytes;
+
+    for (int64_t i = 0; i < rows; i++)
+        copy_run(w->element_bytes, target + i * outer->stride.offset * bytes,
+                 source + row_offsets[i * weight] * bytes, w->offsets[inner->dim] + coords[inner->dim],
+                 count);
 }
 
 /* Walks axis `a` and those inside it. coords[d] collects the logical coordinates. */
@@ -55,18 +90,14 @@ static void walk_axis(const walk *w, int32_t a, int64_t *coords, int64_t target_
 {
     const agate_phys_axis *axis = &w->axes[a];
     int32_t d = axis->dim;
-    int64_t weight = axis->part == 1 ? w->type->layout.block : 1;
-    int64_t start = coords[d];
-    int64_t exist = agate_ceil_div(w->type->dims[d].offset - start, weight); /* what is behind is pad */
-    int64_t count = agate_min(axis->extent.offset, exist);
+    int64_t start = coords[d], weight, count = steps(w, axis, start, &weight);
+    int64_t bytes = (int64_t)w->element_bytes;
 
-    if (a == w->axis_count - 1) {
-        int64_t source_index = 0;
-        for (int32_t other = 0; other < w->type->rank; other++)
-            source_index += other == d ? 0 : w->offsets[other][coords[other]];
-        copy_run(w, w->offsets[d] + start, count, source_index, target_index);
-        return;
-    }
+    if (a == w->axis_count - 1)
+        return copy_run(w->element_bytes, w->target + target_index * bytes,
+                        w->source + source_offset(w, coords, d, -1) * bytes, w->offsets[d] + start, count);
+    if (a == w->axis_count - 2 && w->axes[a + 1].dim != d)
+        return walk_pair(w, coords, target_index);
     for (int64_t i = 0; i < count; i++) {
         coords[d] = start + i * weight;
         walk_axis(w, a + 1, coords, target_index + i * axis->stride.offset);
@@ -74,35 +105,118 @@ static void walk_axis(const walk *w, int32_t a, int64_t *coords, int64_t target_
     coords[d] = start;
 }
 
+static void walk_init(walk *w, const agate_type *from, const agate_type *to, agate_arena *arena)
+{
+    assert(from->dtype == to->dtype && from->rank == to->rank && agate_type_is_fixed(to));
+    *w = (walk){.type = to, .element_bytes = agate_dtype_size(to->dtype)};
+    w->axis_count = agate_type_phys(to, w->axes);
+    table_offsets(from, arena, w);
+}
+
+static void walk_all(walk *w, const void *source, void *target)
+{
+    int64_t coords[AGATE_MAX_RANK] = {0};
+
+    w->source = source;
+    w->target = target;
+    if (w->axis_count == 0)
+        memcpy(target, source, w->element_bytes); /* a scalar */
+    else
+        walk_axis(w, 0, coords, 0);
+}
+
 bool agate_reorder_bytes(const agate_type *from, const void *source, const agate_type *to, void *target)
 {
     agate_arena *arena = agate_arena_create();
-    walk w = {.type = to, .source = source, .target = target, .element_bytes = agate_dtype_size(to->dtype)};
-    int64_t coords[AGATE_MAX_RANK] = {0};
+    walk w;
 
     if (!arena)
         return false;
-    assert(from->dtype == to->dtype && from->rank == to->rank && agate_type_is_fixed(to));
-    w.axis_count = agate_type_phys(to, w.axes);
-    if (w.axis_count == 0) { /* a scalar */
-        memcpy(target, source, w.element_bytes);
-    } else {
-        table_offsets(from, arena, &w);
-        walk_axis(&w, 0, coords, 0);
-    }
+    walk_init(&w, from, to, arena);
+    walk_all(&w, source, target);
     agate_arena_release(arena);
     return true;
 }
 
-agate_data *agate_data_reorder(const agate_data *data, const agate_type *from, const agate_type *to)
+/* ---- later ---------------------------------------------------------------------------------------------- */
+
+/* What a deferred reorder knows. */
+typedef struct reordering {
+    agate_type from, to;
+} reordering;
+
+/* Where contents to come lie by rows, and the target by blocks of those, a block of rows is made at a time, so that it
+ * is still in the cache when it is moved. */
+static bool walk_by_rows(walk *w, const reordering *r, const agate_data *data, void *target)
+{
+    int64_t rows = r->from.dims[0].offset, weight, coords[AGATE_MAX_RANK] = {0};
+    int64_t count = steps(w, &w->axes[0], 0, &weight);
+    size_t row_bytes = data->size_bytes / (size_t)rows;
+    char *some = malloc(row_bytes * (size_t)agate_min(weight, rows) + 1);
+    bool good = some != NULL;
+
+    w->source = some;
+    w->target = target;
+    for (int64_t i = 0; i < count && good; i++) {
+        coords[0] = i * weight;
+        w->skipped = w->offsets[0][coords[0]];
+        good = agate_data_read(data, (size_t)coords[0] * row_bytes,
+                               (size_t)agate_min(weight, rows - coords[0]) * row_bytes, some);
+        if (good)
+            walk_axis(w, 1, coords, i * w->axes[0].stride.offset);
+    }
+    free(some);
+    return good;
+}
+
+static bool make_all(const agate_data *reordered, void *target)
+{
+    const reordering *r = reordered->owner;
+    const agate_data *data = reordered->source;
+    const void *source = data->bytes ? data->bytes : data->loose;
+    agate_arena *arena = agate_arena_create();
+    agate_dim count;
+    walk w;
+
+    if (!arena)
+        return false;
+    walk_init(&w, &r->from, &r->to, arena);
+    if (!agate_type_count(&r->to, &count) || (size_t)count.offset * w.element_bytes < reordered->size_bytes)
+        memset(target, 0, reordered->size_bytes); /* there are pads */
+    bool by_rows = !source && w.axis_count > 1 && w.axes[0].dim == 0 && r->from.dims[0].offset > 0 &&
+                   r->from.layout.kind == AGATE_LAYOUT_plain;
+    bool good = by_rows ? walk_by_rows(&w, r, data, target) : source || (source = agate_data_bytes(data));
+    if (good && !by_rows)
+        walk_all(&w, source, target);
+    agate_arena_release(arena);
+    return good;
+}
+
+/* Parts of it are wanted by nobody but a reader of single elements. */
+static bool make_reordered(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out)
+{
+    if (size_bytes == data->size_bytes)
+        return make_all(data, out);
+    char *all = agate_block_create(data->size_bytes);
+    bool good = all && make_all(data, all);
+    if (good)
+        memcpy(out, all + first_bytes, size_bytes);
+    agate_block_release(all, data->size_bytes);
+    return good;
+}
+
+agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const agate_type *to)
 {
     agate_dim size;
-    if (!agate_type_size(to, &size) || !agate_dim_is_fixed(size))
-        return NULL;
-    agate_data *reordered = agate_data_create((size_t)size.offset);
-    if (reordered && !agate_reorder_bytes(from, data->bytes, to, (void *)reordered->bytes)) {
-        agate_data_release(reordered);
-        return NULL;
-    }
+    reordering *r = NULL;
+
+    if (agate_type_size(to, &size) && agate_dim_is_fixed(size))
+        r = malloc(sizeof *r);
+    agate_data *reordered =
+        r ? agate_data_create_deferred((size_t)size.offset, make_reordered, data, r) : NULL;
+    if (reordered)
+        *r = (reordering){*from, *to};
+    else
+        free(r);
     return reordered;
 }

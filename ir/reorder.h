@@ -5,11 +5,11 @@
 #include "ir/graph.h"
 
 /* Copies the elements of `source` (of `from`) to `target` (of `to`). Both types have equal dtype and fixed equal
- * dimensions, and differ in layout only; `target` has the size of `to`, and its pads are left alone.
+ * dimensions, and differ in layout only; `source` may lie at any address; `target` has the size of `to`, and its pads are left alone.
  * Returns false if memory is short. */
 bool agate_reorder_bytes(const agate_type *from, const void *source, const agate_type *to, void *target);
 
-/* New data with the contents of `data` in the layout of `to`, pads zero; NULL if memory is short. */
-agate_data *agate_data_reorder(const agate_data *data, const agate_type *from, const agate_type *to);
+/* Deferred data: the contents of `data`, which it retains, in the layout of `to`, pads zero. NULL if memory is short. */
+agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const agate_type *to);
 
 #endif

@@ -9,7 +9,8 @@
  */
 #include "passes/rewrite.h"
 
-#define SAMPLE_BYTES 1024 /* of each end of a constant are hashed; equal hashes are compared in full */
+#define SAMPLE_BYTES                                                                                         \
+    1024 /* a multiple of every element; of each end of a constant are hashed; equal hashes are compared in full */
 
 typedef struct table {
     agate_node **slots; /* open addressing; a power of two of them */
@@ -24,9 +25,13 @@ static bool commutes(agate_op op)
 static uint64_t hash_data(uint64_t hash, const agate_data *data)
 {
     size_t sample = (size_t)agate_min((int64_t)data->size_bytes, SAMPLE_BYTES);
+    char bytes[SAMPLE_BYTES];
 
-    hash = agate_hash_bytes(hash, data->bytes, sample);
-    return agate_hash_bytes(hash, (const char *)data->bytes + data->size_bytes - sample, sample);
+    if (agate_data_read(data, 0, sample, bytes))
+        hash = agate_hash_bytes(hash, bytes, sample);
+    if (agate_data_read(data, data->size_bytes - sample, sample, bytes))
+        hash = agate_hash_bytes(hash, bytes, sample);
+    return hash;
 }
 
 static uint64_t hash_node(const agate_node *node)
@@ -49,13 +54,20 @@ static uint64_t hash_node(const agate_node *node)
     return agate_hash_bytes(hash, &operands, sizeof operands);
 }
 
+static bool equal_contents(const agate_data *a, const agate_data *b)
+{
+    const void *bytes = agate_data_bytes(a), *others = bytes ? agate_data_bytes(b) : NULL;
+
+    return others && memcmp(bytes, others, a->size_bytes) == 0;
+}
+
 static bool equal_constants(const agate_node *a, const agate_node *b)
 {
     if (!agate_type_equal(&a->results[0].type, &b->results[0].type))
         return false;
     if (a->data && b->data)
-        return a->data == b->data || (a->data->size_bytes == b->data->size_bytes &&
-                                      memcmp(a->data->bytes, b->data->bytes, a->data->size_bytes) == 0);
+        return a->data == b->data ||
+               (a->data->size_bytes == b->data->size_bytes && equal_contents(a->data, b->data));
     /* Weights of unknown contents are known by their names. */
     return !a->data && !b->data && a->label && b->label && strcmp(a->label, b->label) == 0;
 }

@@ -16,18 +16,17 @@
 #include <math.h>
 
 #include "passes/affine.h"
+#include "passes/scaled.h"
 
 /* A convolution or matmul, its constant weights as rows, and what becomes of them. */
 typedef struct fold {
     agate_pass *pass;
     agate_node *node;
     const agate_value *weights;
-    const void *bytes;
+    agate_data *data; /* the weights' */
     int64_t rows, row_count;
-    double *row;      /* one row, in scratch */
     double *bias;     /* one number per row (conv) or column (matmul); starts as the old bias */
-    agate_data *made; /* new weights; NULL: they stay */
-    bool finite;      /* are the new numbers, so far? */
+    agate_data *made; /* new weights, made when they are packed; NULL: they stay */
 } fold;
 
 /* False where weights or bias are not known floats. */
@@ -37,49 +36,39 @@ static bool fold_init(fold *f, agate_pass *pass, agate_node *node, int64_t bias_
     const agate_data *data = agate_value_data(weights);
     agate_dim count;
 
-    *f = (fold){.pass = pass, .node = node, .weights = weights, .finite = true};
+    *f = (fold){
+        .pass = pass, .node = node, .weights = weights, .data = weights->node ? weights->node->data : NULL};
     if (!data || !agate_is_float(weights->type.dtype) || weights->type.rank < 2 ||
         !agate_type_count(&weights->type, &count) || count.offset == 0) {
         if (agate_is_constant(weights) && !data)
             agate_pass_remark(pass, node, "not folded: the contents of its weights are unknown");
         return false;
     }
-    f->bytes = data->bytes;
     f->rows = weights->type.dims[0].offset;
     f->row_count = count.offset / f->rows;
-    f->row = AGATE_NEW_N(pass->scratch, double, f->row_count);
     f->bias = AGATE_NEW_N(pass->scratch, double, bias_count);
     if (node->operand_count < 3)
         return true;
     data = agate_value_data(node->operands[2]);
-    if (data)
-        agate_floats_read(data->bytes, node->operands[2]->type.dtype, 0, bias_count, f->bias);
-    return data != NULL;
+    const void *bias = data ? agate_data_bytes(data) : NULL;
+    if (bias)
+        agate_floats_read(bias, node->operands[2]->type.dtype, 0, bias_count, f->bias);
+    return bias != NULL;
 }
 
-static bool make_weights(fold *f)
+/* Number row/rows_per_group * inputs + i/window of the chain's scales meets element i of a row. */
+static bool scale_weights(fold *f, const agate_affine *chain, int64_t rows_per_group, int64_t inputs,
+                          int64_t window)
 {
-    agate_dim size;
-    bool known = agate_type_size(&f->weights->type, &size);
+    agate_scaling scaling = {chain->scale, chain->count, f->row_count, rows_per_group, inputs, window};
+    agate_dtype dtype = f->weights->type.dtype;
+    bool finite = agate_data_scales_finite(f->data, dtype, &scaling);
 
-    f->made = known ? agate_data_create((size_t)size.offset) : NULL;
+    f->made = finite ? agate_data_scale(f->data, dtype, &scaling) : NULL;
     if (!f->made)
-        agate_pass_remark(f->pass, f->node, "not folded: memory is short");
+        agate_pass_remark(f->pass, f->node, "not folded: %s",
+                          finite ? "memory is short" : "the new weights would not be finite");
     return f->made != NULL;
-}
-
-static double *read_row(fold *f, int64_t row)
-{
-    agate_floats_read(f->bytes, f->weights->type.dtype, row * f->row_count, f->row_count, f->row);
-    return f->row;
-}
-
-static void write_row(fold *f, int64_t row)
-{
-    for (int64_t i = 0; i < f->row_count; i++)
-        f->finite &= isfinite(f->row[i]) != 0;
-    agate_floats_write((void *)f->made->bytes, f->weights->type.dtype, row * f->row_count, f->row_count,
-                       f->row);
 }
 
 static agate_value *build_bias(fold *f, const agate_affine *chain, int64_t count)
@@ -109,11 +98,12 @@ static void put_operand(agate_node *node, int32_t index, agate_value *value)
 static bool commit(fold *f, const agate_affine *chain, int64_t bias_count, const char *rewrite,
                    agate_value **out_bias)
 {
+    bool good = true;
     for (int64_t i = 0; i < bias_count; i++)
-        f->finite &= isfinite(f->bias[i]) != 0;
-    if (!f->finite)
-        agate_pass_remark(f->pass, f->node, "not folded: the new weights would not be finite");
-    bool good = f->finite && agate_pass_spend(f->pass, f->node, rewrite);
+        good &= isfinite(f->bias[i]) != 0;
+    if (!good)
+        agate_pass_remark(f->pass, f->node, "not folded: the new bias would not be finite");
+    good = good && agate_pass_spend(f->pass, f->node, rewrite);
 
     *out_bias = good && bias_count > 0 ? build_bias(f, chain, bias_count) : NULL;
     if (!good || (bias_count > 0 && !*out_bias)) {
@@ -154,14 +144,8 @@ static bool fold_into_conv(fold *f, agate_affine *chain)
 {
     agate_value *result = agate_result(f->node), *bias;
 
-    if (chain->scales && !make_weights(f))
+    if (chain->scales && !scale_weights(f, chain, 1, 1, f->row_count))
         return false;
-    for (int64_t o = 0; chain->scales && o < f->rows; o++) {
-        double *row = read_row(f, o);
-        for (int64_t i = 0; i < f->row_count; i++)
-            row[i] *= chain->scale[o];
-        write_row(f, o);
-    }
     for (int64_t o = 0; o < f->rows; o++)
         f->bias[o] = f->bias[o] * chain->scale[o] + chain->shift[o];
 
@@ -183,14 +167,8 @@ static bool fold_into_matmul(fold *f, agate_affine *chain)
     agate_value *result = agate_result(f->node), *bias;
     bool shifted = any_nonzero(chain->shift, chain->count);
 
-    if (chain->scales && !make_weights(f))
+    if (chain->scales && !scale_weights(f, chain, agate_max(f->rows, 1), f->row_count, 1))
         return false;
-    for (int64_t k = 0; chain->scales && k < f->rows; k++) {
-        double *row = read_row(f, k);
-        for (int64_t i = 0; i < f->row_count; i++)
-            row[i] *= chain->scale[i];
-        write_row(f, k);
-    }
     memcpy(f->bias, chain->shift, sizeof *f->bias * (size_t)chain->count);
     if (!commit(f, chain, shifted ? chain->count : 0, "fold into matmul", &bias))
         return false;
@@ -233,6 +211,29 @@ static bool is_padded(const agate_node *conv)
     return false;
 }
 
+/* Adds what the shifts come to behind the convolution to its bias. */
+static bool add_shifts(fold *f, const agate_affine *chain, int64_t rows_per_group, int64_t inputs,
+                       int64_t window)
+{
+    double *row = AGATE_NEW_N(f->pass->scratch, double, f->row_count);
+    size_t row_bytes = (size_t)f->row_count * agate_dtype_size(f->weights->type.dtype);
+    void *bytes = agate_arena_alloc(f->pass->scratch, row_bytes);
+
+    if (!any_nonzero(chain->shift, chain->count))
+        return true;
+    for (int64_t o = 0; o < f->rows; o++) {
+        const double *shift = &chain->shift[o / rows_per_group * inputs];
+        if (!agate_data_read(f->data, (size_t)o * row_bytes, row_bytes, bytes)) {
+            agate_pass_remark(f->pass, f->node, "not folded: memory is short");
+            return false;
+        }
+        agate_floats_read(bytes, f->weights->type.dtype, 0, f->row_count, row);
+        for (int64_t i = 0; i < f->row_count; i++)
+            f->bias[o] += row[i] * shift[i / window];
+    }
+    return true;
+}
+
 /* Weights are [O, I/group, ...]: output channel o of group g reads input channels from g * I/group on. */
 static bool fold_from_front(fold *f, agate_affine *chain)
 {
@@ -240,17 +241,9 @@ static bool fold_from_front(fold *f, agate_affine *chain)
     int64_t rows_per_group = f->rows / f->node->attrs.conv.group;
     agate_value *bias;
 
-    if (!make_weights(f))
+    if (!add_shifts(f, chain, rows_per_group, inputs, window) ||
+        !scale_weights(f, chain, rows_per_group, inputs, window))
         return false;
-    for (int64_t o = 0; o < f->rows; o++) {
-        double *row = read_row(f, o);
-        int64_t first = o / rows_per_group * inputs;
-        for (int64_t i = 0; i < f->row_count; i++) {
-            f->bias[o] += row[i] * chain->shift[first + i / window];
-            row[i] *= chain->scale[first + i / window];
-        }
-        write_row(f, o);
-    }
     bool biased = f->node->operand_count > 2 || any_nonzero(f->bias, f->rows);
     if (!commit(f, chain, biased ? f->rows : 0, "fold into conv", &bias))
         return false;

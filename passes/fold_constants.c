@@ -20,7 +20,7 @@ static agate_tensor tensor_of(const agate_value *value, const agate_data *data)
 
     for (int32_t i = 0; i < tensor.rank; i++)
         tensor.dims[i] = value->type.dims[i].offset;
-    tensor.data = (void *)data->bytes;
+    tensor.data = (void *)agate_data_bytes(data);
     tensor.size_bytes = data->size_bytes;
     return tensor;
 }
@@ -73,7 +73,12 @@ static agate_data *compute(agate_pass *pass, agate_node *node, size_t size_bytes
     agate_tensor *tensors = AGATE_NEW_N(pass->scratch, agate_tensor, node->operand_count);
     const agate_tensor **inputs = AGATE_NEW_N(pass->scratch, const agate_tensor *, node->operand_count);
     for (int32_t i = 0; i < node->operand_count; i++) {
-        tensors[i] = tensor_of(node->operands[i], agate_value_data(node->operands[i]));
+        const agate_data *operand = agate_value_data(node->operands[i]);
+        if (!agate_data_bytes(operand)) {
+            agate_data_release(data);
+            return NULL;
+        }
+        tensors[i] = tensor_of(node->operands[i], operand);
         inputs[i] = &tensors[i];
     }
     agate_tensor output = tensor_of(agate_result(node), data), *outputs[] = {&output};

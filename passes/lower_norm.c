@@ -20,11 +20,12 @@ static double *read_channels(agate_pass *pass, const agate_node *node, int32_t i
 {
     const agate_value *value = node->operands[index];
     const agate_data *data = agate_value_data(value);
+    const void *bytes = data && agate_is_float(value->type.dtype) ? agate_data_bytes(data) : NULL;
 
-    if (!data || !agate_is_float(value->type.dtype))
+    if (!bytes)
         return NULL;
     double *numbers = AGATE_NEW_N(pass->scratch, double, channels);
-    agate_floats_read(data->bytes, value->type.dtype, 0, channels, numbers);
+    agate_floats_read(bytes, value->type.dtype, 0, channels, numbers);
     return numbers;
 }
 

@@ -44,11 +44,12 @@ agate_status agate_driver_machine(const char *isa, agate_machine *out_machine)
     return AGATE_OK;
 }
 
-static agate_status import(const void *data, size_t size_bytes, const char *directory,
+static agate_status import(const void *data, size_t size_bytes, const char *directory, agate_data *file,
                            const agate_driver_options *options, agate_graph **out_graph)
 {
     agate_import_options import = {
         .directory = directory,
+        .file = file,
         .dims = options->compile.dims,
         .dim_count = options->compile.dim_count,
         .values = options->known_inputs,
@@ -86,20 +87,20 @@ agate_status agate_driver_load_compiled(const char *path, const agate_driver_opt
 
 agate_status agate_driver_read(const char *path, const agate_driver_options *options, agate_graph **out_graph)
 {
-    char *data, *directory;
-    size_t size_bytes;
+    agate_data *file;
+    char *directory;
     agate_status status;
 
-    AGATE_TRY(agate_file_read(path, &data, &size_bytes));
+    AGATE_TRY(agate_file_map(path, &file));
     directory = agate_file_directory(path);
     if (!directory)
         status = agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the name of its folder");
     else if (agate_file_has_extension(path, ".agt"))
-        status = agate_parse(data, size_bytes, out_graph);
+        status = agate_parse(file->bytes, file->size_bytes, out_graph);
     else
-        status = import(data, size_bytes, directory, options, out_graph);
+        status = import(file->bytes, file->size_bytes, directory, file, options, out_graph);
     free(directory);
-    free(data);
+    agate_data_release(file);
     return agate_error_within(status, "%s", path);
 }
 
@@ -178,6 +179,6 @@ AGATE_API agate_status agate_model_load_memory(const void *data, size_t size_byt
     const agate_driver_options driver = driver_options(options);
     agate_graph *graph;
 
-    AGATE_TRY(import(data, size_bytes, directory, &driver, &graph));
+    AGATE_TRY(import(data, size_bytes, directory, NULL, &driver, &graph));
     return agate_driver_compile(graph, &driver, out_model);
 }

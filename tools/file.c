@@ -2,10 +2,13 @@
 #include "tools/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static agate_status system_error(const char *path)
 {
@@ -62,6 +65,57 @@ agate_status agate_file_read(const char *path, char **out_data, size_t *out_size
                              out_size_bytes);
     fclose(stream);
     return status;
+}
+
+static void release_mapping(agate_data *data)
+{
+    munmap(data->owner, data->size_bytes);
+    free(data);
+}
+
+/* The contents of a regular file that is not empty; NULL where they cannot be mapped. */
+static agate_data *map_file(const char *path)
+{
+    int fd = strcmp(path, "-") == 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    agate_data *data = NULL;
+    struct stat info;
+
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
+        size_t size_bytes = (size_t)info.st_size;
+        /* Populated at once: a fault per few pages takes longer than the pages. */
+        void *bytes = mmap(NULL, size_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+        data = bytes != MAP_FAILED ? malloc(sizeof *data) : NULL;
+        if (data)
+            *data = (agate_data){.size_bytes = size_bytes,
+                                 .bytes = bytes,
+                                 .references = 1,
+                                 .owner = bytes,
+                                 .release = release_mapping};
+        else if (bytes != MAP_FAILED)
+            munmap(bytes, size_bytes);
+    }
+    close(fd);
+    return data;
+}
+
+agate_status agate_file_map(const char *path, agate_data **out_data)
+{
+    size_t size_bytes;
+    char *bytes;
+
+    *out_data = map_file(path);
+    if (*out_data)
+        return AGATE_OK;
+    AGATE_TRY(agate_file_read(path, &bytes, &size_bytes));
+    *out_data = agate_data_create(size_bytes);
+    if (*out_data && size_bytes > 0)
+        memcpy((void *)(*out_data)->bytes, bytes, size_bytes);
+    free(bytes);
+    return *out_data
+               ? AGATE_OK
+               : agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "%s: no memory for %zu bytes", path, size_bytes);
 }
 
 agate_status agate_file_write(const char *path, const void *head, size_t head_bytes, const void *data,

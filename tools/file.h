@@ -2,12 +2,15 @@
 #ifndef AGATE_FILE_H
 #define AGATE_FILE_H
 
-#include "runtime/base/base.h"
+#include "ir/graph.h"
 
 /* Reads a regular file ("-": standard input) whole. *out_data is the caller's to free, with a 0 byte behind
  * its
  * `*out_size_bytes` bytes. Errors name the path. */
 AGATE_MUST_USE agate_status agate_file_read(const char *path, char **out_data, size_t *out_size_bytes);
+
+/* The contents of a file ("-": standard input) as data: mapped where they can be. Errors name the path. */
+AGATE_MUST_USE agate_status agate_file_map(const char *path, agate_data **out_data);
 
 /* Writes a file anew, from two pieces (the second may be empty). Errors name the path. */
 AGATE_MUST_USE agate_status agate_file_write(const char *path, const void *head, size_t head_bytes,
