@@ -9,7 +9,7 @@ static const agate_family anchors[AGATE_STRATEGY_COUNT] = {
     [AGATE_STRATEGY_grouped_conv] = AGATE_FAMILY_conv, [AGATE_STRATEGY_gemm] = AGATE_FAMILY_matmul,
     [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,       [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,
     [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,   [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator,
-    [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,
+    [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,       [AGATE_STRATEGY_rows] = AGATE_FAMILY_reduce,
 };
 
 static bool has_loops(agate_family family)
@@ -78,7 +78,10 @@ const char *agate_emit_refuses(const agate_node *kernel)
         return "tile v is no power of two up to 64";
     if (wanted == AGATE_FAMILY_terminator && anchor)
         return "it holds more than scalar ops and moves";
-    if (wanted != AGATE_FAMILY_kernel && count > 1)
+    if (kernel->strategy == AGATE_STRATEGY_rows) {
+        if (!agate_reduces_rows(kernel->body))
+            return "it is more than reductions over the same axes and scalar ops on the rows";
+    } else if (wanted != AGATE_FAMILY_kernel && count > 1)
         return "it holds more than one op with loops";
     if (wanted != AGATE_FAMILY_terminator && wanted != AGATE_FAMILY_kernel &&
         (!anchor || agate_node_info(anchor)->family != wanted))

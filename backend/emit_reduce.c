@@ -99,14 +99,17 @@ static reduction reduction_of(agate_emitter *e, const agate_node *node, const ag
     return r;
 }
 
-/* Vectors along the last axis pay where its elements lie side by side and nothing else takes the lanes. */
+/* Vectors along the last axis pay where its elements lie side by side (a last dimension, channels in blocks) and nothing
+ * else takes the lanes. */
 static int32_t row_lanes(const agate_emitter *e, const reduction *r)
 {
     const agate_type *type = &r->node->operands[0]->type;
     int32_t last = r->axis_count ? r->axes[r->axis_count - 1] : -1, lanes = e->kernel->tiles.v;
-    bool plain = type->layout.kind == AGATE_LAYOUT_plain;
+    bool blocked = type->layout.kind == AGATE_LAYOUT_channel;
 
-    if (r->from.lanes > 1 || r->from.live || last < 0 || last != type->rank - 1 || !plain || lanes < 2)
+    if (blocked)
+        lanes = (int32_t)agate_min(lanes, type->layout.block);
+    if (r->from.lanes > 1 || r->from.live || last < 0 || last != (blocked ? 1 : type->rank - 1) || lanes < 2)
         return 1;
     return agate_dim_is_fixed(type->dims[last]) ? lanes : 1;
 }

@@ -283,6 +283,10 @@ void agate_node_merge_origin(agate_node *node, const agate_node *from);
 /* Infers the one result's type of `node` by its op's row. On a fault appends a sentence to `fault`, returns false. */
 bool agate_node_infer(agate_node *node, agate_text *fault);
 
+/* Does the body reduce over the same axes of one shape, work on the rows by scalar ops, and yield whole rows alone? So do a
+ * layer norm and a softmax. (rows.c) */
+bool agate_reduces_rows(const agate_graph *body);
+
 /* Reads element `index` (in physical order) of a constant as a double; NaN where memory is too short to make it. */
 double agate_data_at(const agate_data *data, agate_dtype dtype, int64_t index);
 

@@ -174,6 +174,13 @@ static bool reduces_space_only(const agate_node *reduce)
     return attrs->axes.count > 0;
 }
 
+/* Rows of channels, which vectors run along in either layout. */
+static bool normalizes_channels(const agate_node *kernel, const agate_node *reduce)
+{
+    const agate_ints *axes = &reduce->attrs.reduce.axes;
+    return axes->count == 1 && axes->v[0] == 1 && agate_reduces_rows(kernel->body);
+}
+
 /* Concats, slices and pads whose channels keep their places within blocks: each block of the result comes from one
  * block. */
 static bool keeps_blocks(const agate_node *move, int64_t block)
@@ -238,7 +245,7 @@ static wish kernel_wish(assigner *a, const agate_node *kernel, const agate_node 
     case AGATE_FAMILY_window:
         return WISH_FOLLOW;
     case AGATE_FAMILY_reduce:
-        return reduces_space_only(anchor) ? WISH_FOLLOW : WISH_PLAIN;
+        return reduces_space_only(anchor) || normalizes_channels(kernel, anchor) ? WISH_FOLLOW : WISH_PLAIN;
     case AGATE_FAMILY_move:
         return moves_whole_blocks(kernel, a->blocked.block) ? WISH_FOLLOW : WISH_PLAIN;
     default:
@@ -340,7 +347,8 @@ static bool block_kernel(assigner *a, agate_node *kernel, agate_node *anchor)
 /* With one pixel per channel, blocked and plain order differ in pads only; plain serves the heads behind. */
 static bool result_stays_plain(const agate_node *kernel, const agate_node *anchor)
 {
-    if (!anchor || agate_node_info(anchor)->family != AGATE_FAMILY_reduce || kernel->operand_count > 1)
+    if (!anchor || agate_node_info(anchor)->family != AGATE_FAMILY_reduce || kernel->operand_count > 1 ||
+        agate_reduces_rows(kernel->body))
         return false;
     for (int32_t r = 0; r < kernel->result_count; r++) {
         for (int32_t u = 0; u < kernel->results[r].use_count; u++) {

@@ -106,6 +106,15 @@ agate_value *agate_rule_max_of_relu(agate_node *node)
     return floor <= 0 ? left_if_same_type(node) : NULL;
 }
 
+agate_value *agate_rule_pow_two(agate_node *node)
+{
+    agate_value *x = node->operands[0];
+
+    if (!right_is(node, 2) || !agate_is_float(x->type.dtype) || !left_if_same_type(node))
+        return NULL;
+    return agate_rebuild(node, AGATE_OP_mul, NULL, (agate_value *[]){x, x}, 2);
+}
+
 /* Of a product x * op(x): the node `op`; *out_x is x. NULL: it is no such product. */
 static agate_node *self_gate(agate_node *node, agate_op op, agate_value **out_x)
 {

@@ -7,7 +7,8 @@
  *     %3 = transpose %2 perm=[0, 3, 1, 2]
  *
  * What exporters leave of channels-last models: a transpose around every convolution, with BatchNorm, ReLU,
- * pads, sums and concats in between. Constants are transposed the other way, pads, axes and slices are
+ * pads, sums and concats in between. A matmul of the channels with constant weights is a 1x1 convolution in
+ * front of the transpose. Constants are transposed the other way, pads, axes and slices are
  * renumbered, reductions drop what they reduce. A transpose of a graph input stays where it is, unless its
  * opposite is near: the scaling that often follows folds better behind it. Each step brings a transpose
  * closer to the results; no pass takes it back. Needs types; breaks nothing.
@@ -88,6 +89,27 @@ static bool pass_reduce(const agate_node *node, const agate_ints *perm, agate_at
     return true;
 }
 
+/* Of channels that a transpose brought behind the image, by constant weights: a 1x1 convolution without it. */
+static bool is_projection(const agate_node *node)
+{
+    static const int64_t channels_last[] = {0, 2, 3, 1};
+    const agate_node *transpose = agate_made_by(node->operands[0], AGATE_OP_transpose);
+    const agate_value *weights = node->operands[1];
+
+    return transpose && transpose->attrs.perm.perm.count == 4 &&
+           memcmp(transpose->attrs.perm.perm.v, channels_last, sizeof channels_last) == 0 &&
+           agate_is_constant(weights) && weights->type.rank == 2 && agate_is_float(weights->type.dtype);
+}
+
+static bool pass_projection(const agate_node *node, const agate_ints *perm, agate_attrs *out_attrs,
+                            agate_ints *out_perm)
+{
+    (void)node;
+    agate_attrs_init(AGATE_SET_conv, out_attrs);
+    *out_perm = *perm;
+    return true;
+}
+
 static pass_fn find_pass(const agate_node *node)
 {
     static const pass_fn by_op[AGATE_OP_COUNT] = {
@@ -98,7 +120,17 @@ static pass_fn find_pass(const agate_node *node)
         [AGATE_OP_reduce_max] = pass_reduce,  [AGATE_OP_reduce_min] = pass_reduce,
         [AGATE_OP_reduce_prod] = pass_reduce,
     };
+    if (node->op == AGATE_OP_matmul)
+        return is_projection(node) ? pass_projection : NULL;
     return agate_node_family(node) == AGATE_FAMILY_pointwise ? pass_plain : by_op[node->op];
+}
+
+/* Is operand `index` a constant that follows the transposed ones? */
+static bool follows(const agate_node *node, int32_t index)
+{
+    bool may =
+        agate_node_family(node) == AGATE_FAMILY_pointwise || (node->op == AGATE_OP_matmul && index == 1);
+    return may && agate_is_constant(node->operands[index]);
 }
 
 static bool perm_equal(const agate_ints *a, const agate_ints *b)
@@ -139,7 +171,7 @@ static const agate_node *shared_transpose(const agate_node *node)
 
     for (int32_t i = 0; i < node->operand_count; i++) {
         const agate_value *operand = node->operands[i];
-        if (agate_is_constant(operand) && agate_node_family(node) == AGATE_FAMILY_pointwise)
+        if (follows(node, i))
             continue;
         const agate_node *transpose = agate_made_by(operand, AGATE_OP_transpose);
         if (!transpose || (shared && !perm_equal(&transpose->attrs.perm.perm, &shared->attrs.perm.perm)))
@@ -189,6 +221,23 @@ static agate_value *untranspose(agate_node *node, agate_value *value, const agat
     return agate_rebuild(node, AGATE_OP_transpose, &attrs, &value, 1);
 }
 
+/* [C,M] as the weights of a convolution, [M,C,1,1]. */
+static agate_value *as_filters(agate_node *node, agate_value *weights)
+{
+    agate_dim channels = weights->type.dims[0], filters = weights->type.dims[1];
+    agate_attrs attrs;
+
+    agate_attrs_init(AGATE_SET_perm, &attrs);
+    attrs.perm.perm = (agate_ints){.count = 2, .v = {1, 0}};
+    weights = agate_rebuild(node, AGATE_OP_transpose, &attrs, &weights, 1);
+    agate_attrs_init(AGATE_SET_shape, &attrs);
+    attrs.shape.shape.count = 4;
+    attrs.shape.shape.v[0] = filters;
+    attrs.shape.shape.v[1] = channels;
+    attrs.shape.shape.v[2] = attrs.shape.shape.v[3] = agate_dim_fixed(1);
+    return agate_rebuild(node, AGATE_OP_reshape, &attrs, &weights, 1);
+}
+
 static void sink(agate_pass *pass, agate_node *node, const agate_node *transpose, const agate_attrs *attrs,
                  const agate_ints *result_perm)
 {
@@ -197,12 +246,15 @@ static void sink(agate_pass *pass, agate_node *node, const agate_node *transpose
 
     for (int32_t i = 0; i < node->operand_count; i++) {
         agate_value *operand = node->operands[i];
-        if (!agate_is_constant(operand))
+        if (!follows(node, i))
             operands[i] = operand->node->operands[0];
+        else if (node->op == AGATE_OP_matmul)
+            operands[i] = as_filters(node, operand);
         else
             operands[i] = operand->type.rank == 0 ? operand : untranspose(node, operand, perm);
     }
-    agate_value *moved = agate_rebuild(node, node->op, attrs, operands, node->operand_count);
+    agate_op op = node->op == AGATE_OP_matmul ? AGATE_OP_conv : node->op;
+    agate_value *moved = agate_rebuild(node, op, attrs, operands, node->operand_count);
     agate_attrs after;
     agate_attrs_init(AGATE_SET_perm, &after);
     after.perm.perm = *result_perm;

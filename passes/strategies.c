@@ -102,6 +102,20 @@ agate_tiles agate_pool_plan(const agate_candidate *c)
     return (agate_tiles){.v = lanes(c), .oh = 1};
 }
 
+const char *agate_rows_applies(const agate_candidate *c)
+{
+    if (!anchor_is(c, AGATE_FAMILY_reduce))
+        return "no reduction";
+    if (!all_f32(c))
+        return "not all f32";
+    return agate_reduces_rows(c->kernel->body) ? NULL : "its results are not the rows that it reduces";
+}
+
+agate_tiles agate_rows_plan(const agate_candidate *c)
+{
+    return (agate_tiles){.v = lanes(c), .grain = 1};
+}
+
 const char *agate_reduce_applies(const agate_candidate *c)
 {
     if (!anchor_is(c, AGATE_FAMILY_reduce))

@@ -137,6 +137,56 @@ START_TEST(softmaxes)
 }
 END_TEST
 
+/* A layer norm over `axes` of `whole`, by `schedule`, with a gain per `gain`. */
+static void check_norm(const char *schedule, const char *whole, const char *axes, const char *reduced,
+                       const char *gain, kernel_case c)
+{
+    char text[2048];
+
+    snprintf(text, sizeof text,
+             "graph @t(%%x: %s, %%g: %s) -> (%s, %s) {\n"
+             "  %%0, %%1 = kernel(%%x, %%g) %s {\n"
+             "    %%z = const [1e-05] : f32[]\n"
+             "    %%a = reduce_mean $0 axes=%s : %s\n"
+             "    %%b = sub $0, %%a : %s\n"
+             "    %%c = mul %%b, %%b : %s\n"
+             "    %%d = reduce_mean %%c axes=%s : %s\n"
+             "    %%e = add %%d, %%z : %s\n"
+             "    %%f = sqrt %%e : %s\n"
+             "    %%g = div %%b, %%f : %s\n"
+             "    %%h = mul %%g, $1 : %s\n"
+             "    yield %%h, %%c\n"
+             "  } : %s, %s\n"
+             "  return %%0, %%1\n"
+             "}\n",
+             whole, gain, whole, whole, schedule, axes, reduced, whole, whole, axes, reduced, reduced,
+             reduced, whole, whole, whole, whole);
+    c.text = text;
+    check_kernel(&c);
+}
+
+START_TEST(norms)
+{
+    static const char *const schedules[] = {"rows<v=@V, grain=1>", "rows<v=@V, grain=20>", "rows"};
+
+    for (size_t i = 0; i < AGATE_COUNT(schedules); i++) {
+        kernel_case c = {.rtol = 1e-4, .atol = 1e-5};
+        for (int special = 0; special < 2; special++, c.special = 0.002) {
+            check_norm(schedules[i], "f32[N,20,6,7]{nchw@Bc}", "[1]", "f32[N,1,6,7]{nchw@Bc}",
+                       "f32[1,20,1,1]{nchw@Bc}", c);
+            check_norm(schedules[i], "f32[N,32,3,5]{nchw@Bc}", "[1]", "f32[N,1,3,5]{nchw@Bc}", "f32[]", c);
+            check_norm(schedules[i], "f32[N,20,6,7]{nchw@Bc}", "[2, 3]", "f32[N,20,1,1]{nchw@Bc}", "f32[]",
+                       c);
+            check_norm(schedules[i], "f32[N,20,6,7]", "[1]", "f32[N,1,6,7]", "f32[20,1,1]", c);
+            check_norm(schedules[i], "f32[N,5,6,7]", "[1, 2, 3]", "f32[N,1,1,1]", "f32[7]", c);
+            check_norm(schedules[i], "f32[N,37]", "[1]", "f32[N,1]", "f32[37]", c);
+            check_norm(schedules[i], "f32[N,3,64]", "[2]", "f32[N,3,1]", "f32[64]", c);
+            check_norm(schedules[i], "f32[N,3,5]", "[1]", "f32[N,1,5]", "f32[N,1,5]", c);
+        }
+    }
+}
+END_TEST
+
 START_TEST(nests)
 {
     static const char *const schedules[] = {"nest<v=1, grain=40>", "nest<v=@V>"};
@@ -211,6 +261,7 @@ int main(void)
     tcase_add_test(tcase, reductions);
     tcase_add_test(tcase, integer_reductions);
     tcase_add_test(tcase, softmaxes);
+    tcase_add_test(tcase, norms);
     tcase_add_test(tcase, nests);
     tcase_add_test(tcase, epilogues_and_prologues);
     suite_add_tcase(suite, tcase);
