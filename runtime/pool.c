@@ -1,9 +1,14 @@
 /* pool.c: fork and join without locks.
  *
- * Each worker has a job and two bells of its own: `posted` rings when the job lies ready, `finished` when it
- * is done. Whoever awaits one spins for a bounded time and then sleeps in the kernel (futex). A job is done
- * by whoever takes it first: nearly always its worker, but the caller, once through with its own share, takes
- * what a worker that sleeps or has lost its core has not begun. So a step never waits for a thread to wake.
+ * A step's tasks are cut into a share for each thread. A thread claims a part of its own share at a time, from the
+ * front, and then of the others', from the back (work stealing: Blumofe and Leiserson, "Scheduling multithreaded
+ * computations by work stealing", JACM 46, 1999), until nothing is left. So threads of one speed each do their own
+ * share, and one that has lost its core holds up no more than the part that it has claimed.
+ *
+ * Each worker has two bells: `posted` rings when a step lies ready, `finished` when the worker is through with it.
+ * Whoever awaits one spins for a bounded time and then sleeps in the kernel (futex). A worker takes part in a step
+ * only if it says so (`take`) before the caller is through, who otherwise says so in its place: a step never waits
+ * for a thread to wake.
  */
 #define _GNU_SOURCE
 #include "runtime/pool.h"
@@ -28,24 +33,39 @@ typedef struct agate_bell {
     _Atomic uint32_t asleep; /* the awaiting thread is in the kernel, or about to be */
 } agate_bell;
 
+/* What is left of a share: units first <= u < last, as first + last * 2^32. */
+typedef struct share {
+    _Alignas(CACHE_LINE) _Atomic uint64_t left;
+} share;
+
 typedef struct worker {
     _Alignas(CACHE_LINE) agate_bell posted;
-    _Atomic uint32_t taken; /* the last job that somebody took, as a value of `posted` */
-    agate_tasks_fn tasks;   /* NULL asks the worker to end */
-    const void *context;
-    int64_t first, last;
+    _Atomic uint32_t taken; /* the last step that the worker or the caller took, as a value of `posted` */
+    agate_pool *pool;
+    int32_t index; /* of its share; 0 is the caller's */
 
     _Alignas(CACHE_LINE) agate_bell finished;
-    uint32_t finished_before; /* its value when the job was posted */
-    bool callers;             /* the caller took the job */
+    uint32_t finished_before; /* its value when the step was posted */
+    bool away;                /* the caller took the step in its place */
     pthread_t thread;
 } worker;
+
+/* The step under way: only those who take part in it may look. */
+typedef struct step {
+    agate_tasks_fn tasks; /* NULL asks workers to end */
+    const void *context;
+    int64_t task_count;
+    int64_t unit; /* tasks that are claimed together at least: 1, unless there are billions */
+    int64_t share_count;
+} step;
 
 struct agate_pool {
     int32_t width;              /* threads that may work at once, the caller's included */
     int32_t worker_count;       /* of our own, beside the caller */
     agate_parallel_fn parallel; /* NULL: our own */
     void *parallel_user;
+    step step;
+    share *shares; /* [width], behind the workers */
     worker workers[];
 };
 
@@ -82,7 +102,45 @@ static void await(agate_bell *bell, uint32_t before)
     atomic_store(&bell->asleep, 0);
 }
 
-/* Is job number `ticket` ours? It is the first one's who asks; only then may its fields be read. */
+/* ---- shares --------------------------------------------------------------------------------------------- */
+
+static uint64_t range(uint64_t first, uint64_t last)
+{
+    return first | last << 32;
+}
+
+/* Claims a quarter of what is left of a share, at least a unit: from its front or its back. False: nothing is left. */
+static bool claim(share *from, bool front, int64_t *out_first, int64_t *out_last)
+{
+    uint64_t left = atomic_load_explicit(&from->left, memory_order_relaxed);
+    for (;;) {
+        const uint64_t first = left & UINT32_MAX, last = left >> 32, part = (last - first + 3) / 4;
+        if (first == last)
+            return false;
+        const uint64_t rest = front ? range(first + part, last) : range(first, last - part);
+        if (!atomic_compare_exchange_weak(&from->left, &left, rest))
+            continue;
+        *out_first = (int64_t)(front ? first : last - part);
+        *out_last = *out_first + (int64_t)part;
+        return true;
+    }
+}
+
+/* Does what it can claim of share `index`, then of the others. */
+static void take_part(agate_pool *pool, int64_t index)
+{
+    const step *s = &pool->step;
+    int64_t first, last;
+    for (int64_t i = 0; i < s->share_count; i++) {
+        share *from = &pool->shares[(index + i) % s->share_count];
+        while (claim(from, i == 0, &first, &last))
+            s->tasks(s->context, first * s->unit, agate_min(last * s->unit, s->task_count));
+    }
+}
+
+/* ---- workers -------------------------------------------------------------------------------------------- */
+
+/* Step number `ticket` is the first one's who asks; only then may the worker look at it. */
 static bool take(worker *self, uint32_t ticket)
 {
     uint32_t before = ticket - 1;
@@ -97,9 +155,9 @@ static void *work(void *argument)
         seen = atomic_load(&self->posted.value);
         if (!take(self, seen))
             continue;
-        if (!self->tasks)
+        if (!self->pool->step.tasks)
             return NULL;
-        self->tasks(self->context, self->first, self->last);
+        take_part(self->pool, self->index);
         ring(&self->finished);
     }
 }
@@ -115,12 +173,8 @@ static int start(worker *self)
     return failure;
 }
 
-static void post(worker *self, agate_tasks_fn tasks, const void *context, int64_t first, int64_t last)
+static void post(worker *self)
 {
-    self->tasks = tasks;
-    self->context = context;
-    self->first = first;
-    self->last = last;
     self->finished_before = atomic_load_explicit(&self->finished.value, memory_order_relaxed);
     ring(&self->posted);
 }
@@ -129,9 +183,9 @@ void agate_pool_release(agate_pool *pool)
 {
     if (!pool)
         return;
-    for (int32_t i = 0; i < pool->worker_count; i++) {
-        post(&pool->workers[i], NULL, NULL, 0, 0);
-    }
+    pool->step.tasks = NULL;
+    for (int32_t i = 0; i < pool->worker_count; i++)
+        post(&pool->workers[i]);
     for (int32_t i = 0; i < pool->worker_count; i++)
         pthread_join(pool->workers[i].thread, NULL);
     free(pool);
@@ -140,12 +194,14 @@ void agate_pool_release(agate_pool *pool)
 static agate_pool *allocate(int32_t threads, int32_t worker_count)
 {
     assert(threads >= 1);
-    const size_t size = sizeof(agate_pool) + (size_t)worker_count * sizeof(worker);
+    const size_t shares_at = sizeof(agate_pool) + (size_t)worker_count * sizeof(worker);
+    const size_t size = shares_at + (size_t)threads * sizeof(share);
     agate_pool *pool = aligned_alloc(CACHE_LINE, size);
     if (!pool)
         return NULL;
     memset(pool, 0, size);
     pool->width = threads;
+    pool->shares = (share *)((char *)pool + shares_at);
     return pool;
 }
 
@@ -172,6 +228,8 @@ agate_status agate_pool_create(int32_t threads, agate_pool **out_pool)
     if (!pool)
         return out_of_memory(threads);
     for (int32_t i = 0; i < threads - 1; i++) {
+        pool->workers[i].pool = pool;
+        pool->workers[i].index = i + 1;
         const int failure = start(&pool->workers[i]);
         if (failure) {
             agate_pool_release(pool);
@@ -191,24 +249,38 @@ int32_t agate_pool_threads(const agate_pool *pool)
     return pool->width;
 }
 
-/* Where share `index` of `count` begins; without the product task_count * index, which might overflow. */
-static int64_t share_begin(int64_t task_count, int64_t index, int64_t count)
+/* Cuts the tasks into `count` shares of even size. */
+static void cut(agate_pool *pool, int64_t count, int64_t task_count, agate_tasks_fn tasks,
+                const void *context)
 {
-    return task_count / count * index + task_count % count * index / count;
+    const int64_t unit = agate_ceil_div(task_count, INT32_MAX), units = agate_ceil_div(task_count, unit);
+    pool->step = (step){tasks, context, task_count, unit, count};
+    for (int64_t i = 0; i < count; i++)
+        atomic_store_explicit(&pool->shares[i].left,
+                              range((uint64_t)(units * i / count), (uint64_t)(units * (i + 1) / count)),
+                              memory_order_relaxed);
 }
-
-/* A step cut into shares, for the caller's threads. */
-typedef struct cut {
-    agate_tasks_fn tasks;
-    const void *context;
-    int64_t task_count, shares;
-} cut;
 
 static void run_share(void *context, int32_t index)
 {
-    const cut *step = context;
-    step->tasks(step->context, share_begin(step->task_count, index, step->shares),
-                share_begin(step->task_count, index + 1, step->shares));
+    take_part(context, index);
+}
+
+/* The caller and the pool's own workers do the step. */
+static void run_own(agate_pool *pool)
+{
+    const int64_t workers = pool->step.share_count - 1;
+    for (int64_t i = 0; i < workers; i++)
+        post(&pool->workers[i]);
+    take_part(pool, 0);
+
+    for (int64_t i = 0; i < workers; i++) {
+        worker *other = &pool->workers[i];
+        other->away = take(other, atomic_load_explicit(&other->posted.value, memory_order_relaxed));
+    }
+    for (int64_t i = 0; i < workers; i++)
+        if (!pool->workers[i].away)
+            await(&pool->workers[i].finished, pool->workers[i].finished_before);
 }
 
 void agate_pool_run(agate_pool *pool, int32_t threads, int64_t task_count, agate_tasks_fn tasks,
@@ -220,24 +292,9 @@ void agate_pool_run(agate_pool *pool, int32_t threads, int64_t task_count, agate
             tasks(context, 0, task_count);
         return;
     }
-    if (pool->parallel) {
-        cut step = {tasks, context, task_count, shares};
-        pool->parallel(pool->parallel_user, (int32_t)shares, run_share, &step);
-        return;
-    }
-    /* Share 0 is the caller's, share i + 1 that of worker i. */
-    for (int64_t i = 0; i < shares - 1; i++)
-        post(&pool->workers[i], tasks, context, share_begin(task_count, i + 1, shares),
-             share_begin(task_count, i + 2, shares));
-    tasks(context, 0, share_begin(task_count, 1, shares));
-
-    for (int64_t i = 0; i < shares - 1; i++) {
-        worker *other = &pool->workers[i];
-        other->callers = take(other, atomic_load_explicit(&other->posted.value, memory_order_relaxed));
-        if (other->callers)
-            tasks(context, other->first, other->last);
-    }
-    for (int64_t i = 0; i < shares - 1; i++)
-        if (!pool->workers[i].callers)
-            await(&pool->workers[i].finished, pool->workers[i].finished_before);
+    cut(pool, shares, task_count, tasks, context);
+    if (pool->parallel)
+        pool->parallel(pool->parallel_user, (int32_t)shares, run_share, pool);
+    else
+        run_own(pool);
 }

@@ -23,8 +23,8 @@ void agate_pool_release(agate_pool *pool);
 int32_t agate_pool_threads(const agate_pool *pool);
 
 /* Runs `tasks` over 0 <= t < task_count on at most `threads` threads of the pool and returns when all are
- * done. Thread i always gets the i-th contiguous share, so that it finds in its own cache what it wrote
- * before. Allocates nothing and takes no lock; idle threads spin for a moment and then sleep. */
+ * done. Thread i begins with the i-th contiguous share, so that it finds in its own cache what it wrote
+ * before, and then helps the others; `tasks` is called for a few contiguous tasks at a time. Allocates nothing and takes no lock; idle threads spin for a moment and then sleep. */
 void agate_pool_run(agate_pool *pool, int32_t threads, int64_t task_count, agate_tasks_fn tasks,
                     const void *context);
 
