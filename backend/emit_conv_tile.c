@@ -1,7 +1,7 @@
 /* emit_conv_tile.c: one register tile of a dense convolution.
  *
  * A sum runs over blocks of input channels, kernel rows, channels of a block (in chunks), kernel columns:
- * always in this order, taps outside the image left out. */
+ * always in this order, taps outside the image left out. Some `kc` products of it make a part (emit_tile.h). */
 #include "backend/emit_conv.h"
 
 #define LINE 16 /* floats in a cache line */
@@ -14,6 +14,13 @@ typedef struct bases {
 static int64_t blocks_of_group(const agate_conv *c)
 {
     return agate_ceil_div(c->channels, c->block);
+}
+
+/* Whole blocks of channels that come closest to `kc` products; 0: all of them. */
+static int64_t blocks_of_part(const agate_conv *c)
+{
+    int64_t products = c->y.taps * c->x.taps * c->block;
+    return c->kernel->tiles.kc > 0 ? agate_max(1, (c->kernel->tiles.kc + products / 2) / products) : 0;
 }
 
 /* Turns of the innermost loop for one kernel row and block of channels. */
@@ -44,7 +51,7 @@ static void sum_channels(agate_conv *c, agate_tile *tile, bases base, int64_t fi
 }
 
 /* Blocks first <= icb < last of input channels, of each of which `channels` exist. */
-static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, int64_t first, int64_t last,
+static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, LLVMValueRef first, LLVMValueRef last,
                        int64_t channels)
 {
     agate_emitter *e = c->e;
@@ -54,7 +61,7 @@ static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, int64_t firs
     LLVMValueRef lo, hi;
     agate_conv_taps(c, &lo, &hi);
 
-    agate_loop icb = agate_tile_loop_begin(e, tile, agate_emit_int(e, first), agate_emit_int(e, last), 1);
+    agate_loop icb = agate_tile_loop_begin(e, tile, first, last, 1);
     bases block = {agate_emit_advance(e, base.weights, icb.index, c->y.taps * row_weights, 0),
                    agate_emit_advance(e, base.inputs, icb.index, pixels * c->block, 0),
                    agate_emit_advance(e, base.ahead, icb.index, c->y.taps * row_ahead, 0)};
@@ -110,10 +117,14 @@ void agate_conv_tile(agate_conv *c)
 
     bases base = tile_bases(c, &tile);
     agate_conv_start(c, &tile);
-    if (c->channels >= c->block)
-        sum_blocks(c, &tile, base, 0, c->channels / c->block, c->block);
+    if (c->channels >= c->block) {
+        agate_tile_parts parts =
+            agate_tile_parts_begin(c->e, &tile, c->channels / c->block, blocks_of_part(c));
+        sum_blocks(c, &tile, base, parts.lo, parts.hi, c->block);
+        agate_tile_parts_end(c->e, &tile, &parts);
+    }
     if (rest)
-        sum_blocks(c, &tile, base, c->channels / c->block, blocks, rest);
-
+        sum_blocks(c, &tile, base, agate_emit_int(c->e, c->channels / c->block), agate_emit_int(c->e, blocks),
+                   rest);
     agate_conv_finish(c, &tile);
 }

@@ -5,8 +5,8 @@
  *
  * The right-hand side is read plain, or packed in panels as wide as a tile. Where it has no batch of its own,
  * all rows of the left-hand side are one matrix; how many that is may follow the run-time batch, and then one
- * task has them all. Each element is summed over k in order, so its bits depend neither on its neighbours nor
- * on the cut. */
+ * task has them all. Each element is summed over k in order, in parts of `kc` (emit_tile.h), so its bits depend
+ * neither on its neighbours nor on the cut. */
 #include "backend/emit_tile.h"
 
 #define MAX_LANES  16
@@ -181,7 +181,10 @@ static void emit_tile(gemm *g, int32_t rows, int32_t vectors, bool partial)
         tile.last_live = point_coords(g, 0, vectors - 1, true).live;
 
     LLVMValueRef lhs = lhs_base(g), rhs = rhs_base(g);
-    agate_loop k = agate_tile_loop_begin(e, &tile, agate_emit_int(e, 0), agate_emit_int(e, whole), g->unroll);
+    int64_t part = agate_ceil_div(g->kernel->tiles.kc, g->unroll);
+    agate_tile_parts parts = agate_tile_parts_begin(e, &tile, whole / g->unroll, part);
+    agate_loop k = agate_tile_loop_begin(e, &tile, agate_emit_mul(e, parts.lo, g->unroll),
+                                         agate_emit_mul(e, parts.hi, g->unroll), g->unroll);
     LLVMValueRef weights = agate_emit_opaque(e, agate_emit_advance(e, rhs, k.index, step, 0));
     LLVMValueRef inputs = agate_emit_opaque(e, agate_emit_advance(e, lhs, k.index, 1, 0));
     if (rows == 1)
@@ -189,6 +192,7 @@ static void emit_tile(gemm *g, int32_t rows, int32_t vectors, bool partial)
     for (int32_t i = 0; i < g->unroll; i++)
         agate_tile_step(e, &tile, weights, i * step, inputs, i, UINT32_MAX);
     agate_tile_loop_end(e, &tile, &k);
+    agate_tile_parts_end(e, &tile, &parts);
     for (int64_t i = whole; i < g->k; i++)
         agate_tile_step(e, &tile, rhs, i * step, lhs, i, UINT32_MAX);
 

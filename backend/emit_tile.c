@@ -103,6 +103,60 @@ void agate_tile_loop_end(agate_emitter *e, agate_tile *tile, agate_loop *loop)
     memcpy(tile->sums, loop->carried, (size_t)count * sizeof(LLVMValueRef));
 }
 
+/* ---- sums in parts -------------------------------------------------------------------------------------- */
+
+/* Stack memory is reserved in the entry block: once, whatever loops stand around. */
+static LLVMValueRef reserve(agate_emitter *e, LLVMTypeRef type, int32_t count, int32_t align_bytes)
+{
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(e->builder);
+    LLVMBasicBlockRef entry = LLVMGetEntryBasicBlock(e->function);
+
+    LLVMPositionBuilderBefore(e->builder, LLVMGetFirstInstruction(entry));
+    LLVMValueRef memory = LLVMBuildAlloca(e->builder, LLVMArrayType2(type, (uint64_t)count), "totals");
+    LLVMSetAlignment(memory, (unsigned)align_bytes);
+    LLVMPositionBuilderAtEnd(e->builder, here);
+    return memory;
+}
+
+agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int64_t steps, int64_t most)
+{
+    agate_tile_parts parts = {.lo = agate_emit_int(e, 0), .hi = agate_emit_int(e, steps)};
+    int32_t count = tile->vectors * tile->points;
+    if (most <= 0 || steps <= most)
+        return parts;
+    int64_t part = agate_ceil_div(steps, agate_ceil_div(steps, most));
+    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
+
+    parts.totals = reserve(e, type, count, tile->lanes * 4);
+    for (int32_t i = 0; i < count; i++) {
+        LLVMBuildStore(e->builder, tile->sums[i],
+                       agate_emit_advance(e, parts.totals, NULL, 0, i * tile->lanes));
+        tile->sums[i] = agate_emit_float(e, 0, tile->lanes);
+    }
+    parts.loop = agate_loop_begin(e, parts.lo, parts.hi, part, NULL, 0);
+    parts.lo = parts.loop.index;
+    LLVMValueRef end = agate_emit_add(e, parts.lo, agate_emit_int(e, part));
+    parts.hi = steps % part ? agate_emit_min(e, end, parts.hi) : end;
+    return parts;
+}
+
+void agate_tile_parts_end(agate_emitter *e, agate_tile *tile, agate_tile_parts *parts)
+{
+    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
+    int32_t count = tile->vectors * tile->points;
+    if (!parts->totals)
+        return;
+    for (int32_t i = 0; i < count; i++) {
+        LLVMValueRef address = agate_emit_advance(e, parts->totals, NULL, 0, i * tile->lanes);
+        LLVMValueRef total = LLVMBuildLoad2(e->builder, type, address, "total");
+        LLVMBuildStore(e->builder, LLVMBuildFAdd(e->builder, total, tile->sums[i], ""), address);
+    }
+    agate_loop_end(e, &parts->loop, NULL);
+    for (int32_t i = 0; i < count; i++)
+        tile->sums[i] = LLVMBuildLoad2(
+            e->builder, type, agate_emit_advance(e, parts->totals, NULL, 0, i * tile->lanes), "total");
+}
+
 void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef sums, agate_coords at)
 {
     if (agate_dim_is(value->type.dims[at.vector], 1)) { /* lanes cannot run along it */

@@ -46,6 +46,20 @@ agate_loop agate_tile_loop_begin(agate_emitter *e, agate_tile *tile, LLVMValueRe
                                  int64_t step);
 void agate_tile_loop_end(agate_emitter *e, agate_tile *tile, agate_loop *loop);
 
+/* A long reduction in parts: each part is summed from 0 and then joins totals on the stack, so that rounding errors grow with
+ * the length of a part plus the number of parts, not with the whole length (blocked summation: Higham, "The accuracy of
+ * floating point summation", SIAM J. Sci. Comput. 14, 1993). Between begin and end stands the code for steps
+ * lo <= step < hi. */
+typedef struct agate_tile_parts {
+    LLVMValueRef lo, hi;
+    LLVMValueRef totals; /* <lanes x f32>[points * vectors]; NULL: there is one part */
+    agate_loop loop;
+} agate_tile_parts;
+
+/* Cuts 0 <= step < `steps` into parts of at most `most` steps (0: no cut), as even as they can be. */
+agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int64_t steps, int64_t most);
+void agate_tile_parts_end(agate_emitter *e, agate_tile *tile, agate_tile_parts *parts);
+
 /* Binds the sums of one point and vector to `value`, and finishes the kernel at `at`. */
 void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef sums, agate_coords at);
 

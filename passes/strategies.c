@@ -64,18 +64,28 @@ int32_t agate_gemm_vectors(const agate_machine *machine)
     return machine->vector_registers >= 32 ? 4 : 2;
 }
 
+/* The longest sum that is not cut into parts. */
+#define SUM_PART 128
+
 /* How far in front a single row of a product fetches its packed weights: a page, which the processor's own prefetch does
  * not cross. */
 #define PANEL_AHEAD_LINES 64
 
+int32_t agate_sum_part(int64_t products)
+{
+    return products > SUM_PART ? SUM_PART : 0;
+}
+
 agate_tiles agate_gemm_plan(const agate_candidate *c)
 {
     agate_tiles tiles = {.v = lanes(c)};
+    const agate_type *lhs = &c->anchor->operands[0]->type;
     bool packed = c->anchor->operands[1]->type.layout.kind == AGATE_LAYOUT_panel;
 
     tiles.oc = agate_gemm_vectors(c->machine);
     tiles.ow = 6;
     tiles.ic = 4;
+    tiles.kc = agate_sum_part(lhs->dims[lhs->rank - 1].offset);
     tiles.ahead = packed ? PANEL_AHEAD_LINES : 0;
     tiles.ocs = 1;
     return tiles;

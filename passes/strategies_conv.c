@@ -7,8 +7,9 @@ typedef struct conv_shape {
     int64_t kernel_width;
     int64_t input_bytes; /* of one image, as far as it is read */
     int64_t weight_bytes;
-    bool blocked; /* the input is */
-    bool flat;    /* 1x1, stride 1, no pads: pixels are one row */
+    int64_t products; /* that are summed to one output */
+    bool blocked;     /* the input is */
+    bool flat;        /* 1x1, stride 1, no pads: pixels are one row */
 } conv_shape;
 
 static bool all_are(const agate_ints *list, int64_t value)
@@ -30,6 +31,7 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
                     .width = y->dims[3].offset,
                     .kernel_width = w->dims[3].offset,
                     .weight_bytes = 4 * w->dims[0].offset * w->dims[1].offset * taps,
+                    .products = w->dims[1].offset * taps,
                     .blocked = x->layout.kind == AGATE_LAYOUT_channel};
     s.input_bytes = 4 * x->dims[1].offset * x->dims[2].offset * x->dims[3].offset;
     if (taps == 1)
@@ -173,6 +175,7 @@ agate_tiles agate_direct_conv_plan(const agate_candidate *c)
     agate_tiles tiles = {.v = lanes, .flat = s.flat};
 
     tiles.ic = s.blocked ? (int32_t)agate_max(1, 4 / s.kernel_width) : 1;
+    tiles.kc = agate_sum_part(s.products);
     choose_register_tile(&s, c->machine, &tiles);
     choose_blocks(&s, c->machine, &tiles);
     choose_prefetch(&s, &tiles);

@@ -21,6 +21,9 @@ typedef agate_tiles (*agate_plan_fn)(const agate_candidate *candidate);
 /* Vectors of columns in a tile of a matmul, and in a panel of its packed weights. */
 int32_t agate_gemm_vectors(const agate_machine *machine);
 
+/* `kc` for sums of so many products: 0 where they are few enough to be summed in one go. */
+int32_t agate_sum_part(int64_t products);
+
 #define AGATE_STRATEGY(id, summary)                                                                          \
     const char *agate_##id##_applies(const agate_candidate *candidate);                                      \
     agate_tiles agate_##id##_plan(const agate_candidate *candidate);

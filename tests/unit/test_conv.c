@@ -202,6 +202,7 @@ static void random_tiles(conv_shape *s, const agate_machine *machine, uint32_t *
     t->oc = by_lane(s) ? 0 : (int32_t)case_range(seed, 1, 4);
     t->ow = (int32_t)case_range(seed, 1, (registers - 1) / (t->oc ? t->oc : 2) - 1);
     t->ic = (int32_t)case_range(seed, 0, 1) ? 1 << case_range(seed, 0, 4) : 0;
+    t->kc = by_lane(s) ? 0 : (int32_t)case_range(seed, 0, 2) * 40;
     t->oh = (int32_t)case_range(seed, 0, 3);
     t->ocs = (int32_t)case_range(seed, 0, 2);
     t->order = (int32_t)case_range(seed, 0, 1);
@@ -430,6 +431,7 @@ static gemm_shape random_gemm(const agate_machine *machine, uint32_t *seed)
     s.tiles.oc = (int32_t)case_range(seed, 1, 4);
     s.tiles.ow = (int32_t)case_range(seed, 1, 7);
     s.tiles.ic = (int32_t)case_range(seed, 0, 5);
+    s.tiles.kc = (int32_t)case_range(seed, 0, 2) * 10;
     s.tiles.oh = (int32_t)case_range(seed, 0, 3);
     s.tiles.ocs = (int32_t)case_range(seed, 0, 2);
     switch (case_range(seed, 0, 4)) {
