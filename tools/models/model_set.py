@@ -1,7 +1,7 @@
 """Folders of models for tools/oracle/check_networks.py: NAME.onnx, NAME.json, inputs and reference outputs as .npy."""
-import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,8 +13,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 RUNNER = os.path.join(HERE, '..', 'oracle', 'ort_run.js')
 
 
-def ort_output(model_path, input_name, input_path):
-    """ONNX Runtime's answer of a model with one input and one output; None when ONNX Runtime is not installed."""
+def ort_outputs(model_path, input_name, input_path, output_names):
+    """ONNX Runtime's answers of a model with one input, by name; None when ONNX Runtime is not installed."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(['node', RUNNER, model_path, '--input', f'{input_name}={input_path}', '--output-dir', folder],
@@ -22,28 +22,32 @@ def ort_output(model_path, input_name, input_path):
         except FileNotFoundError:
             return None
         if done.returncode == 0:
-            return np.load(glob.glob(os.path.join(folder, '*.npy'))[0])
+            return {name: np.load(os.path.join(folder, re.sub('[^A-Za-z0-9._-]', '_', name) + '.npy')) for name in output_names}
     if 'not installed' in done.stderr:
         return None
     return sys.exit(f'{model_path}: {done.stderr.strip()}')
 
 
 def add_model(folder, name, batches, input_files, ends, fallback=None, **facts):
-    """Writes the reference outputs of NAME.onnx and NAME.json; returns the outputs by batch.
+    """Writes the reference outputs of NAME.onnx and NAME.json; returns the outputs, by name, by batch.
 
-    `input_files` maps a batch to its .npy in the folder, `ends` is the pair of input and output names, `fallback` answers
-    a batch where ONNX Runtime is not installed, `facts` go into the manifest.
+    `input_files` maps a batch to its .npy in the folder, `ends` is the input's name and the names of the outputs,
+    `fallback` answers a batch where ONNX Runtime is not installed, `facts` go into the manifest.
     """
     outputs, entries, reference = {}, [], 'onnxruntime'
+    input_name, output_names = ends
     for batch in batches:
-        output_file = f'{name}.b{batch}.output.npy'
-        outputs[batch] = ort_output(os.path.join(folder, name + '.onnx'), ends[0], os.path.join(folder, input_files[batch]))
+        model, data = (os.path.join(folder, file) for file in (name + '.onnx', input_files[batch]))
+        outputs[batch] = ort_outputs(model, input_name, data, output_names)
         if outputs[batch] is None:
             if fallback is None:
                 sys.exit('ONNX Runtime is not installed; tools/oracle/install.sh does it')
             outputs[batch], reference = fallback(batch), 'torch'
-        np.save(os.path.join(folder, output_file), outputs[batch])
-        entries.append(dict(batch=batch, inputs={ends[0]: input_files[batch]}, outputs={ends[1]: output_file}))
+        files = {}
+        for index, output in enumerate(output_names):
+            files[output] = f'{name}.b{batch}.output{index or ""}.npy'
+            np.save(os.path.join(folder, files[output]), outputs[batch][output])
+        entries.append(dict(batch=batch, inputs={input_name: input_files[batch]}, outputs=files))
     manifest = dict(name=name, model=name + '.onnx', **facts, reference=reference, batches=entries)
     with open(os.path.join(folder, name + '.json'), 'w') as file:
         json.dump(manifest, file, indent=2)

@@ -1,12 +1,17 @@
 #!/usr/bin/python3
 """Runs networks through agate and holds the answers against ONNX Runtime's.
 
-  check_networks.py --agate PATH [--only NAME...] [--isa host,avx2] [--threads 1,2] [--batches 1,3,8] [MODELS...]
+  check_networks.py --agate PATH [--only NAME...] [--isa host,avx2] [--threads 1,2] [--batches 1,3,8] [--float64]
+                    [MODELS...]
 
 MODELS are folders that tools/models/export_torch.py or trained_set.py wrote, or .onnx files, which get seeded inputs
 (default: the models/ folder). Checked for each network: outputs within the tolerance for every batch, thread count and
 ISA; the same bits for every thread count; the same bits for a row alone and in a batch; for trained networks the same
 top-5. One PASS, FAIL or SKIP line per check; the last line counts them.
+
+With --float64, what differs from ONNX Runtime by more than the tolerance is judged by the same network computed in
+float64 through torch (onnx_torch.py): it passes where no more of agate's values than of ONNX Runtime's are beyond the
+tolerance there, and the line says how far each of them is off.
 """
 import argparse
 import glob
@@ -19,7 +24,7 @@ import tempfile
 
 import numpy as np
 
-from compare import ATOL, RTOL, compare
+from compare import ATOL, RTOL, beyond, compare
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RUNNER = os.path.join(HERE, 'ort_run.js')
@@ -70,16 +75,19 @@ class Outputs(dict):
 class Network:
     """A model file, and for each batch its input files and, where they are known, ONNX Runtime's outputs."""
 
-    def __init__(self, name, path, trained=False):
+    def __init__(self, name, path, trained=False, dims=None):
         self.name, self.path, self.trained = name, path, trained
-        self.inputs, self.references = {}, {}
+        # Sizes of free dimensions other than the batch.
+        self.dims = [word for dim, size in (dims or {}).items() for word in ('--dim', f'{dim}={size}')]
+        self.inputs, self.references, self.exact_outputs = {}, {}, {}
 
     @classmethod
     def from_manifest(cls, path):
         with open(path) as file:
             manifest = json.load(file)
         folder = os.path.dirname(path)
-        network = cls(manifest['name'], os.path.join(folder, manifest['model']), manifest['trained'])
+        network = cls(manifest['name'], os.path.join(folder, manifest['model']), manifest['trained'],
+                      manifest.get('dims'))
         for entry in manifest['batches']:
             batch = entry['batch']
             network.inputs[batch] = {k: os.path.join(folder, v) for k, v in entry['inputs'].items()}
@@ -114,6 +122,14 @@ class Network:
             self.references[batch] = Outputs.of(['node', RUNNER, self.path] + input_arguments(self.inputs[batch]))
         return self.references[batch]
 
+    def exact(self, batch):
+        """The outputs in float64."""
+        if batch not in self.exact_outputs:
+            import exact  # only here: it takes torch
+            inputs = {name: np.load(path) for name, path in self.inputs[batch].items()}
+            self.exact_outputs[batch] = Outputs((file_name(k), v) for k, v in exact.outputs(self.path, inputs).items())
+        return self.exact_outputs[batch]
+
 
 class Checker:
     def __init__(self, arguments):
@@ -125,7 +141,7 @@ class Checker:
         print(f'{verdict} {network.name} {what}: {text}', flush=True)
 
     def agate(self, network, inputs, threads, isa):
-        command = [self.arguments.agate, 'run', network.path, '--threads', str(threads)]
+        command = [self.arguments.agate, 'run', network.path, '--threads', str(threads), *network.dims]
         command += [] if isa == 'host' else ['--isa', isa]
         return Outputs.of(command + input_arguments(inputs))
 
@@ -135,7 +151,17 @@ class Checker:
             self.report('FAIL', network, what, f'outputs {sorted(answer)} where {sorted(reference)} were expected')
         for name in answer.keys() & reference.keys():
             ok, text = compare(reference[name], answer[name], self.arguments.rtol, self.arguments.atol, network.trained)
+            if not ok and self.arguments.float64 and reference[name].shape == answer[name].shape:
+                ok, text = self.judge(network.exact(batch)[name], answer[name], reference[name])
             self.report('PASS' if ok else 'FAIL', network, what, text)
+
+    def judge(self, exact, ours, theirs):
+        """Which of the two is how far from the float64 result."""
+        counts, words = [], []
+        for who, array in (('agate', ours), ('ONNX Runtime', theirs)):
+            counts.append(int(beyond(exact, array, self.arguments.rtol, self.arguments.atol).sum()))
+            words.append(f'{who} {counts[-1]} beyond, max error {np.abs(array - exact).max():.2g}')
+        return counts[0] <= counts[1], f"against float64, of {exact.size} values: {'; '.join(words)}"
 
     def check_bits(self, network, isa, what, first, second):
         same = first.same_bits(second)
@@ -198,6 +224,7 @@ def main():
     parser.add_argument('--isa', type=lambda text: text.split(','), default=['host', 'avx2'])
     parser.add_argument('--threads', type=numbers, default=[1, 2])
     parser.add_argument('--batches', type=numbers, default=list(BATCHES))
+    parser.add_argument('--float64', action='store_true', help='let float64 judge what differs')
     parser.add_argument('--rtol', type=float, default=RTOL)
     parser.add_argument('--atol', type=float, default=ATOL)
     arguments = parser.parse_args()

@@ -25,6 +25,13 @@ def top5_differs(expected, actual, rtol, atol):
     return None
 
 
+def beyond(expected, actual, rtol=RTOL, atol=ATOL):
+    """Which values are further off than the tolerance."""
+    e, a = expected.astype(np.float64), actual.astype(np.float64)
+    with np.errstate(invalid='ignore'):
+        return ~((np.abs(a - e) <= atol + rtol * np.abs(e)) | (a == e) | (np.isnan(a) & np.isnan(e)))
+
+
 def compare(expected, actual, rtol=RTOL, atol=ATOL, top5=False):
     """Whether two arrays agree, and a phrase that says how well."""
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
@@ -36,15 +43,15 @@ def compare(expected, actual, rtol=RTOL, atol=ATOL, top5=False):
     if expected.size == 0:
         return True, 'empty'
     e, a = expected.astype(np.float64), actual.astype(np.float64)
+    wrong = beyond(expected, actual, rtol, atol)
     with np.errstate(invalid='ignore'):
-        close = (np.abs(a - e) <= atol + rtol * np.abs(e)) | (a == e) | (np.isnan(a) & np.isnan(e))
         error = np.nanmax(np.where(a == e, 0, np.abs(a - e)), initial=0)
         largest = np.nanmax(np.abs(e), initial=0)
     text = f'max error {error:.2g}, {error / largest if largest else 0:.2g} of the largest value'
-    if not close.all():
-        first = np.unravel_index(np.argmin(close), close.shape)
+    if wrong.any():
+        first = np.unravel_index(np.argmax(wrong), wrong.shape)
         at = ','.join(map(str, first))
-        return False, f'{int((~close).sum())} of {e.size} values differ; at [{at}] {a[first]:.7g} for {e[first]:.7g}; {text}'
+        return False, f'{int(wrong.sum())} of {e.size} values differ; at [{at}] {a[first]:.7g} for {e[first]:.7g}; {text}'
     if top5:
         row = top5_differs(e, a, rtol, atol)
         if row is not None:
