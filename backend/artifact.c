@@ -1,21 +1,52 @@
-/* artifact.c: a planned graph as objects for a linker, and the seal of what it links. */
+/* artifact.c: planned graphs as objects for a linker; the weights and the seal behind what it links. */
 #include "backend/artifact.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <llvm-c/Core.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "backend/elf.h"
 #include "backend/units.h"
 #include "runtime/base/image.h"
+
+struct agate_writer {
+    agate_writer_options to;
+    agate_image image;
+    agate_compiled *compiled[AGATE_MAX_VARIANTS]; /* hold the modules of the image */
+    size_t compiled_count;
+    size_t object_count;
+};
 
 static agate_status system_error(const char *path)
 {
     return agate_error_make(AGATE_CODE_IO, "%s: %s", path, strerror(errno ? errno : EIO));
 }
 
-/* ---- parts of files ------------------------------------------------------------------------------------- */
+agate_status agate_writer_create(const agate_writer_options *options, agate_writer **out_writer)
+{
+    agate_writer *writer = calloc(1, sizeof *writer);
+
+    if (!writer)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to compile");
+    writer->to = *options;
+    *out_writer = writer;
+    return AGATE_OK;
+}
+
+void agate_writer_release(agate_writer *writer)
+{
+    if (!writer)
+        return;
+    agate_image_deinit(&writer->image);
+    for (size_t i = 0; i < writer->compiled_count; i++)
+        agate_backend_release(writer->compiled[i]);
+    free(writer);
+}
+
+/* ---- parts of objects ----------------------------------------------------------------------------------- */
 
 static bool write_plan(const void *user, FILE *file)
 {
@@ -27,16 +58,23 @@ static bool write_plan(const void *user, FILE *file)
 static bool write_weights(const void *user, FILE *file)
 {
     static const char zeros[AGATE_ALIGNMENT];
-    const agate_module *module = user;
+    const agate_image *image = user;
 
-    for (uint32_t i = 0; i < module->constant_count; i++) {
-        const agate_module_constant *c = &module->constants[i];
-        size_t behind = agate_image_fill(c->size_bytes);
-        if (fwrite(c->bytes, 1, c->size_bytes, file) != c->size_bytes ||
+    for (size_t i = 0; i < image->weight_count; i++) {
+        const agate_image_weight *w = &image->weights[i];
+        size_t behind = agate_image_fill(w->size_bytes);
+        if (fwrite(w->bytes, 1, w->size_bytes, file) != w->size_bytes ||
             fwrite(zeros, 1, behind, file) != behind)
             return false;
     }
     return true;
+}
+
+/* Holds the weights' section header, which comes to tell where they are once they are appended. */
+static bool write_placeholder(const void *user, FILE *file)
+{
+    (void)user;
+    return fwrite("weights", 1, 8, file) == 8;
 }
 
 static bool write_bytes(const void *user, FILE *file)
@@ -60,6 +98,8 @@ static bool write_data(const void *user, FILE *file)
     return agate_elf_write(file, d->parts, d->count);
 }
 
+/* ---- objects -------------------------------------------------------------------------------------------- */
+
 static agate_status write_file(const char *path, bool (*write)(const void *user, FILE *file),
                                const void *user)
 {
@@ -74,109 +114,179 @@ static agate_status write_file(const char *path, bool (*write)(const void *user,
     return status;
 }
 
-/* ---- objects -------------------------------------------------------------------------------------------- */
-
-static agate_status write_object(const agate_object_options *to, size_t number,
-                                 bool (*write)(const void *user, FILE *file), const void *user)
+static agate_status write_object(agate_writer *writer, bool (*write)(const void *user, FILE *file),
+                                 const void *user)
 {
     agate_text path = {0};
 
-    agate_text_add(&path, "%s/%zu.o", to->directory, number);
+    agate_text_add(&path, "%s/%zu.o", writer->to.directory, writer->object_count++);
     agate_status status = path.failed ? agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a path")
                                       : write_file(agate_text_c(&path), write, user);
     agate_text_deinit(&path);
     return status;
 }
 
-static agate_status write_module(const agate_module *module, const agate_object_options *to, size_t number)
+static agate_status add(agate_writer *writer, agate_compiled *compiled, agate_units *units,
+                        const agate_graph *graph, const agate_codegen_options *options)
 {
-    agate_text plan = {0};
-    uint64_t weights_bytes = agate_image_weights_size(module);
-    bool apart = to->weights_path && weights_bytes > 0;
-    agate_status status = agate_image_write_plan(module, apart ? to->weights_name : "", &plan);
-    data d = {
-        .parts =
-            {
-                {".agate.plan", AGATE_PLAN_SYMBOL, plan.size_bytes, 64, write_plan, &plan},
-                {".agate.weights", AGATE_WEIGHTS_SYMBOL, weights_bytes, 4096, write_weights, module},
-            },
-        .count = apart || weights_bytes == 0 ? 1 : 2,
-    };
-
-    if (!status)
-        status = write_object(to, number, write_data, &d);
-    if (!status && to->weights_path)
-        status = write_file(to->weights_path, write_weights, module);
-    agate_text_deinit(&plan);
-    return status;
-}
-
-/* Code reaches everything in its file by 32-bit distances. */
-#define MOST_WEIGHTS_BYTES ((uint64_t)1 << 30)
-
-static agate_status write_all(agate_compiled *compiled, agate_units *units, const agate_graph *graph,
-                              const agate_codegen_options *options, const agate_object_options *to,
-                              size_t *out_count)
-{
-    AGATE_TRY(agate_units_init(units, graph, compiled->arena));
+    AGATE_TRY(agate_units_init(units, graph, options->suffix, compiled->arena));
     AGATE_TRY(agate_module_build(compiled, graph, units, options->machine));
     AGATE_TRY(agate_units_compile(units, options, AGATE_CODEGEN_OBJECT, compiled));
-    if (!to->weights_path && agate_image_weights_size(&compiled->module) > MOST_WEIGHTS_BYTES)
-        return agate_error_make(AGATE_CODE_UNSUPPORTED,
-                                "more than 1 GiB of weights does not go into one file with code; put them "
-                                "into a file of their own");
+    AGATE_TRY(agate_image_add(&writer->image, &compiled->module));
     for (size_t i = 0; i < units->count; i++)
-        AGATE_TRY(write_object(to, i, write_bytes, units->units[i].output));
-    *out_count = units->count + 1;
-    return write_module(&compiled->module, to, units->count);
+        AGATE_TRY(write_object(writer, write_bytes, units->units[i].output));
+    return AGATE_OK;
 }
 
-agate_status agate_backend_write_objects(const agate_graph *graph, const agate_codegen_options *options,
-                                         const agate_object_options *to, size_t *out_count)
+agate_status agate_writer_add(agate_writer *writer, const agate_graph *graph,
+                              const agate_codegen_options *options)
 {
     agate_compiled *compiled = NULL;
     agate_units units = {0};
 
     AGATE_TRY(agate_compiled_create(&compiled));
-    agate_status status = write_all(compiled, &units, graph, options, to, out_count);
+    writer->compiled[writer->compiled_count++] = compiled;
+    agate_status status = add(writer, compiled, &units, graph, options);
     agate_units_deinit(&units);
-    agate_backend_release(compiled);
     return status;
 }
 
-/* ---- the seal ------------------------------------------------------------------------------------------- */
+/* Code reaches everything that is loaded with it by 32-bit distances. */
+#define MOST_WEIGHTS_BYTES ((uint64_t)1 << 30)
 
-static agate_status seal(FILE *file, const char *path)
+agate_status agate_writer_close(agate_writer *writer, size_t *out_count)
 {
-    static const size_t piece_bytes = (size_t)1 << 20; /* a multiple of what the digest takes at once */
-    agate_seal tail = {.size_bytes = 0};
-    agate_digest digest = {0};
+    const agate_writer_options *to = &writer->to;
+    agate_text plan = {0};
+    uint64_t weights_bytes = writer->image.weights_size_bytes;
+    bool apart = to->weights_path && weights_bytes > 0, inside = to->relocatable && !apart;
 
-    memcpy(tail.magic, AGATE_SEAL_MAGIC, sizeof tail.magic);
-    char *piece = malloc(piece_bytes);
-    size_t size = 0;
+    if (inside && weights_bytes > MOST_WEIGHTS_BYTES)
+        return agate_error_make(AGATE_CODE_UNSUPPORTED,
+                                "more than 1 GiB of weights does not go into one object with code; put them "
+                                "into a file of their own");
+    agate_status status = agate_image_write(&writer->image, apart ? to->weights_name : "", &plan);
+    data d = {
+        .parts =
+            {
+                {".agate.plan", AGATE_PLAN_SYMBOL, plan.size_bytes, 64, write_plan, &plan},
+                {AGATE_WEIGHTS_SECTION, inside ? AGATE_WEIGHTS_SYMBOL : NULL, inside ? weights_bytes : 8,
+                 inside ? 4096 : 1, inside ? write_weights : write_placeholder, &writer->image},
+            },
+        .count = apart || weights_bytes == 0 ? 1 : 2,
+    };
 
-    if (!piece)
-        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to seal a file");
-    while ((size = fread(piece, 1, piece_bytes, file)) > 0) {
-        agate_digest_add(&digest, piece, size);
-        tail.size_bytes += size;
-    }
-    free(piece);
-    tail.digest = agate_digest_end(&digest);
-    if (ferror(file) || fseek(file, 0, SEEK_END) != 0 || fwrite(&tail, sizeof tail, 1, file) != 1)
-        return system_error(path);
-    return AGATE_OK;
+    if (!status)
+        status = write_object(writer, write_data, &d);
+    if (!status && to->weights_path)
+        status = write_file(to->weights_path, write_weights, &writer->image);
+    agate_text_deinit(&plan);
+    *out_count = writer->object_count;
+    return status;
 }
 
-agate_status agate_backend_seal(const char *path)
-{
-    FILE *file = fopen(path, "r+b");
+/* ---- the linked file ------------------------------------------------------------------------------------ */
 
-    if (!file)
-        return system_error(path);
-    agate_status status = seal(file, path);
-    if (fclose(file) != 0 && !status)
+/* Large pieces at multiples of their size: the system then keeps the file in huge pages from the start. */
+#define PIECE_BYTES (2 * AGATE_HUGE_PAGE_BYTES)
+
+/* A file that is written from `at` on, by pieces. */
+typedef struct output {
+    int file;
+    char *piece;
+    size_t filled; /* of `piece` */
+    uint64_t at;   /* of `piece` in the file */
+    bool failed;
+} output;
+
+static void flush(output *out)
+{
+    size_t done = 0;
+
+    while (done < out->filled && !out->failed) {
+        ssize_t size =
+            pwrite(out->file, out->piece + done, out->filled - done, (off_t)(out->at + done));
+        if (size < 0 && errno != EINTR)
+            out->failed = true;
+        done += size > 0 ? (size_t)size : 0;
+    }
+    out->at += out->filled;
+    out->filled = 0;
+}
+
+static void write_on(output *out, const void *bytes, size_t size_bytes)
+{
+    static const char zeros[AGATE_ALIGNMENT];
+
+    for (const char *from = bytes ? bytes : zeros; size_bytes > 0;) {
+        size_t part = (size_t)agate_min((int64_t)size_bytes, (int64_t)(PIECE_BYTES - out->filled));
+        memcpy(out->piece + out->filled, from, part);
+        from += part;
+        size_bytes -= part;
+        out->filled += part;
+        if (out->filled == PIECE_BYTES)
+            flush(out);
+    }
+}
+
+static bool digest_body(output *out, uint64_t size_bytes, uint64_t *out_digest)
+{
+    agate_digest digest = {0};
+    uint64_t at = 0;
+
+    while (at < size_bytes) {
+        size_t want = (size_t)agate_min((int64_t)(size_bytes - at), PIECE_BYTES);
+        ssize_t size = pread(out->file, out->piece, want, (off_t)at);
+        if (size != (ssize_t)want)
+            return false;
+        agate_digest_add(&digest, out->piece, want);
+        at += want;
+    }
+    *out_digest = agate_digest_end(&digest);
+    return true;
+}
+
+static bool append(const agate_image *image, bool with_weights, output *out)
+{
+    agate_seal seal = {.version = AGATE_IMAGE_VERSION,
+                       .weights_bytes = with_weights ? image->weights_size_bytes : 0};
+    off_t end = lseek(out->file, 0, SEEK_END);
+
+    if (end < 0)
+        return false;
+    seal.body_bytes = (uint64_t)end;
+    if (seal.weights_bytes > 0) {
+        uint64_t alignment = agate_weights_alignment(seal.weights_bytes);
+        seal.body_bytes = ((uint64_t)end + alignment - 1) / alignment * alignment;
+        if (ftruncate(out->file, (off_t)seal.body_bytes) != 0 ||
+            !agate_elf_move(out->file, AGATE_WEIGHTS_SECTION, seal.body_bytes, seal.weights_bytes))
+            return false;
+    }
+    memcpy(seal.magic, AGATE_SEAL_MAGIC, sizeof seal.magic);
+    if (!digest_body(out, seal.body_bytes, &seal.body_digest))
+        return false;
+    seal.digest = agate_seal_digest(&seal);
+    out->at = seal.body_bytes;
+    for (size_t i = 0; seal.weights_bytes > 0 && i < image->weight_count; i++) {
+        write_on(out, image->weights[i].bytes, image->weights[i].size_bytes);
+        write_on(out, NULL, agate_image_fill(image->weights[i].size_bytes));
+    }
+    write_on(out, &seal, sizeof seal);
+    flush(out);
+    return !out->failed;
+}
+
+agate_status agate_writer_seal(const agate_writer *writer, const char *path)
+{
+    output out = {.file = open(path, O_RDWR | O_CLOEXEC), .piece = malloc(PIECE_BYTES)};
+    bool with_weights = !writer->to.weights_path;
+    agate_status status = AGATE_OK;
+
+    errno = out.piece ? errno : ENOMEM;
+    if (out.file < 0 || !out.piece || !append(&writer->image, with_weights, &out))
         status = system_error(path);
+    if (out.file >= 0 && close(out.file) != 0 && !status)
+        status = system_error(path);
+    free(out.piece);
     return status;
 }

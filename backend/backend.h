@@ -18,6 +18,7 @@ typedef struct agate_codegen_options {
     agate_progress_fn progress;
     void *progress_user;
     const agate_allocator *allocator; /* of the constants; NULL: they share the graph's data */
+    const char *suffix; /* of the functions' names, where code for several machines comes together; NULL: none */
 } agate_codegen_options;
 
 /* Compiles every kernel of a planned graph, links, and builds the module. The module, the code and the constants (their

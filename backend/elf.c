@@ -2,6 +2,7 @@
 #include "backend/elf.h"
 
 #include <elf.h>
+#include <unistd.h>
 
 /* Sections besides the parts: the null section in front, and these behind. */
 enum { NULL_SECTION = 1, STACK_NOTE = 0, SYMBOLS, NAMES, EXTRA_COUNT };
@@ -11,6 +12,7 @@ typedef struct layout {
     Elf64_Sym symbols[AGATE_ELF_PARTS + 1];
     Elf64_Shdr sections[NULL_SECTION + AGATE_ELF_PARTS + EXTRA_COUNT];
     agate_text names;
+    size_t symbol_count;
     uint64_t at; /* what is laid out so far, in bytes */
 } layout;
 
@@ -38,9 +40,11 @@ static void lay_out_parts(layout *l, const agate_elf_part *parts, size_t count)
         Elf64_Shdr *section = &l->sections[NULL_SECTION + i];
         section->sh_name = add_name(l, parts[i].section);
         section->sh_type = SHT_PROGBITS;
-        section->sh_flags = SHF_ALLOC;
+        section->sh_flags = parts[i].symbol ? SHF_ALLOC : 0;
         place(l, section, parts[i].size_bytes, parts[i].alignment);
-        l->symbols[i + 1] = (Elf64_Sym){
+        if (!parts[i].symbol)
+            continue;
+        l->symbols[++l->symbol_count] = (Elf64_Sym){
             .st_name = add_name(l, parts[i].symbol),
             .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT),
             .st_shndx = (uint16_t)(NULL_SECTION + i),
@@ -65,7 +69,7 @@ static void lay_out(layout *l, const agate_elf_part *parts, size_t count)
     extra[SYMBOLS].sh_link = (uint32_t)(NULL_SECTION + count + NAMES);
     extra[SYMBOLS].sh_info = 1; /* the first global symbol */
     extra[SYMBOLS].sh_entsize = sizeof(Elf64_Sym);
-    place(l, &extra[SYMBOLS], (count + 1) * sizeof(Elf64_Sym), 8);
+    place(l, &extra[SYMBOLS], (l->symbol_count + 1) * sizeof(Elf64_Sym), 8);
     extra[NAMES].sh_name = add_name(l, ".strtab");
     extra[NAMES].sh_type = SHT_STRTAB;
     place(l, &extra[NAMES], l->names.size_bytes, 1);
@@ -129,4 +133,36 @@ bool agate_elf_write(FILE *file, const agate_elf_part *parts, size_t count)
     bool done = !l.names.failed && write_all(file, &l, parts, count);
     agate_text_deinit(&l.names);
     return done;
+}
+
+/* ---- changing one --------------------------------------------------------------------------------------- */
+
+static bool read_at(int file, void *bytes, size_t size_bytes, uint64_t at)
+{
+    return pread(file, bytes, size_bytes, (off_t)at) == (ssize_t)size_bytes;
+}
+
+bool agate_elf_move(int file, const char *section, uint64_t offset, uint64_t size_bytes)
+{
+    Elf64_Ehdr head;
+    Elf64_Shdr names, row;
+    char name[64];
+    const size_t length = strlen(section) + 1;
+
+    assert(length <= sizeof name);
+    if (!read_at(file, &head, sizeof head, 0) ||
+        !read_at(file, &names, sizeof names, head.e_shoff + head.e_shstrndx * sizeof names))
+        return false;
+    for (uint64_t i = 0; i < head.e_shnum; i++) {
+        const uint64_t at = head.e_shoff + i * sizeof row;
+        if (!read_at(file, &row, sizeof row, at))
+            return false;
+        if (!read_at(file, name, length, names.sh_offset + row.sh_name) ||
+            memcmp(name, section, length) != 0)
+            continue;
+        row.sh_offset = offset;
+        row.sh_size = size_bytes;
+        return pwrite(file, &row, sizeof row, (off_t)at) == (ssize_t)sizeof row;
+    }
+    return false;
 }

@@ -1,28 +1,54 @@
-/* image.c: writes the plan of a module, as runtime/base/image.h has it. */
+/* image.c: writes the plan of modules, as runtime/base/image.h has it. */
 #include "backend/artifact.h"
+
+#include <stdlib.h>
+
 #include "runtime/base/image.h"
 #include "runtime/ref/table.h"
+
+/* ---- weights ----------------------------------------------------------------------------------------- */
 
 size_t agate_image_fill(size_t size_bytes)
 {
     return (AGATE_ALIGNMENT - size_bytes % AGATE_ALIGNMENT) % AGATE_ALIGNMENT;
 }
 
-uint64_t agate_image_weights_size(const agate_module *module)
+/* Where a constant lies in the weights: with equal contents, or behind all others. */
+static uint64_t place_of(agate_image *image, const agate_module_constant *constant)
 {
-    uint64_t size = 0;
+    agate_digest digest = {0};
+    agate_digest_add(&digest, constant->bytes, constant->size_bytes);
+    const uint64_t hash = agate_digest_end(&digest);
 
-    for (uint32_t i = 0; i < module->constant_count; i++)
-        size += module->constants[i].size_bytes + agate_image_fill(module->constants[i].size_bytes);
-    return size;
+    for (size_t i = 0; i < image->weight_count; i++) {
+        const agate_image_weight *w = &image->weights[i];
+        if (w->hash == hash && w->size_bytes == constant->size_bytes &&
+            memcmp(w->bytes, constant->bytes, w->size_bytes) == 0)
+            return w->offset;
+    }
+    if (image->weight_count == image->weight_room) {
+        size_t room = image->weight_room ? 2 * image->weight_room : 64;
+        agate_image_weight *grown = realloc(image->weights, room * sizeof *grown);
+        if (!grown) {
+            image->parts.failed = true;
+            return 0;
+        }
+        image->weights = grown;
+        image->weight_room = room;
+    }
+    uint64_t offset = image->weights_size_bytes;
+    image->weights[image->weight_count++] =
+        (agate_image_weight){constant->bytes, constant->size_bytes, offset, hash};
+    image->weights_size_bytes += constant->size_bytes + agate_image_fill(constant->size_bytes);
+    return offset;
 }
 
-static uint64_t weights_digest(const agate_module *module)
+static uint64_t weights_digest(const agate_image *image)
 {
     agate_digest digest = {0};
 
-    for (uint32_t i = 0; i < module->constant_count; i++)
-        agate_digest_add(&digest, module->constants[i].bytes, module->constants[i].size_bytes);
+    for (size_t i = 0; i < image->weight_count; i++)
+        agate_digest_add(&digest, image->weights[i].bytes, image->weights[i].size_bytes);
     return agate_digest_end(&digest);
 }
 
@@ -73,16 +99,12 @@ static void put_values(agate_text *plan, const agate_module_value *values, uint3
     }
 }
 
-static void put_constants(agate_text *plan, const agate_module *module)
+static void put_constants(agate_image *image, const agate_module *module)
 {
-    uint64_t offset = 0;
-
-    put(plan, module->constant_count);
+    put(&image->parts, module->constant_count);
     for (uint32_t i = 0; i < module->constant_count; i++) {
-        size_t size_bytes = module->constants[i].size_bytes;
-        put(plan, offset);
-        put(plan, size_bytes);
-        offset += size_bytes + agate_image_fill(size_bytes);
+        put(&image->parts, place_of(image, &module->constants[i]));
+        put(&image->parts, module->constants[i].size_bytes);
     }
 }
 
@@ -185,37 +207,62 @@ static void put_metadata(agate_text *plan, const agate_metadata *m)
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
-agate_status agate_image_write_plan(const agate_module *module, const char *weights_file, agate_text *plan)
+agate_status agate_image_add(agate_image *image, const agate_module *module)
+{
+    agate_text *part = &image->parts;
+    size_t start = part->size_bytes;
+
+    assert(image->variant_count < AGATE_COUNT(image->variants));
+    put_dim(part, module->slab_size_bytes);
+    put_values(part, module->inputs, module->input_count);
+    put_values(part, module->outputs, module->output_count);
+    put_constants(image, module);
+    put(part, module->arg_count);
+    for (uint32_t i = 0; i < module->arg_count; i++)
+        put_arg(part, &module->args[i]);
+    put(part, module->step_count);
+    for (uint32_t i = 0; i < module->step_count; i++)
+        AGATE_TRY(put_step(part, &module->steps[i]));
+    put(part, module->copy_count);
+    for (uint32_t i = 0; i < module->copy_count; i++) {
+        put_arg(part, &module->copies[i].from);
+        put(part, module->copies[i].output);
+    }
+    put_metadata(part, module->metadata);
+    if (part->failed)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to write a compiled model");
+    image->variants[image->variant_count++] =
+        (agate_image_row){module->needs, module->isa, part->size_bytes - start};
+    return AGATE_OK;
+}
+
+agate_status agate_image_write(const agate_image *image, const char *weights_file, agate_text *plan)
 {
     size_t start = plan->size_bytes, size_at = start + 16;
 
     agate_text_add_bytes(plan, AGATE_IMAGE_MAGIC, 8);
     put(plan, AGATE_IMAGE_VERSION);
     put(plan, 0); /* the size, when it is known */
-    put(plan, module->needs);
-    put_text(plan, module->isa);
-    put(plan, agate_image_weights_size(module));
-    put(plan, weights_digest(module));
+    put(plan, image->weights_size_bytes);
+    put(plan, weights_digest(image));
     put_text(plan, weights_file);
-    put_dim(plan, module->slab_size_bytes);
-    put_values(plan, module->inputs, module->input_count);
-    put_values(plan, module->outputs, module->output_count);
-    put_constants(plan, module);
-    put(plan, module->arg_count);
-    for (uint32_t i = 0; i < module->arg_count; i++)
-        put_arg(plan, &module->args[i]);
-    put(plan, module->step_count);
-    for (uint32_t i = 0; i < module->step_count; i++)
-        AGATE_TRY(put_step(plan, &module->steps[i]));
-    put(plan, module->copy_count);
-    for (uint32_t i = 0; i < module->copy_count; i++) {
-        put_arg(plan, &module->copies[i].from);
-        put(plan, module->copies[i].output);
+    put(plan, image->variant_count);
+    for (size_t i = 0; i < image->variant_count; i++) {
+        put(plan, image->variants[i].needs);
+        put_text(plan, image->variants[i].isa);
+        put(plan, image->variants[i].part_bytes);
     }
-    put_metadata(plan, module->metadata);
+    agate_text_add_bytes(plan, image->parts.data, image->parts.size_bytes);
     if (plan->failed)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to write a compiled model");
     uint64_t size_bytes = plan->size_bytes - start;
     memcpy(plan->data + size_at, &size_bytes, sizeof size_bytes);
     return AGATE_OK;
+}
+
+void agate_image_deinit(agate_image *image)
+{
+    agate_text_deinit(&image->parts);
+    free(image->weights);
+    *image = (agate_image){0};
 }

@@ -24,8 +24,8 @@ static size_t unit_of(agate_units *units, const agate_node *kernel, const char *
     agate_unit *unit = &units->units[units->count];
     unit->kernel = kernel;
     unit->signature = agate_arena_text(units->arena, signature);
-    unit->symbol = agate_arena_format(units->arena, "%s_%016llx", agate_strategy_name(kernel->strategy),
-                                      (unsigned long long)hash);
+    unit->symbol = agate_arena_format(units->arena, "%s_%016llx%s", agate_strategy_name(kernel->strategy),
+                                      (unsigned long long)hash, units->suffix);
     return units->count++;
 }
 
@@ -44,9 +44,10 @@ static agate_status check_kernel(const agate_node *kernel)
                           kernel->origin, NULL);
 }
 
-agate_status agate_units_init(agate_units *units, const agate_graph *graph, agate_arena *arena)
+agate_status agate_units_init(agate_units *units, const agate_graph *graph, const char *suffix,
+                              agate_arena *arena)
 {
-    *units = (agate_units){.arena = arena};
+    *units = (agate_units){.arena = arena, .suffix = suffix ? suffix : ""};
     AGATE_EACH_NODE (node, graph)
         units->kernel_count += node->op == AGATE_OP_kernel;
     units->units = AGATE_NEW_N(arena, agate_unit, units->kernel_count + 1);

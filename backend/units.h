@@ -16,15 +16,16 @@ typedef struct agate_unit {
 
 typedef struct agate_units {
     agate_arena *arena; /* not owned */
+    const char *suffix; /* of symbols; not owned */
     agate_unit *units;
     size_t count;
     size_t kernel_count;
     size_t *of_kernel; /* the graph's kernels in order; SIZE_MAX for the library's */
 } agate_units;
 
-/* Finds the kernels. Everything but LLVM's buffers lives in `arena`. */
+/* Finds the kernels. Names of functions end in `suffix` (NULL: none). Everything but LLVM's buffers lives in `arena`. */
 AGATE_MUST_USE agate_status agate_units_init(agate_units *units, const agate_graph *graph,
-                                             agate_arena *arena);
+                                             const char *suffix, agate_arena *arena);
 void agate_units_deinit(agate_units *units);
 
 typedef struct agate_compiled agate_compiled;

@@ -1,5 +1,7 @@
 /* artifact.c: a compiled file (an ELF shared object) into a model: checked whole, mapped, and never copied. */
 #define _GNU_SOURCE
+#include "runtime/artifact.h"
+
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
@@ -10,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "runtime/image.h"
+#include "runtime/base/features.h"
 #include "runtime/model.h"
 
 /* A file in memory, for reading. */
@@ -19,41 +21,48 @@ typedef struct mapping {
     size_t size_bytes;
 } mapping;
 
-typedef struct artifact {
+struct agate_artifact {
     void *object; /* of dlopen */
+    mapping plan; /* in the object */
     mapping weights;
+    agate_image_info info;
     agate_arena *arena;
-    agate_module module;
-} artifact;
+};
 
 /* ---- files ---------------------------------------------------------------------------------------------- */
 
-static agate_status map_open(int file, mapping *out_mapping)
+static agate_status open_file(const char *path, int *out_file, size_t *out_size_bytes)
 {
-    struct stat info;
-    if (fstat(file, &info) != 0)
-        return agate_error_make(AGATE_CODE_IO, "%s", strerror(errno));
-    if (!S_ISREG(info.st_mode))
-        return agate_error_make(AGATE_CODE_IO, "it is no regular file");
-    if (info.st_size == 0)
-        return agate_error_make(AGATE_CODE_INVALID_MODEL, "the file is empty");
-    void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-    if (bytes == MAP_FAILED)
-        return agate_error_make(AGATE_CODE_IO, "it cannot be mapped: %s", strerror(errno));
-    *out_mapping = (mapping){bytes, (size_t)info.st_size};
-    return AGATE_OK;
-}
-
-static agate_status map_file(const char *path, mapping *out_mapping)
-{
+    struct stat info = {0};
     /* Not to wait for the other end of a pipe. */
     const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
         return agate_error_make(errno == ENOENT ? AGATE_CODE_NOT_FOUND : AGATE_CODE_IO, "%s",
                                 strerror(errno));
-    agate_status status = map_open(file, out_mapping);
-    close(file);
+    agate_status status = AGATE_OK;
+    if (fstat(file, &info) != 0)
+        status = agate_error_make(AGATE_CODE_IO, "%s", strerror(errno));
+    else if (!S_ISREG(info.st_mode))
+        status = agate_error_make(AGATE_CODE_IO, "it is no regular file");
+    else if (info.st_size == 0)
+        status = agate_error_make(AGATE_CODE_INVALID_MODEL, "the file is empty");
+    if (status)
+        close(file);
+    *out_file = file;
+    *out_size_bytes = (size_t)info.st_size;
     return status;
+}
+
+static agate_status map_part(int file, size_t offset, size_t size_bytes, mapping *out_mapping)
+{
+    void *bytes = mmap(NULL, size_bytes, PROT_READ, MAP_PRIVATE, file, (off_t)offset);
+    if (bytes == MAP_FAILED)
+        return agate_error_make(AGATE_CODE_IO, "it cannot be mapped: %s", strerror(errno));
+    /* What is not in memory yet is to be read into huge pages. A mere wish: not every system has them for files. */
+    if (size_bytes >= AGATE_HUGE_PAGE_BYTES)
+        madvise(bytes, size_bytes, MADV_HUGEPAGE);
+    *out_mapping = (mapping){bytes, size_bytes};
+    return AGATE_OK;
 }
 
 static void unmap(mapping *m)
@@ -63,36 +72,71 @@ static void unmap(mapping *m)
     *m = (mapping){0};
 }
 
-/* The system's loader believes what it reads: nothing but whole and unchanged files may come to it. */
-static agate_status check_seal(const mapping *file)
+static uint64_t digest_of(const mapping *m)
 {
-    agate_seal seal;
-    const Elf64_Ehdr *head = file->bytes;
-    if (file->size_bytes < sizeof *head + sizeof seal || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0)
+    agate_digest digest = {0};
+    agate_digest_add(&digest, m->bytes, m->size_bytes);
+    return agate_digest_end(&digest);
+}
+
+static agate_status out_of_memory(void)
+{
+    return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a model");
+}
+
+static agate_status damaged(void)
+{
+    return agate_error_make(AGATE_CODE_INVALID_MODEL, "the file is damaged; compile the model again");
+}
+
+/* ---- the seal ------------------------------------------------------------------------------------------- */
+
+static agate_status check_head(int file, size_t size_bytes)
+{
+    Elf64_Ehdr head;
+    if (size_bytes < sizeof head || pread(file, &head, sizeof head, 0) != (ssize_t)sizeof head ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
         return agate_error_make(AGATE_CODE_INVALID_MODEL, "this is no compiled model");
-    if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_machine != EM_X86_64)
+    if (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_machine != EM_X86_64)
         return agate_error_make(AGATE_CODE_UNSUPPORTED,
                                 "the model was compiled for another kind of CPU than x86-64");
-    const size_t body = file->size_bytes - sizeof seal;
-    memcpy(&seal, (const char *)file->bytes + body, sizeof seal);
-    if (memcmp(seal.magic, AGATE_SEAL_MAGIC, sizeof seal.magic) != 0 || seal.size_bytes != body)
-        return agate_error_make(AGATE_CODE_INVALID_MODEL,
-                                "the file is cut off, or no compiled model, or was changed by a tool");
-    agate_digest digest = {0};
-    agate_digest_add(&digest, file->bytes, body);
-    if (agate_digest_end(&digest) != seal.digest)
-        return agate_error_make(AGATE_CODE_INVALID_MODEL, "the file is damaged; compile the model again");
     return AGATE_OK;
 }
 
-static agate_status check_file(const char *path)
+static agate_status read_seal(int file, size_t size_bytes, agate_seal *out_seal)
 {
-    mapping file = {0};
-    AGATE_TRY(map_file(path, &file));
-    agate_status status = check_seal(&file);
-    unmap(&file);
-    return status;
+    agate_seal seal = {0};
+    AGATE_TRY(check_head(file, size_bytes));
+    const off_t at = (off_t)size_bytes - (off_t)sizeof seal;
+    if (at < 0 || pread(file, &seal, sizeof seal, at) != (ssize_t)sizeof seal ||
+        memcmp(seal.magic, AGATE_SEAL_MAGIC, sizeof seal.magic) != 0)
+        return agate_error_make(AGATE_CODE_INVALID_MODEL,
+                                "the file is cut off, or no compiled model, or was changed by a tool");
+    if (seal.digest != agate_seal_digest(&seal))
+        return damaged();
+    if (seal.version != AGATE_IMAGE_VERSION)
+        return agate_error_make(
+            AGATE_CODE_UNSUPPORTED,
+            "the model was compiled to format %llu, and this runtime reads %d; compile it again",
+            (unsigned long long)seal.version, AGATE_IMAGE_VERSION);
+    if (seal.body_bytes > (size_t)at || seal.weights_bytes != (size_t)at - seal.body_bytes ||
+        (seal.weights_bytes > 0 && seal.body_bytes % agate_weights_alignment(seal.weights_bytes) != 0))
+        return damaged();
+    *out_seal = seal;
+    return AGATE_OK;
 }
+
+/* The system's loader believes what it reads: nothing but whole and unchanged files may come to it. */
+static agate_status check_body(int file, const agate_seal *seal)
+{
+    mapping body = {0};
+    AGATE_TRY(map_part(file, 0, seal->body_bytes, &body));
+    const bool whole = digest_of(&body) == seal->body_digest;
+    unmap(&body);
+    return whole ? AGATE_OK : damaged();
+}
+
+/* ---- what the file holds -------------------------------------------------------------------------------- */
 
 /* `name` in the folder of `path`; the caller's to free, NULL if memory is short. A path without a slash gets one: the
  * system's loader would search elsewhere. */
@@ -108,52 +152,101 @@ static char *beside(const char *path, const char *name)
     return result;
 }
 
-static agate_status out_of_memory(void)
+static agate_status load_object(agate_artifact *a, const char *path)
 {
-    return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a model");
-}
+    const char *slash = strrchr(path, '/');
+    char *file = beside(path, slash ? slash + 1 : path);
+    if (!file)
+        return out_of_memory();
+    a->object = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    free(file);
+    if (!a->object)
+        return agate_error_make(AGATE_CODE_INVALID_MODEL, "the system cannot load it: %s", dlerror());
 
-/* ---- what the object holds ------------------------------------------------------------------------------ */
-
-static agate_status find_part(void *object, const char *symbol, mapping *out_part)
-{
     Dl_info info;
     void *entry = NULL;
-    const void *bytes = dlsym(object, symbol);
+    const void *bytes = dlsym(a->object, AGATE_PLAN_SYMBOL);
     if (!bytes || !dladdr1(bytes, &info, &entry, RTLD_DL_SYMENT) || !entry || info.dli_saddr != bytes)
         return agate_error_make(AGATE_CODE_INVALID_MODEL, "it has no symbol %s; compile the model again",
-                                symbol);
-    *out_part = (mapping){bytes, ((const ElfW(Sym) *)entry)->st_size};
+                                AGATE_PLAN_SYMBOL);
+    a->plan = (mapping){bytes, ((const ElfW(Sym) *)entry)->st_size};
+    return agate_image_peek(a->plan.bytes, a->plan.size_bytes, &a->info);
+}
+
+static agate_status check_weights(const agate_artifact *a)
+{
+    if (a->weights.size_bytes != a->info.weights_size_bytes ||
+        digest_of(&a->weights) != a->info.weights_digest)
+        return agate_error_make(AGATE_CODE_INVALID_MODEL, "these are not the weights of this model");
     return AGATE_OK;
 }
 
-static agate_kernel_fn find_function(void *object, const char *symbol)
+static agate_status map_weights_file(agate_artifact *a, const char *path)
 {
-    return (agate_kernel_fn)(uintptr_t)dlsym(object, symbol);
+    int file = -1;
+    size_t size_bytes;
+    AGATE_TRY(open_file(path, &file, &size_bytes));
+    agate_status status = map_part(file, 0, size_bytes, &a->weights);
+    close(file);
+    return status ? status : check_weights(a);
 }
 
-static agate_status map_weights(const char *path, const agate_image_info *info, mapping *out_weights)
+static agate_status bring_weights(agate_artifact *a, const char *path, int file, const agate_seal *seal)
 {
-    if (strchr(info->weights_file, '/') || info->weights_file[0] == '.')
+    if (!*a->info.weights_file) {
+        if (seal->weights_bytes > 0)
+            AGATE_TRY(map_part(file, seal->body_bytes, seal->weights_bytes, &a->weights));
+        agate_status status = check_weights(a);
+        agate_status_release(status);
+        return status ? damaged() : AGATE_OK;
+    }
+    if (strchr(a->info.weights_file, '/') || a->info.weights_file[0] == '.')
         return agate_error_make(AGATE_CODE_INVALID_MODEL, "its weights lie outside of its folder");
-    char *file = beside(path, info->weights_file);
-    if (!file)
+    char *other = beside(path, a->info.weights_file);
+    if (!other)
         return out_of_memory();
-    agate_status status = map_file(file, out_weights);
-    agate_digest digest = {0};
-    if (!status)
-        agate_digest_add(&digest, out_weights->bytes, out_weights->size_bytes);
-    if (!status && (out_weights->size_bytes != info->weights_size_bytes ||
-                    agate_digest_end(&digest) != info->weights_digest))
-        status = agate_error_make(AGATE_CODE_INVALID_MODEL, "these are not the weights of this model");
-    status = agate_error_within(status, "weights %s", file);
-    free(file);
+    agate_status status = agate_error_within(map_weights_file(a, other), "weights %s", other);
+    free(other);
     return status;
 }
 
-static void release(void *owner)
+static agate_status open_all(agate_artifact *a, const char *path, int file, size_t size_bytes)
 {
-    artifact *a = owner;
+    agate_seal seal = {0};
+    AGATE_TRY(read_seal(file, size_bytes, &seal));
+    AGATE_TRY(check_body(file, &seal));
+    AGATE_TRY(load_object(a, path));
+    return bring_weights(a, path, file, &seal);
+}
+
+agate_status agate_artifact_open(const char *path, agate_artifact **out_artifact)
+{
+    int file = -1;
+    size_t size_bytes;
+    agate_artifact *a = calloc(1, sizeof *a);
+    if (a)
+        a->arena = agate_arena_create();
+    if (!a || !a->arena) {
+        free(a);
+        return agate_error_within(out_of_memory(), "%s", path);
+    }
+    agate_status status = open_file(path, &file, &size_bytes);
+    if (!status) {
+        status = open_all(a, path, file, size_bytes);
+        close(file);
+    }
+    if (status)
+        agate_artifact_release(a);
+    else
+        *out_artifact = a;
+    return agate_error_within(status, "%s", path);
+}
+
+void agate_artifact_release(void *artifact)
+{
+    agate_artifact *a = artifact;
+    if (!a)
+        return;
     unmap(&a->weights);
     agate_arena_release(a->arena);
     if (a->object)
@@ -161,48 +254,92 @@ static void release(void *owner)
     free(a);
 }
 
-static agate_status load_image(artifact *a, const char *path)
+/* ---- variants ------------------------------------------------------------------------------------------- */
+
+uint32_t agate_artifact_variant_count(const agate_artifact *artifact)
 {
-    mapping plan, weights = {0};
-    agate_image_info info;
-    AGATE_TRY(find_part(a->object, AGATE_PLAN_SYMBOL, &plan));
-    AGATE_TRY(agate_image_peek(plan.bytes, plan.size_bytes, &info));
-    if (*info.weights_file) {
-        AGATE_TRY(map_weights(path, &info, &a->weights));
-        weights = a->weights;
-    } else if (info.weights_size_bytes > 0) {
-        AGATE_TRY(find_part(a->object, AGATE_WEIGHTS_SYMBOL, &weights));
-    }
-    return agate_image_load(plan.bytes, plan.size_bytes, weights.bytes, weights.size_bytes, find_function,
-                            a->object, a->arena, &a->module);
+    return artifact->info.variant_count;
 }
 
-static agate_status load(artifact *a, const char *path, agate_model **out_model)
+agate_status agate_artifact_variant(const agate_artifact *artifact, uint32_t index,
+                                    agate_image_variant *out_variant)
 {
-    const char *slash = strrchr(path, '/');
-    char *file = beside(path, slash ? slash + 1 : path);
-    a->arena = agate_arena_create();
-    if (!file || !a->arena) {
-        free(file);
-        return out_of_memory();
+    return agate_image_variant_at(artifact->plan.bytes, artifact->plan.size_bytes, index, out_variant);
+}
+
+/* Appends "avx2, avx512". */
+static agate_status add_names(const agate_artifact *a, agate_text *names)
+{
+    agate_image_variant variant;
+    for (uint32_t i = 0; i < a->info.variant_count; i++) {
+        AGATE_TRY(agate_artifact_variant(a, i, &variant));
+        agate_text_add(names, "%s%s", i ? ", " : "", variant.isa);
     }
-    a->object = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    free(file);
-    if (!a->object)
-        return agate_error_make(AGATE_CODE_INVALID_MODEL, "the system cannot load it: %s", dlerror());
-    AGATE_TRY(load_image(a, path));
-    return agate_model_create(&a->module, release, a, out_model);
+    return AGATE_OK;
+}
+
+static agate_status none_fits(const agate_artifact *a, uint32_t features)
+{
+    agate_text isas = {0}, missing = {0};
+    agate_image_variant least;
+    agate_status status = agate_artifact_variant(a, 0, &least);
+    if (!status)
+        status = add_names(a, &isas);
+    if (!status) {
+        agate_cpu_features_print(least.needs & ~features, &missing);
+        status = agate_error_make(
+            AGATE_CODE_NOT_FOUND,
+            "the model was compiled for %s, and this CPU lacks %s; compile it for a lower isa",
+            agate_text_c(&isas), agate_text_c(&missing));
+    }
+    agate_text_deinit(&isas);
+    agate_text_deinit(&missing);
+    return status;
+}
+
+agate_status agate_artifact_choose(const agate_artifact *artifact, uint32_t features, uint32_t *out_index)
+{
+    agate_image_variant variant;
+    for (uint32_t i = artifact->info.variant_count; i > 0; i--) {
+        AGATE_TRY(agate_artifact_variant(artifact, i - 1, &variant));
+        if ((variant.needs & ~features) == 0) {
+            *out_index = i - 1;
+            return AGATE_OK;
+        }
+    }
+    return none_fits(artifact, features);
+}
+
+static agate_kernel_fn find_function(void *object, const char *symbol)
+{
+    return (agate_kernel_fn)(uintptr_t)dlsym(object, symbol);
+}
+
+agate_status agate_artifact_module(agate_artifact *artifact, uint32_t index, const agate_module **out_module)
+{
+    agate_image_variant variant;
+    AGATE_TRY(agate_artifact_variant(artifact, index, &variant));
+    agate_module *module = AGATE_NEW(artifact->arena, agate_module);
+    *out_module = module;
+    return agate_image_load(&variant, artifact->weights.bytes, artifact->weights.size_bytes, find_function,
+                            artifact->object, artifact->arena, module);
+}
+
+static agate_status make_model(agate_artifact *a, agate_model **out_model)
+{
+    uint32_t index;
+    const agate_module *module;
+    AGATE_TRY(agate_artifact_choose(a, agate_cpu_features(), &index));
+    AGATE_TRY(agate_artifact_module(a, index, &module));
+    return agate_model_create(module, agate_artifact_release, a, out_model);
 }
 
 AGATE_API agate_status agate_model_load_artifact(const char *path, agate_model **out_model)
 {
-    agate_status status = check_file(path);
-    artifact *a = status ? NULL : calloc(1, sizeof *a);
-    if (!status && !a)
-        status = out_of_memory();
-    if (!status)
-        status = load(a, path, out_model);
-    if (status && a)
-        release(a);
+    agate_artifact *artifact;
+    AGATE_TRY(agate_artifact_open(path, &artifact));
+    agate_status status = make_model(artifact, out_model);
+    if (status)
+        agate_artifact_release(artifact);
     return agate_error_within(status, "%s", path);
 }

@@ -312,11 +312,13 @@ static agate_status take_head(reader *r, agate_image_info *out_info)
             (unsigned long long)version, AGATE_IMAGE_VERSION);
     if (take(r) != size_bytes)
         fail(r, "it is not as long as it says");
-    out_info->needs = (uint32_t)take_number(r, UINT32_MAX);
-    out_info->isa = take_text(r);
     out_info->weights_size_bytes = take_number(r, INT64_MAX);
     out_info->weights_digest = take(r);
     out_info->weights_file = take_text(r);
+    /* A row of three words, and a part of one at least. */
+    out_info->variant_count = (uint32_t)take_number(r, (uint64_t)(r->end - r->at) / 32);
+    if (out_info->variant_count == 0)
+        fail(r, "it serves no instruction set");
     return status_of(r, "head");
 }
 
@@ -327,27 +329,51 @@ agate_status agate_image_peek(const void *plan, size_t size_bytes, agate_image_i
     return take_head(&r, out_info);
 }
 
-agate_status agate_image_load(const void *plan, size_t plan_size_bytes, const void *weights,
+agate_status agate_image_variant_at(const void *plan, size_t size_bytes, uint32_t index,
+                                    agate_image_variant *out_variant)
+{
+    reader r = {.start = plan, .at = plan, .end = (const char *)plan + size_bytes};
+    agate_image_info info = {0};
+    agate_image_variant variant = {0};
+    uint64_t before = 0;
+
+    AGATE_TRY(take_head(&r, &info));
+    assert(index < info.variant_count);
+    for (uint32_t i = 0; i < info.variant_count; i++) {
+        const uint32_t needs = (uint32_t)take_number(&r, UINT32_MAX);
+        const char *isa = take_text(&r);
+        const uint64_t part_bytes = take_number(&r, size_bytes);
+        if (i == index)
+            variant = (agate_image_variant){needs, isa, NULL, part_bytes};
+        before += i < index ? part_bytes : 0;
+    }
+    const uint64_t left = (uint64_t)(r.end - r.at);
+    if (before > left || variant.part_bytes > left - before || before % 8)
+        fail(&r, "a part is cut off");
+    AGATE_TRY(status_of(&r, "variants"));
+    variant.part = r.at + before;
+    *out_variant = variant;
+    return AGATE_OK;
+}
+
+agate_status agate_image_load(const agate_image_variant *variant, const void *weights,
                               size_t weights_size_bytes, agate_image_find_fn find, void *user,
                               agate_arena *arena, agate_module *out_module)
 {
-    reader r = {.start = plan, .at = plan, .end = (const char *)plan + plan_size_bytes, .arena = arena};
-    agate_module module = {.version = AGATE_MODULE_VERSION};
-    agate_image_info info = {0};
+    reader r = {.start = variant->part,
+                .at = variant->part,
+                .end = (const char *)variant->part + variant->part_bytes,
+                .arena = arena};
+    agate_module module = {
+        .version = AGATE_MODULE_VERSION, .needs = variant->needs, .isa = variant->isa};
 
-    AGATE_TRY(take_head(&r, &info));
-    if (weights_size_bytes < info.weights_size_bytes)
-        return agate_error_make(AGATE_CODE_INVALID_MODEL, "the weights have %zu bytes, not %llu",
-                                weights_size_bytes, (unsigned long long)info.weights_size_bytes);
-    module.needs = info.needs;
-    module.isa = info.isa;
     module.slab_size_bytes = take_dim(&r);
     if (module.slab_size_bytes.scale < 0 || module.slab_size_bytes.offset < 0)
         fail(&r, "the slab is of less than no bytes");
     module.inputs = take_values(&r, &module.input_count);
     module.outputs = take_values(&r, &module.output_count);
     AGATE_TRY(status_of(&r, "inputs and outputs"));
-    module.constants = take_constants(&r, weights, info.weights_size_bytes, &module.constant_count);
+    module.constants = take_constants(&r, weights, weights_size_bytes, &module.constant_count);
     AGATE_TRY(status_of(&r, "constants"));
     module.args = take_args(&r, &module.arg_count);
     AGATE_TRY(status_of(&r, "arguments"));

@@ -64,6 +64,32 @@ static agate_status write_text(agate_graph *graph, kind what, agate_driver_optio
     return status;
 }
 
+/* ---- files ---------------------------------------------------------------------------------------------- */
+
+static agate_status add_graph(agate_compilation *compilation, agate_graph *graph, agate_driver_options *driver)
+{
+    agate_machine machine;
+
+    AGATE_TRY(agate_driver_machine_exact(driver->compile.isa, &machine));
+    driver->passes.machine = &machine;
+    AGATE_TRY(agate_passes_run(graph, &driver->passes, AGATE_STAGE_planned));
+    return agate_compilation_add(compilation, graph, &machine, NULL, &driver->compile);
+}
+
+static agate_status write_file(agate_graph *graph, const agate_compile_to *to, agate_driver_options *driver)
+{
+    agate_compilation *compilation = NULL;
+    agate_status status = agate_compilation_create(to, &compilation);
+
+    if (!status)
+        status = add_graph(compilation, graph, driver);
+    agate_graph_release(graph);
+    if (!status)
+        status = agate_compilation_finish(compilation);
+    agate_compilation_release(compilation);
+    return status;
+}
+
 /* ---- the verb ------------------------------------------------------------------------------------------- */
 
 static agate_status compile(const char *model, kind what, const settings *set, agate_driver_options *driver)
@@ -78,7 +104,7 @@ static agate_status compile(const char *model, kind what, const settings *set, a
     AGATE_TRY(agate_driver_read(model, driver, &graph));
     if (what > KIND_OBJ)
         return agate_error_within(write_text(graph, what, driver, set->output), "%s", model);
-    return agate_error_within(agate_compile_file(graph, driver, &to), "%s", model);
+    return agate_error_within(write_file(graph, &to, driver), "%s", model);
 }
 
 static int check(const agate_cli_verb *verb, const settings *set, size_t operand_count, kind what)

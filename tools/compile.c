@@ -10,15 +10,13 @@
 #include "backend/artifact.h"
 #include "tools/linker.h"
 
-/* Paths of one compilation. */
-typedef struct job {
-    const agate_compile_to *to;
+struct agate_compilation {
+    agate_compile_to to;
     agate_arena *arena;
     char *folder; /* NULL: not made */
     char *linked, *weights, *final_weights;
-    const char *weights_name;
-    size_t object_count;
-} job;
+    agate_writer *writer;
+};
 
 static agate_status system_error(const char *path)
 {
@@ -26,88 +24,101 @@ static agate_status system_error(const char *path)
                             strerror(errno));
 }
 
-static agate_status job_init(job *j, const agate_compile_to *to)
+static agate_status init(agate_compilation *c, const agate_compile_to *to)
 {
     const char *slash = strrchr(to->path, '/');
 
-    *j = (job){.to = to, .arena = agate_arena_create()};
-    if (!j->arena)
+    *c = (agate_compilation){.to = *to, .arena = agate_arena_create()};
+    if (!c->arena)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to compile");
-    char *folder = agate_arena_format(j->arena, "%s.XXXXXX", to->path);
+    char *folder = agate_arena_format(c->arena, "%s.XXXXXX", to->path);
     if (!mkdtemp(folder))
         return system_error(to->path);
-    j->folder = folder;
-    j->linked = agate_arena_format(j->arena, "%s/linked", folder);
-    j->weights = agate_arena_format(j->arena, "%s/weights", folder);
-    j->final_weights = agate_arena_format(j->arena, "%s.weights", to->path);
-    j->weights_name = slash ? j->final_weights + (slash + 1 - to->path) : j->final_weights;
-    return AGATE_OK;
+    c->folder = folder;
+    c->linked = agate_arena_format(c->arena, "%s/linked", folder);
+    c->weights = agate_arena_format(c->arena, "%s/weights", folder);
+    c->final_weights = agate_arena_format(c->arena, "%s.weights", to->path);
+    const agate_writer_options options = {
+        .directory = folder,
+        .weights_path = to->external_weights ? c->weights : NULL,
+        .weights_name = slash ? c->final_weights + (slash + 1 - to->path) : c->final_weights,
+        .relocatable = to->object,
+    };
+    return agate_writer_create(&options, &c->writer);
 }
 
-/* Removes what is left of it, done or not. */
-static void job_deinit(job *j)
+agate_status agate_compilation_create(const agate_compile_to *to, agate_compilation **out_compilation)
 {
-    for (size_t i = 0; j->folder; i++)
-        if (unlink(agate_arena_format(j->arena, "%s/%zu.o", j->folder, i)) != 0)
+    agate_compilation *c = malloc(sizeof *c);
+
+    if (!c)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to compile");
+    agate_status status = init(c, to);
+    if (status)
+        agate_compilation_release(c);
+    else
+        *out_compilation = c;
+    return status;
+}
+
+void agate_compilation_release(agate_compilation *compilation)
+{
+    agate_compilation *c = compilation;
+
+    if (!c)
+        return;
+    for (size_t i = 0; c->folder; i++)
+        if (unlink(agate_arena_format(c->arena, "%s/%zu.o", c->folder, i)) != 0)
             break;
-    if (j->folder) {
-        unlink(j->linked);
-        unlink(j->weights);
-        rmdir(j->folder);
+    if (c->folder) {
+        unlink(c->linked);
+        unlink(c->weights);
+        rmdir(c->folder);
     }
-    agate_arena_release(j->arena);
+    agate_writer_release(c->writer);
+    agate_arena_release(c->arena);
+    free(c);
 }
 
-static agate_status write_objects(job *j, agate_graph *graph, const agate_driver_options *options)
+agate_status agate_compilation_add(agate_compilation *compilation, const agate_graph *graph,
+                                   const agate_machine *machine, const char *suffix,
+                                   const agate_compile_options *options)
 {
-    agate_machine machine;
-    agate_pass_options passes = options->passes;
-    agate_codegen_options codegen = {
-        .machine = &machine,
-        .threads = options->compile.threads,
-        .progress = options->compile.progress,
-        .progress_user = options->compile.progress_user,
-    };
-    agate_object_options objects = {
-        .directory = j->folder,
-        .weights_path = j->to->external_weights ? j->weights : NULL,
-        .weights_name = j->weights_name,
+    const agate_codegen_options codegen = {
+        .machine = machine,
+        .threads = options->threads,
+        .progress = options->progress,
+        .progress_user = options->progress_user,
+        .suffix = suffix,
     };
 
-    AGATE_TRY(agate_driver_machine_exact(options->compile.isa, &machine));
-    passes.machine = &machine;
-    AGATE_TRY(agate_passes_run(graph, &passes, AGATE_STAGE_planned));
-    return agate_backend_write_objects(graph, &codegen, &objects, &j->object_count);
+    return agate_writer_add(compilation->writer, graph, &codegen);
 }
 
 /* The weights first: a file that asks for weights must find them. */
-static agate_status put_in_place(const job *j)
+static agate_status put_in_place(const agate_compilation *c)
 {
-    if (j->to->external_weights && rename(j->weights, j->final_weights) != 0)
-        return system_error(j->final_weights);
-    if (rename(j->linked, j->to->path) != 0)
-        return system_error(j->to->path);
+    if (c->to.external_weights && rename(c->weights, c->final_weights) != 0)
+        return system_error(c->final_weights);
+    if (rename(c->linked, c->to.path) != 0)
+        return system_error(c->to.path);
     return AGATE_OK;
 }
 
-static agate_status compile(job *j, agate_graph *graph, const agate_driver_options *options)
+agate_status agate_compilation_finish(agate_compilation *compilation)
 {
-    AGATE_TRY(write_objects(j, graph, options));
-    AGATE_TRY(agate_linker_run(j->folder, j->object_count, !j->to->object, j->linked));
-    if (!j->to->object)
-        AGATE_TRY(agate_backend_seal(j->linked));
-    return put_in_place(j);
-}
+    agate_compilation *c = compilation;
+    const agate_linker_options options = {
+        .directory = c->folder,
+        .shared = !c->to.object,
+        .output = c->linked,
+        .quiet = c->to.quiet,
+    };
+    size_t object_count;
 
-agate_status agate_compile_file(agate_graph *graph, const agate_driver_options *options,
-                                const agate_compile_to *to)
-{
-    job j;
-    agate_status status = job_init(&j, to);
-
-    if (!status)
-        status = compile(&j, graph, options);
-    job_deinit(&j);
-    agate_graph_release(graph);
-    return status;
+    AGATE_TRY(agate_writer_close(c->writer, &object_count));
+    AGATE_TRY(agate_linker_run(&options, object_count));
+    if (!c->to.object)
+        AGATE_TRY(agate_writer_seal(c->writer, c->linked));
+    return put_in_place(c);
 }

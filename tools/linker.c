@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -20,32 +21,6 @@ static const program programs[] = {{"ld.lld", "", NULL}, {"ld", "", NULL}, {"cc"
  * bound when it is loaded, and then read-only. */
 static const char *const shared_options[] = {
     "--build-id=sha1", "-znow", "-zrelro", "-znoexecstack", "-zdefs", "-zseparate-code", "--hash-style=gnu"};
-
-/* ---- finding things ------------------------------------------------------------------------------------- */
-
-static bool is_in_path(const char *name)
-{
-    const char *at = getenv("PATH");
-    bool found = false;
-
-    for (at = at ? at : ""; *at && !found; at += *at == ':') {
-        size_t length = strcspn(at, ":");
-        agate_text path = {0};
-        agate_text_add(&path, "%.*s/%s", (int)length, at, name);
-        found = access(agate_text_c(&path), X_OK) == 0;
-        agate_text_deinit(&path);
-        at += length;
-    }
-    return found;
-}
-
-static const program *find_program(void)
-{
-    for (size_t i = 0; i < AGATE_COUNT(programs); i++)
-        if (is_in_path(programs[i].name))
-            return &programs[i];
-    return NULL;
-}
 
 /* The file that a function of the C library comes from; NULL where this program has it built in. */
 static const char *library_of(const char *function)
@@ -77,20 +52,21 @@ static void add_option(arguments *args, const program *linker, const char *optio
     args->items[args->count++] = agate_arena_format(args->arena, "%s%s", linker->prefix, option);
 }
 
-static void make_arguments(arguments *args, const program *linker, const char *directory, size_t count,
-                           bool shared, const char *output)
+static void make_arguments(arguments *args, const program *linker, const agate_linker_options *options,
+                           size_t count)
 {
     args->items = AGATE_NEW_N(args->arena, char *, count + 32);
+    args->count = 0;
     add(args, linker->name);
     add(args, linker->first);
-    add(args, shared ? "-shared" : "-r");
+    add(args, options->shared ? "-shared" : "-r");
     add(args, "-o");
-    add(args, output);
-    for (size_t i = 0; shared && i < AGATE_COUNT(shared_options); i++)
+    add(args, options->output);
+    for (size_t i = 0; options->shared && i < AGATE_COUNT(shared_options); i++)
         add_option(args, linker, shared_options[i]);
     for (size_t i = 0; i < count; i++)
-        args->items[args->count++] = agate_arena_format(args->arena, "%s/%zu.o", directory, i);
-    if (shared) {
+        args->items[args->count++] = agate_arena_format(args->arena, "%s/%zu.o", options->directory, i);
+    if (options->shared) {
         add_option(args, linker, "--as-needed");
         add(args, library_of("erf"));
         add(args, library_of("getppid"));
@@ -111,29 +87,46 @@ static agate_status wait_for(pid_t process, const char *name)
     return agate_error_make(AGATE_CODE_IO, "the linker %s failed (its own message is above)", name);
 }
 
-static agate_status spawn(const arguments *args)
+/* Returns what errno would be. */
+static int spawn(const arguments *args, bool quiet, pid_t *out_process)
 {
-    pid_t process;
-    int error = posix_spawnp(&process, args->items[0], NULL, NULL, args->items, environ);
+    posix_spawn_file_actions_t actions;
+    int error = posix_spawn_file_actions_init(&actions);
 
     if (error)
-        return agate_error_make(AGATE_CODE_IO, "%s cannot be run: %s", args->items[0], strerror(error));
-    return wait_for(process, args->items[0]);
+        return error;
+    for (int stream = STDOUT_FILENO; quiet && stream <= STDERR_FILENO && !error; stream++)
+        error = posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_WRONLY, 0);
+    if (!error)
+        error = posix_spawnp(out_process, args->items[0], &actions, NULL, args->items, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
 }
 
-agate_status agate_linker_run(const char *directory, size_t count, bool shared, const char *output)
+static agate_status run(const agate_linker_options *options, size_t object_count, agate_arena *arena)
 {
-    const program *linker = find_program();
-    arguments args = {0};
+    arguments args = {.arena = arena};
 
-    if (!linker)
-        return agate_error_make(AGATE_CODE_NOT_FOUND,
-                                "no linker is in PATH (ld.lld, ld or cc): install lld or binutils");
-    args.arena = agate_arena_create();
-    if (!args.arena)
+    for (size_t i = 0; i < AGATE_COUNT(programs); i++) {
+        pid_t process;
+        make_arguments(&args, &programs[i], options, object_count);
+        int error = spawn(&args, options->quiet, &process);
+        if (!error)
+            return wait_for(process, programs[i].name);
+        if (error != ENOENT && error != EACCES)
+            return agate_error_make(AGATE_CODE_IO, "%s cannot be run: %s", programs[i].name, strerror(error));
+    }
+    return agate_error_make(AGATE_CODE_NOT_FOUND,
+                            "no linker is in PATH (ld.lld, ld or cc): install lld or binutils");
+}
+
+agate_status agate_linker_run(const agate_linker_options *options, size_t object_count)
+{
+    agate_arena *arena = agate_arena_create();
+
+    if (!arena)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to link");
-    make_arguments(&args, linker, directory, count, shared, output);
-    agate_status status = spawn(&args);
-    agate_arena_release(args.arena);
+    agate_status status = run(options, object_count, arena);
+    agate_arena_release(arena);
     return status;
 }

@@ -4,9 +4,14 @@
 
 #include "runtime/base/base.h"
 
-/* Links DIRECTORY/0.o to DIRECTORY/(count-1).o into `output`: a shared object, or one relocatable object. Looks in PATH
- * for ld.lld, ld, then cc; where there is none, the error says what to install. */
-AGATE_MUST_USE agate_status agate_linker_run(const char *directory, size_t count, bool shared,
-                                             const char *output);
+typedef struct agate_linker_options {
+    const char *directory; /* of the objects: 0.o, 1.o, ... */
+    const char *output;
+    bool shared; /* a shared object; else one relocatable object */
+    bool quiet;  /* its own messages are dropped */
+} agate_linker_options;
+
+/* Links so many objects. Looks in PATH for ld.lld, ld, then cc; where there is none, the error says what to install. */
+AGATE_MUST_USE agate_status agate_linker_run(const agate_linker_options *options, size_t object_count);
 
 #endif

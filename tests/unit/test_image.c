@@ -49,10 +49,13 @@ static agate_module named_residual(void)
 static char *plan_of(size_t *out_size_bytes)
 {
     agate_module module = named_residual();
+    agate_image image = {0};
     agate_text plan = {0};
 
-    ck_assert_ptr_null(agate_image_write_plan(&module, "", &plan));
-    ck_assert_uint_eq(agate_image_weights_size(&module), WEIGHTS_BYTES);
+    ck_assert_ptr_null(agate_image_add(&image, &module));
+    ck_assert_ptr_null(agate_image_write(&image, "", &plan));
+    ck_assert_uint_eq(image.weights_size_bytes, WEIGHTS_BYTES);
+    agate_image_deinit(&image);
     memcpy(blob, weights, sizeof weights);
     memcpy(blob + 64, answer, sizeof answer);
     char *exact = malloc(plan.size_bytes);
@@ -64,7 +67,9 @@ static char *plan_of(size_t *out_size_bytes)
 
 static agate_status load(const void *plan, size_t size_bytes, agate_arena *arena, agate_module *out_module)
 {
-    return agate_image_load(plan, size_bytes, blob, sizeof blob, find, NULL, arena, out_module);
+    agate_image_variant variant;
+    AGATE_TRY(agate_image_variant_at(plan, size_bytes, 0, &variant));
+    return agate_image_load(&variant, blob, sizeof blob, find, NULL, arena, out_module);
 }
 
 START_TEST(what_is_written_runs_when_read)
@@ -75,9 +80,12 @@ START_TEST(what_is_written_runs_when_read)
     agate_arena *arena = agate_arena_create();
     agate_module module;
     agate_image_info info;
+    agate_image_variant variant;
 
     ck_assert_ptr_null(agate_image_peek(plan, size, &info));
-    ck_assert_str_eq(info.isa, "sse2");
+    ck_assert_uint_eq(info.variant_count, 1);
+    ck_assert_ptr_null(agate_image_variant_at(plan, size, 0, &variant));
+    ck_assert_str_eq(variant.isa, "sse2");
     ck_assert_uint_eq(info.weights_size_bytes, WEIGHTS_BYTES);
     ck_assert_ptr_null(load(plan, size, arena, &module));
     ck_assert_ptr_eq(module.constants[0].bytes, blob);
@@ -112,11 +120,14 @@ START_TEST(each_attribute_comes_back)
 
     for (size_t i = 0; i < AGATE_COUNT(cases); i++) {
         agate_module module = named_residual(), back;
+        agate_image image = {0};
         agate_arena *arena = agate_arena_create();
         agate_text plan = {0};
         steps[1].library = agate_ref_row_named(cases[i].kernel)->fn;
         steps[1].attrs = cases[i].attrs;
-        ck_assert_ptr_null(agate_image_write_plan(&module, "", &plan));
+        ck_assert_ptr_null(agate_image_add(&image, &module));
+        ck_assert_ptr_null(agate_image_write(&image, "", &plan));
+        agate_image_deinit(&image);
         ck_assert_ptr_null(load(plan.data, plan.size_bytes, arena, &back));
         ck_assert_mem_eq(back.steps[1].attrs, cases[i].attrs, sizeof(agate_attrs));
         ck_assert(back.steps[1].library == steps[1].library);
@@ -196,13 +207,17 @@ START_TEST(other_versions_and_missing_parts_are_named)
     agate_arena *arena = agate_arena_create();
     agate_module module;
 
-    check_error(agate_image_load(plan, size, blob, 64, find, NULL, arena, &module), AGATE_CODE_INVALID_MODEL,
-                "the weights have 64 bytes, not 128");
+    agate_image_variant variant;
+    ck_assert_ptr_null(agate_image_variant_at(plan, size, 0, &variant));
+    agate_status status = agate_image_load(&variant, blob, 64, find, NULL, arena, &module);
+    ck_assert_int_eq(agate_status_code(status), AGATE_CODE_INVALID_MODEL);
+    ck_assert_ptr_nonnull(strstr(agate_status_message(status), "a constant lies outside of the weights"));
+    agate_status_release(status);
     check_error(load("nonsense, and no plan at all", 28, arena, &module), AGATE_CODE_INVALID_MODEL,
                 "this is no compiled model");
     plan[8] = 9;
     check_error(load(plan, size, arena, &module), AGATE_CODE_UNSUPPORTED,
-                "the model was compiled to format 9, and this runtime reads 1; compile it again");
+                "the model was compiled to format 9, and this runtime reads 2; compile it again");
     agate_arena_release(arena);
     free(plan);
 }

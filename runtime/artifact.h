@@ -1,0 +1,29 @@
+/* artifact.h: compiled files, opened. Internal. */
+#ifndef AGATE_RUNTIME_ARTIFACT_H
+#define AGATE_RUNTIME_ARTIFACT_H
+
+#include "runtime/image.h"
+
+/* A compiled file: found whole and unchanged, its code and weights mapped, nothing of it run. Thread-compatible. */
+typedef struct agate_artifact agate_artifact;
+
+/* On success the caller owns *out_artifact. Errors name the path. Thread-safe. */
+AGATE_MUST_USE agate_status agate_artifact_open(const char *path, agate_artifact **out_artifact);
+void agate_artifact_release(void *artifact); /* NULL is accepted */
+
+uint32_t agate_artifact_variant_count(const agate_artifact *artifact);
+
+/* What the file says of variant `index`. */
+AGATE_MUST_USE agate_status agate_artifact_variant(const agate_artifact *artifact, uint32_t index,
+                                                   agate_image_variant *out_variant);
+
+/* The best variant that a CPU of these features can run; an error that names what the least one lacks where it can run
+ * none. */
+AGATE_MUST_USE agate_status agate_artifact_choose(const agate_artifact *artifact, uint32_t features,
+                                                  uint32_t *out_index);
+
+/* The module of a variant, which lives as long as the artifact. Only to be run on a CPU that has what it needs. */
+AGATE_MUST_USE agate_status agate_artifact_module(agate_artifact *artifact, uint32_t index,
+                                                  const agate_module **out_module);
+
+#endif
