@@ -204,8 +204,7 @@ static void flush(output *out)
     size_t done = 0;
 
     while (done < out->filled && !out->failed) {
-        ssize_t size =
-            pwrite(out->file, out->piece + done, out->filled - done, (off_t)(out->at + done));
+        ssize_t size = pwrite(out->file, out->piece + done, out->filled - done, (off_t)(out->at + done));
         if (size < 0 && errno != EINTR)
             out->failed = true;
         done += size > 0 ? (size_t)size : 0;

@@ -16,7 +16,8 @@ typedef struct agate_writer_options {
     const char *directory;    /* is there and empty: 0.o, 1.o, ... are written into it */
     const char *weights_path; /* a file for the weights; NULL: they go into the linked file */
     const char *weights_name; /* of that file as the loader finds it, beside the linked file */
-    bool relocatable; /* the objects are to be linked into something else: the weights go into the last of them */
+    bool
+        relocatable; /* the objects are to be linked into something else: the weights go into the last of them */
 } agate_writer_options;
 
 AGATE_MUST_USE agate_status agate_writer_create(const agate_writer_options *options,

@@ -18,7 +18,8 @@ typedef struct agate_codegen_options {
     agate_progress_fn progress;
     void *progress_user;
     const agate_allocator *allocator; /* of the constants; NULL: they share the graph's data */
-    const char *suffix; /* of the functions' names, where code for several machines comes together; NULL: none */
+    const char
+        *suffix; /* of the functions' names, where code for several machines comes together; NULL: none */
 } agate_codegen_options;
 
 /* Compiles every kernel of a planned graph, links, and builds the module. The module, the code and the constants (their
@@ -27,6 +28,9 @@ AGATE_MUST_USE agate_status agate_backend_compile(const agate_graph *graph,
                                                   const agate_codegen_options *options,
                                                   const agate_module **out_module, void **out_owner);
 void agate_backend_release(void *owner);
+
+/* "22.1.8" */
+const char *agate_llvm_version(void);
 
 typedef enum agate_code_format { AGATE_CODE_LLVM, AGATE_CODE_ASM } agate_code_format;
 

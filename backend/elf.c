@@ -157,8 +157,7 @@ bool agate_elf_move(int file, const char *section, uint64_t offset, uint64_t siz
         const uint64_t at = head.e_shoff + i * sizeof row;
         if (!read_at(file, &row, sizeof row, at))
             return false;
-        if (!read_at(file, name, length, names.sh_offset + row.sh_name) ||
-            memcmp(name, section, length) != 0)
+        if (!read_at(file, name, length, names.sh_offset + row.sh_name) || memcmp(name, section, length) != 0)
             continue;
         row.sh_offset = offset;
         row.sh_size = size_bytes;

@@ -5,6 +5,8 @@
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <llvm/Config/llvm-config.h>
 
+#include "backend/backend.h"
+
 LLVMValueRef agate_llvm_intrinsic(LLVMModuleRef module, LLVMBuilderRef builder, const char *name,
                                   LLVMTypeRef *types, size_t type_count, LLVMValueRef *args,
                                   uint32_t arg_count)

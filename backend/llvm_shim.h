@@ -33,7 +33,4 @@ AGATE_MUST_USE agate_status agate_llvm_status(LLVMErrorRef error, const char *wh
 AGATE_MUST_USE agate_status agate_llvm_run_passes(LLVMModuleRef module, LLVMTargetMachineRef target,
                                                   const char *passes);
 
-/* "22.1.8" */
-const char *agate_llvm_version(void);
-
 #endif

@@ -24,8 +24,8 @@ typedef struct agate_units {
 } agate_units;
 
 /* Finds the kernels. Names of functions end in `suffix` (NULL: none). Everything but LLVM's buffers lives in `arena`. */
-AGATE_MUST_USE agate_status agate_units_init(agate_units *units, const agate_graph *graph,
-                                             const char *suffix, agate_arena *arena);
+AGATE_MUST_USE agate_status agate_units_init(agate_units *units, const agate_graph *graph, const char *suffix,
+                                             agate_arena *arena);
 void agate_units_deinit(agate_units *units);
 
 typedef struct agate_compiled agate_compiled;

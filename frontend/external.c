@@ -140,6 +140,9 @@ static agate_status find_mapping(agate_files *files, const char *location, agate
     if (!status) {
         (*out_mapping)->next = files->first;
         files->first = *out_mapping;
+        if (files->heard)
+            files->heard->file(files->heard->user, location, (*out_mapping)->bytes,
+                               (*out_mapping)->size_bytes);
     }
     return status;
 }

@@ -367,6 +367,7 @@ agate_status agate_import(const void *data, size_t size_bytes, const agate_impor
         importer.options->memory_limit_bytes ? importer.options->memory_limit_bytes : DEFAULT_LIMIT_BYTES;
     importer.files.directory = importer.options->directory;
     importer.files.model = importer.options->file;
+    importer.files.heard = importer.options->files;
     if (!importer.model->graph) {
         status = agate_wire_refuse(data, size_bytes, "an ONNX model", "it holds no graph", 0);
     } else {

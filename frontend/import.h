@@ -29,6 +29,12 @@ typedef struct agate_import_listener {
     void (*node)(void *user, const char *op, agate_import_outcome outcome);
 } agate_import_listener;
 
+/* Hears which files of external data a model is made from, once each: their name in the model, and what they hold. */
+typedef struct agate_import_files {
+    void *user;
+    void (*file)(void *user, const char *location, const void *bytes, size_t size_bytes);
+} agate_import_files;
+
 /* Contents of a model input that are known beforehand. */
 typedef struct agate_input_value {
     const char *name; /* NULL: the input number `index`, initializers not counted */
@@ -46,6 +52,7 @@ typedef struct agate_import_options {
                                         are no inputs of the graph any more */
     size_t value_count;
     const agate_import_listener *listener; /* NULL: nobody listens */
+    const agate_import_files *files;       /* NULL: nobody listens */
     size_t memory_limit_bytes;             /* the most one tensor may take; 0: 16 GiB */
 } agate_import_options;
 

@@ -59,7 +59,8 @@ AGATE_MUST_USE agate_status agate_faults_status(const agate_faults *faults);
 /* The files of external data that are open; each is mapped once. */
 typedef struct agate_files {
     const char *directory;
-    agate_data *model; /* the model's own bytes; NULL: they go away after the import */
+    agate_data *model;               /* the model's own bytes; NULL: they go away after the import */
+    const agate_import_files *heard; /* NULL: nobody listens */
     struct agate_mapping *first;
 } agate_files;
 

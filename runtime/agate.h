@@ -155,14 +155,17 @@ typedef void (*agate_progress_fn)(void *user, size_t done, size_t total);
 
 /* Zero-initialize, then set what differs from the default. */
 typedef struct agate_compile_options {
-    const char *isa;                  /* "sse2", "avx2" or "avx512": a cap; NULL: the best this CPU has */
-    int32_t threads;                  /* compile threads; 0: every core granted to the process */
-    const agate_dim_binding *dims;    /* values for free dimensions other than the batch */
-    size_t dim_count;                 /* of `dims` */
-    size_t memory_limit_bytes;        /* the most that one tensor may take; 0: 16 GiB */
-    agate_progress_fn progress;       /* NULL: nobody is told */
-    void *progress_user;              /* handed to `progress` */
-    const agate_allocator *allocator; /* copied; for the model's constants; NULL: the C library's */
+    const char *isa;               /* "sse2", "avx2" or "avx512": a cap; NULL: the best this CPU has */
+    int32_t threads;               /* compile threads; 0: every core granted to the process */
+    const agate_dim_binding *dims; /* values for free dimensions other than the batch */
+    size_t dim_count;              /* of `dims` */
+    size_t memory_limit_bytes;     /* the most that one tensor may take; 0: 16 GiB */
+    agate_progress_fn progress;    /* NULL: nobody is told */
+    void *progress_user;           /* handed to `progress` */
+    const agate_allocator
+        *allocator; /* copied; for the model's constants; NULL: the C library's; no cache serves it */
+    const char *cache_directory; /* where compiled models are kept and found again; NULL: nowhere */
+    uint64_t cache_limit_bytes;  /* the most that folder may hold: least recently used ones go; 0: 4 GiB */
 } agate_compile_options;
 
 /* Reads and compiles an ONNX file, or maps a compiled one. External data is looked for beside it. `options` may be NULL. On success

@@ -364,8 +364,7 @@ agate_status agate_image_load(const agate_image_variant *variant, const void *we
                 .at = variant->part,
                 .end = (const char *)variant->part + variant->part_bytes,
                 .arena = arena};
-    agate_module module = {
-        .version = AGATE_MODULE_VERSION, .needs = variant->needs, .isa = variant->isa};
+    agate_module module = {.version = AGATE_MODULE_VERSION, .needs = variant->needs, .isa = variant->isa};
 
     module.slab_size_bytes = take_dim(&r);
     if (module.slab_size_bytes.scale < 0 || module.slab_size_bytes.offset < 0)

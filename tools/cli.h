@@ -81,6 +81,32 @@ typedef struct agate_cli_compile {
 int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *settings,
                               agate_dim_binding *bindings, agate_compile_options *out_options);
 
+/* Where compiled models are kept. */
+typedef struct agate_cli_cache {
+    const char *directory;
+    bool verbose;
+} agate_cli_cache;
+
+#define AGATE_CLI_CACHE_ROWS(settings, member)                                                               \
+    {"cache", AGATE_CLI_TEXT, "DIR", offsetof(settings, member.directory),                                   \
+     "where compiled models are kept, or none (default: see agate cache --help)"},                           \
+    {                                                                                                        \
+        "verbose", AGATE_CLI_FLAG, NULL, offsetof(settings, member.verbose),                                 \
+            "say on standard error what the cache did"                                                       \
+    }
+
+/* Has the options use the cache that the command line names, or else the environment: AGATE_CACHE_DIR, XDG_CACHE_HOME, HOME.
+ * `room` holds the path. */
+typedef struct agate_cli_path {
+    char text[4096];
+} agate_cli_path;
+void agate_cli_cache_options(const agate_cli_cache *settings, agate_cli_path *room,
+                             agate_compile_options *options);
+
+/* With --verbose, says what the cache did for `model`. */
+void agate_cli_cache_report(const agate_cli_cache *settings, const char *model,
+                            const agate_cache_outcome *outcome);
+
 /* What rewrites a pass has made; names live as long as the passes. */
 typedef struct agate_cli_rewrites {
     const char *pass;
@@ -134,6 +160,6 @@ uint64_t agate_cli_now_ns(void);
 /* ---- the verbs ---------------------------------------------------------------------------------------- */
 
 extern const agate_cli_verb agate_cmd_run, agate_cmd_compile, agate_cmd_dump, agate_cmd_opt, agate_cmd_test,
-    agate_cmd_bench, agate_cmd_check, agate_cmd_info, agate_cmd_compare, agate_cmd_bisect;
+    agate_cmd_bench, agate_cmd_cache, agate_cmd_check, agate_cmd_info, agate_cmd_compare, agate_cmd_bisect;
 
 #endif

@@ -19,6 +19,7 @@ typedef struct settings {
     bool json, profile;
     const char *trace;
     agate_cli_compile compile;
+    agate_cli_cache cache;
 } settings;
 
 static const agate_cli_option options[] = {
@@ -36,6 +37,7 @@ static const agate_cli_option options[] = {
      "write one run's kernels to FILE as a Chrome trace (chrome://tracing, Perfetto)"},
     {"json", AGATE_CLI_FLAG, NULL, offsetof(settings, json), "print a JSON object"},
     AGATE_CLI_COMPILE_ROWS(settings, compile),
+    AGATE_CLI_CACHE_ROWS(settings, cache),
     {0},
 };
 
@@ -308,6 +310,7 @@ static agate_status print_json(const bench *b, const char *model, int64_t thread
     json_object_set_new(root, "flops", json_real(m->flops));
     json_object_set_new(root, "gflops", json_real(per_second(m->flops, median_ms(m))));
     json_object_set_new(root, "compile_ms", json_real(ms(m->compile_ns)));
+    json_object_set_new(root, "from_cache", json_boolean(b->runner.cache.hit));
     json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)peak_rss_bytes()));
     json_object_set_new(root, "slab_bytes",
                         json_integer((json_int_t)agate_session_slab_size(b->runner.session)));
@@ -356,7 +359,7 @@ static void print_report(const bench *b, const char *model, int64_t threads, boo
 
     printf("%s: %s, %lld thread%s, batch %lld\n", model, module->isa, (long long)threads,
            threads == 1 ? "" : "s", (long long)m->batch);
-    printf("  compile  %10.1f ms\n", ms(m->compile_ns));
+    printf("  compile  %10.1f ms%s\n", ms(m->compile_ns), b->runner.cache.hit ? "   (from the cache)" : "");
     printf("  median   %10.3f ms   (%zu runs; min %.3f, p90 %.3f, p99 %.3f)\n", median_ms(m), m->count,
            ms(m->times[0]), percentile_ms(m, 90), percentile_ms(m, 99));
     printf("  speed    %10.1f GFLOP/s of %.3f GFLOP\n", per_second(m->flops, median_ms(m)), m->flops / 1e9);
@@ -404,6 +407,7 @@ static agate_status run_bench(const char *model, const settings *set, const agat
     if (status != AGATE_OK)
         return status;
     b.m.compile_ns = agate_cli_now_ns() - start;
+    agate_cli_cache_report(&set->cache, model, &b.runner.cache);
     status = prepare_and_measure(&b, set);
     if (status == AGATE_OK && set->json)
         status = print_json(&b, model, threads);
@@ -421,6 +425,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     agate_cli_list operands;
     agate_dim_binding bindings[AGATE_CLI_MAX];
     agate_runner_options how = {0};
+    agate_cli_path room;
     agate_status status;
     int code = agate_cli_parse(verb, argc, argv, &set, &operands);
 
@@ -433,6 +438,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     for (size_t i = 0; i < set.inputs.count; i++)
         if (!agate_tensor_is_file(set.inputs.items[i]))
             return agate_cli_usage(verb, "--input %s: a .npy or .pb file is needed", set.inputs.items[i]);
+    agate_cli_cache_options(&set.cache, &room, &how.driver.compile);
     status = run_bench(operands.items[0], &set, &how);
     return status == AGATE_OK ? AGATE_EXIT_OK : agate_cli_fail(status);
 }
@@ -442,21 +448,22 @@ const agate_cli_verb agate_cmd_bench = {
     .operands = "[OPTION]... MODEL",
     .summary = "Times a model after a warm-up: minimum, median, p90, p99, GFLOP/s, compile time, memory.",
     .options = options,
-    .details = "JSON keys: model, isa, threads, batch, iterations, min_ms, median_ms, p90_ms, p99_ms, flops, "
-               "gflops,\n"
-               "compile_ms (reading the file to a session that is ready), peak_rss_bytes, slab_bytes, "
-               "constant_bytes; with\n"
-               "--profile: peak_gflops, peak_gb_per_second, and profile, a list of label, symbol, tasks, ms, "
-               "gflops,\n"
-               "gb_per_second, roofline and origin per kernel. Profiled runs are apart from the timed ones. "
-               "GB/s counts\n"
-               "what a kernel reads and writes once each. \"roof\" is its share of the nearer of two peaks, "
-               "measured with\n"
-               "as many threads: multiply-adds in registers, and reads from memory; what caches hold can "
-               "come to more\n"
-               "than 100 %.\n\n"
-               "  agate bench resnet50.onnx --threads 1\n"
-               "  agate bench resnet50.onnx --batch 8 --isa avx2 --profile\n"
-               "  agate bench resnet50.onnx --json --iterations 100\n",
+    .details =
+        "JSON keys: model, isa, threads, batch, iterations, min_ms, median_ms, p90_ms, p99_ms, flops, "
+        "gflops,\n"
+        "compile_ms (reading the file to a session that is ready), from_cache (it was compiled before: give\n"
+        "--cache none to time the compiler), peak_rss_bytes, slab_bytes, constant_bytes; with\n"
+        "--profile: peak_gflops, peak_gb_per_second, and profile, a list of label, symbol, tasks, ms, "
+        "gflops,\n"
+        "gb_per_second, roofline and origin per kernel. Profiled runs are apart from the timed ones. "
+        "GB/s counts\n"
+        "what a kernel reads and writes once each. \"roof\" is its share of the nearer of two peaks, "
+        "measured with\n"
+        "as many threads: multiply-adds in registers, and reads from memory; what caches hold can "
+        "come to more\n"
+        "than 100 %.\n\n"
+        "  agate bench resnet50.onnx --threads 1\n"
+        "  agate bench resnet50.onnx --batch 8 --isa avx2 --profile\n"
+        "  agate bench resnet50.onnx --json --iterations 100\n",
     .run = run,
 };

@@ -66,7 +66,8 @@ static agate_status write_text(agate_graph *graph, kind what, agate_driver_optio
 
 /* ---- files ---------------------------------------------------------------------------------------------- */
 
-static agate_status add_graph(agate_compilation *compilation, agate_graph *graph, agate_driver_options *driver)
+static agate_status add_graph(agate_compilation *compilation, agate_graph *graph,
+                              agate_driver_options *driver)
 {
     agate_machine machine;
 

@@ -17,6 +17,7 @@ typedef struct settings {
     int64_t seed, batch;
     bool reference;
     agate_cli_compile compile;
+    agate_cli_cache cache;
 } settings;
 
 static const agate_cli_option options[] = {
@@ -35,6 +36,7 @@ static const agate_cli_option options[] = {
     {"reference", AGATE_CLI_FLAG, NULL, offsetof(settings, reference),
      "interpret by the reference kernels instead"},
     AGATE_CLI_COMPILE_ROWS(settings, compile),
+    AGATE_CLI_CACHE_ROWS(settings, cache),
     {0},
 };
 
@@ -201,6 +203,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     agate_dim_binding bindings[AGATE_CLI_MAX];
     agate_runner_options how = {0};
     agate_runner runner;
+    agate_cli_path room;
     agate_status status;
     int code = agate_cli_parse(verb, argc, argv, &set, &operands);
 
@@ -213,8 +216,10 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     if (set.preprocess && !agate_preprocess_find(set.preprocess))
         return agate_cli_usage(verb, "no preprocessing %s", set.preprocess);
     how.reference = set.reference;
+    agate_cli_cache_options(&set.cache, &room, &how.driver.compile);
     status = agate_runner_init(&runner, operands.items[0], &how);
     if (status == AGATE_OK) {
+        agate_cli_cache_report(&set.cache, operands.items[0], &runner.cache);
         status = run_all(&runner, &set, &operands);
         agate_runner_deinit(&runner);
     }

@@ -21,6 +21,7 @@ typedef struct settings {
     const char *stage;
     int64_t timeout;
     agate_cli_compile compile;
+    agate_cli_cache cache;
     agate_cli_passes passes;
 } settings;
 
@@ -37,6 +38,7 @@ static const agate_cli_option options[] = {
      "seconds that one folder may take (default 300)"},
     AGATE_CLI_PASS_ROWS(settings, passes),
     AGATE_CLI_COMPILE_ROWS(settings, compile),
+    AGATE_CLI_CACHE_ROWS(settings, cache),
     {0},
 };
 
@@ -269,6 +271,9 @@ static verdict run_model(test *t, const char *folder, agate_text *reason)
     agate_status status = agate_runner_init(&t->runner, t->model, &t->how);
     verdict result = PASS;
 
+    if (status == AGATE_OK)
+        agate_cli_cache_report(&t->set.cache, t->model, &t->runner.cache);
+
     if (agate_status_code(status) == AGATE_CODE_UNSUPPORTED) {
         t->refusal = status;
         status = AGATE_OK;
@@ -473,6 +478,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     agate_cli_list operands;
     agate_dim_binding bindings[AGATE_CLI_MAX];
     agate_runner_options how = {0};
+    agate_cli_path room;
     int code = agate_cli_parse(verb, argc, argv, &set, &operands);
 
     if (code < 0)
@@ -489,6 +495,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
         return agate_cli_usage(verb, "a folder is needed");
     how.reference = set.reference;
     how.driver.compile.progress = NULL;
+    agate_cli_cache_options(&set.cache, &room, &how.driver.compile);
     return run_all(&operands, &set, &how);
 }
 

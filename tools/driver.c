@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "ir/text.h"
 #include "runtime/model.h"
+#include "tools/cached.h"
 #include "tools/file.h"
 
 static agate_status unknown_isa(const char *isa)
@@ -44,21 +45,26 @@ agate_status agate_driver_machine(const char *isa, agate_machine *out_machine)
     return AGATE_OK;
 }
 
-static agate_status import(const void *data, size_t size_bytes, const char *directory, agate_data *file,
-                           const agate_driver_options *options, agate_graph **out_graph)
+agate_status agate_driver_import(const agate_model_source *source, agate_data *file,
+                                 const agate_driver_options *options, const agate_import_files *files,
+                                 agate_graph **out_graph)
 {
+    const void *data = file ? file->bytes : source->data;
+    const size_t size_bytes = file ? file->size_bytes : source->size_bytes;
     agate_import_options import = {
-        .directory = directory,
+        .directory = source->directory,
         .file = file,
         .dims = options->compile.dims,
         .dim_count = options->compile.dim_count,
         .values = options->known_inputs,
         .value_count = options->known_input_count,
         .listener = options->listener,
+        .files = files,
         .memory_limit_bytes = options->compile.memory_limit_bytes,
     };
 
-    return agate_import(data, size_bytes, &import, out_graph);
+    return source->text ? agate_parse(data, size_bytes, out_graph)
+                        : agate_import(data, size_bytes, &import, out_graph);
 }
 
 bool agate_driver_is_compiled(const char *path)
@@ -85,21 +91,33 @@ agate_status agate_driver_load_compiled(const char *path, const agate_driver_opt
     return agate_model_load_artifact(path, out_model);
 }
 
+agate_status agate_source_error(const agate_model_source *source, agate_status status)
+{
+    return source->path ? agate_error_within(status, "%s", source->path) : status;
+}
+
+/* `source->directory` is the caller's to free, and NULL if memory is short. */
+static agate_model_source source_of(const char *path)
+{
+    return (agate_model_source){.path = path,
+                                .directory = agate_file_directory(path),
+                                .text = agate_file_has_extension(path, ".agt")};
+}
+
+static agate_status no_directory(void)
+{
+    return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the name of its folder");
+}
+
 agate_status agate_driver_read(const char *path, const agate_driver_options *options, agate_graph **out_graph)
 {
     agate_data *file;
-    char *directory;
-    agate_status status;
 
     AGATE_TRY(agate_file_map(path, &file));
-    directory = agate_file_directory(path);
-    if (!directory)
-        status = agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the name of its folder");
-    else if (agate_file_has_extension(path, ".agt"))
-        status = agate_parse(file->bytes, file->size_bytes, out_graph);
-    else
-        status = import(file->bytes, file->size_bytes, directory, file, options, out_graph);
-    free(directory);
+    const agate_model_source source = source_of(path);
+    agate_status status =
+        source.directory ? agate_driver_import(&source, file, options, NULL, out_graph) : no_directory();
+    free((char *)source.directory);
     agate_data_release(file);
     return agate_error_within(status, "%s", path);
 }
@@ -112,13 +130,22 @@ static agate_status check_allocator(const agate_allocator *allocator)
                             "the allocator of the model lacks a function to allocate or to release");
 }
 
-agate_status agate_driver_build(agate_graph *graph, const agate_driver_options *options,
-                                agate_model **out_model)
+agate_status agate_driver_plan(agate_graph *graph, const agate_driver_options *options,
+                               agate_machine *out_machine)
 {
-    agate_machine machine;
     agate_pass_options passes = options->passes;
+
+    AGATE_TRY(check_allocator(options->compile.allocator));
+    AGATE_TRY(agate_driver_machine(options->compile.isa, out_machine));
+    passes.machine = out_machine;
+    return agate_passes_run(graph, &passes, AGATE_STAGE_planned);
+}
+
+agate_status agate_driver_link(const agate_graph *graph, const agate_machine *machine,
+                               const agate_driver_options *options, agate_model **out_model)
+{
     agate_codegen_options codegen = {
-        .machine = &machine,
+        .machine = machine,
         .threads = options->compile.threads,
         .progress = options->compile.progress,
         .progress_user = options->compile.progress_user,
@@ -126,21 +153,21 @@ agate_status agate_driver_build(agate_graph *graph, const agate_driver_options *
     };
     const agate_module *module;
     void *code = NULL;
-    agate_status status = check_allocator(options->compile.allocator);
 
-    if (status == AGATE_OK)
-        status = agate_driver_machine(options->compile.isa, &machine);
-
-    passes.machine = &machine;
-    if (status == AGATE_OK)
-        status = agate_passes_run(graph, &passes, AGATE_STAGE_planned);
-    if (status == AGATE_OK)
-        status = agate_backend_compile(graph, &codegen, &module, &code);
-    if (status == AGATE_OK)
-        status = agate_model_create(module, agate_backend_release, code, out_model);
-    if (status != AGATE_OK && code)
+    AGATE_TRY(agate_backend_compile(graph, &codegen, &module, &code));
+    agate_status status = agate_model_create(module, agate_backend_release, code, out_model);
+    if (status != AGATE_OK)
         agate_backend_release(code);
     return status;
+}
+
+agate_status agate_driver_build(agate_graph *graph, const agate_driver_options *options,
+                                agate_model **out_model)
+{
+    agate_machine machine;
+
+    AGATE_TRY(agate_driver_plan(graph, options, &machine));
+    return agate_driver_link(graph, &machine, options, out_model);
 }
 
 agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options *options,
@@ -149,6 +176,61 @@ agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options
     agate_status status = agate_driver_build(graph, options, out_model);
 
     agate_graph_release(graph);
+    return status;
+}
+
+/* ---- with or without a cache ---------------------------------------------------------------------------- */
+
+static agate_status load_uncached(const agate_model_source *source, const agate_driver_options *options,
+                                  agate_model **out_model)
+{
+    agate_data *file = NULL;
+    agate_graph *graph;
+
+    if (!source->data)
+        AGATE_TRY(agate_file_map(source->path, &file));
+    agate_status status = agate_driver_import(source, file, options, NULL, &graph);
+    agate_data_release(file);
+    if (!status)
+        status = agate_driver_compile(graph, options, out_model);
+    return agate_source_error(source, status);
+}
+
+static agate_status load_source(const agate_model_source *source, const agate_driver_options *options,
+                                agate_cache_outcome *outcome, agate_model **out_model)
+{
+    const char *refusal = agate_cached_refuses(options);
+    agate_cache *cache = NULL;
+
+    if (!options->compile.cache_directory)
+        return load_uncached(source, options, out_model);
+    agate_status status = refusal ? agate_error_make(AGATE_CODE_UNSUPPORTED, "%s", refusal)
+                                  : agate_cache_open(options->compile.cache_directory, &cache);
+    if (status) {
+        snprintf(outcome->remark, sizeof outcome->remark, "%s", agate_status_message(status));
+        agate_status_release(status);
+        return load_uncached(source, options, out_model);
+    }
+    status = agate_cached_load(cache, source, options, outcome, out_model);
+    agate_cache_release(cache);
+    return status;
+}
+
+agate_status agate_driver_load(const char *path, const agate_driver_options *options,
+                               agate_cache_outcome *out_outcome, agate_model **out_model)
+{
+    agate_cache_outcome outcome = {0};
+    agate_status status;
+
+    if (agate_driver_is_compiled(path)) {
+        status = agate_driver_load_compiled(path, options, out_model);
+    } else {
+        const agate_model_source source = source_of(path);
+        status = source.directory ? load_source(&source, options, &outcome, out_model) : no_directory();
+        free((char *)source.directory);
+    }
+    if (out_outcome)
+        *out_outcome = outcome;
     return status;
 }
 
@@ -165,20 +247,17 @@ AGATE_API agate_status agate_model_load_file(const char *path, const agate_compi
                                              agate_model **out_model)
 {
     const agate_driver_options driver = driver_options(options);
-    agate_graph *graph;
 
-    if (agate_driver_is_compiled(path))
-        return agate_driver_load_compiled(path, &driver, out_model);
-    AGATE_TRY(agate_driver_read(path, &driver, &graph));
-    return agate_error_within(agate_driver_compile(graph, &driver, out_model), "%s", path);
+    return agate_driver_load(path, &driver, NULL, out_model);
 }
 
 AGATE_API agate_status agate_model_load_memory(const void *data, size_t size_bytes, const char *directory,
                                                const agate_compile_options *options, agate_model **out_model)
 {
     const agate_driver_options driver = driver_options(options);
-    agate_graph *graph;
+    const agate_model_source source = {
+        .data = data ? data : "", .size_bytes = size_bytes, .directory = directory};
+    agate_cache_outcome outcome = {0};
 
-    AGATE_TRY(import(data, size_bytes, directory, NULL, &driver, &graph));
-    return agate_driver_compile(graph, &driver, out_model);
+    return load_source(&source, &driver, &outcome, out_model);
 }

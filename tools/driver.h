@@ -15,6 +15,24 @@ typedef struct agate_driver_options {
     const agate_import_listener *listener; /* of ONNX models; NULL: none */
 } agate_driver_options;
 
+/* Where a model comes from. */
+typedef struct agate_model_source {
+    const char *path;      /* "-": standard input; NULL: memory */
+    const void *data;      /* NULL: to be read from `path` */
+    size_t size_bytes;     /* of `data` */
+    const char *directory; /* where external data may lie; NULL: nowhere */
+    bool text;             /* text IR, not ONNX */
+} agate_model_source;
+
+/* Puts the file's name in front of an error; agate_file_read has done so already. */
+AGATE_MUST_USE agate_status agate_source_error(const agate_model_source *source, agate_status status);
+
+/* What a cache did when a model was loaded. */
+typedef struct agate_cache_outcome {
+    bool hit;         /* the model came from it */
+    char remark[256]; /* what kept it from serving, or was wrong with what it held; "": nothing */
+} agate_cache_outcome;
+
 /* The machine that `isa` (NULL: no cap) means on this CPU: the named level, or the best there is where that
  * is less. */
 AGATE_MUST_USE agate_status agate_driver_machine(const char *isa, agate_machine *out_machine);
@@ -35,6 +53,20 @@ AGATE_MUST_USE agate_status agate_driver_load_compiled(const char *path, const a
 AGATE_MUST_USE agate_status agate_driver_read(const char *path, const agate_driver_options *options,
                                               agate_graph **out_graph);
 
+/* The same from a source: from `file`, what agate_file_map gave of it, or where that is NULL from the source's memory. `files`
+ * hears of external data; NULL: nobody does. */
+AGATE_MUST_USE agate_status agate_driver_import(const agate_model_source *source, agate_data *file,
+                                                const agate_driver_options *options,
+                                                const agate_import_files *files, agate_graph **out_graph);
+
+/* Runs all passes for the machine of these options, *out_machine. */
+AGATE_MUST_USE agate_status agate_driver_plan(agate_graph *graph, const agate_driver_options *options,
+                                              agate_machine *out_machine);
+
+/* From a planned graph, which stays the caller's, to a model in this process. */
+AGATE_MUST_USE agate_status agate_driver_link(const agate_graph *graph, const agate_machine *machine,
+                                              const agate_driver_options *options, agate_model **out_model);
+
 /* From a graph as imported, which the passes turn into the planned one and which stays the caller's, to a model. */
 AGATE_MUST_USE agate_status agate_driver_build(agate_graph *graph, const agate_driver_options *options,
                                                agate_model **out_model);
@@ -42,5 +74,9 @@ AGATE_MUST_USE agate_status agate_driver_build(agate_graph *graph, const agate_d
 /* From a graph as imported, which is used up whatever comes of it, to a model. */
 AGATE_MUST_USE agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options *options,
                                                  agate_model **out_model);
+
+/* From a file of any kind to a model, through the cache of the options where it can serve. `out_outcome` may be NULL. */
+AGATE_MUST_USE agate_status agate_driver_load(const char *path, const agate_driver_options *options,
+                                              agate_cache_outcome *out_outcome, agate_model **out_model);
 
 #endif

@@ -10,12 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Best first. A compiler takes the linker's options with `prefix` in front, and adds files of its own unless told not to. */
+/* Fastest first (most of it is to start). A compiler takes the linker's options with `prefix` in front, and adds files of its own unless told not to. */
 typedef struct program {
     const char *name, *prefix, *first;
 } program;
 
-static const program programs[] = {{"ld.lld", "", NULL}, {"ld", "", NULL}, {"cc", "-Wl,", "-nostdlib"}};
+static const program programs[] = {{"ld", "", NULL}, {"ld.lld", "", NULL}, {"cc", "-Wl,", "-nostdlib"}};
 
 /* Nothing of this machine but the C library's name gets into the file: what identifies it is made of its contents. All is
  * bound when it is loaded, and then read-only. */
@@ -117,7 +117,7 @@ static agate_status run(const agate_linker_options *options, size_t object_count
             return agate_error_make(AGATE_CODE_IO, "%s cannot be run: %s", programs[i].name, strerror(error));
     }
     return agate_error_make(AGATE_CODE_NOT_FOUND,
-                            "no linker is in PATH (ld.lld, ld or cc): install lld or binutils");
+                            "no linker is in PATH (ld, ld.lld or cc): install lld or binutils");
 }
 
 agate_status agate_linker_run(const agate_linker_options *options, size_t object_count)

@@ -60,26 +60,20 @@ static agate_status init_session(agate_runner *runner, const agate_runner_option
     return AGATE_OK;
 }
 
-/* Takes over the graph. */
-static agate_status init_compiled(agate_runner *runner, agate_graph *graph,
-                                  const agate_runner_options *options)
+/* Takes over the graph, and keeps it as planned. */
+static agate_status init_planned(agate_runner *runner, agate_graph *graph,
+                                 const agate_runner_options *options)
 {
     runner->planned = graph;
     AGATE_TRY(agate_driver_build(graph, &options->driver, &runner->model));
-    if (!options->keep_planned) {
-        agate_graph_release(graph);
-        runner->planned = NULL;
-    }
     return init_session(runner, options);
 }
 
-static agate_status init_artifact(agate_runner *runner, const char *path, const agate_runner_options *options)
+/* From a file of any kind, by the shortest way. */
+static agate_status init_model(agate_runner *runner, const char *path, const agate_runner_options *options)
 {
-    if (options->reference || options->keep_planned)
-        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
-                                "%s is compiled: the reference kernels need the model itself", path);
-    AGATE_TRY(agate_driver_load_compiled(path, &options->driver, &runner->model));
-    agate_status status = init_session(runner, options);
+    AGATE_TRY(agate_driver_load(path, &options->driver, &runner->cache, &runner->model));
+    agate_status status = agate_error_within(init_session(runner, options), "%s", path);
     if (status)
         agate_runner_deinit(runner);
     return status;
@@ -91,11 +85,14 @@ agate_status agate_runner_init(agate_runner *runner, const char *path, const aga
     agate_status status;
 
     *runner = (agate_runner){0};
+    if (!options->reference && !options->keep_planned)
+        return init_model(runner, path, options);
     if (agate_driver_is_compiled(path))
-        return init_artifact(runner, path, options);
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                                "%s is compiled: the reference kernels need the model itself", path);
     AGATE_TRY(agate_driver_read(path, &options->driver, &graph));
     status =
-        options->reference ? init_reference(runner, graph, options) : init_compiled(runner, graph, options);
+        options->reference ? init_reference(runner, graph, options) : init_planned(runner, graph, options);
     if (status != AGATE_OK)
         agate_runner_deinit(runner);
     return agate_error_within(status, "%s", path);

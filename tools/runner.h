@@ -11,6 +11,7 @@ typedef struct agate_runner {
     agate_model *model;         /* compiled */
     agate_session *session;     /* compiled */
     agate_module_value *values; /* own copies, for an interpreted graph */
+    agate_cache_outcome cache;
     const agate_module_value *inputs, *outputs;
     size_t input_count, output_count;
 } agate_runner;

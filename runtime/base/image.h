@@ -54,8 +54,8 @@ static inline size_t agate_weights_alignment(uint64_t size_bytes)
 #define AGATE_SEAL_MAGIC "agateend"
 typedef struct agate_seal {
     char magic[8];
-    uint64_t version;       /* AGATE_IMAGE_VERSION */
-    uint64_t body_bytes;    /* in front of the weights, or of the seal where there are none */
+    uint64_t version;    /* AGATE_IMAGE_VERSION */
+    uint64_t body_bytes; /* in front of the weights, or of the seal where there are none */
     uint64_t body_digest;
     uint64_t weights_bytes; /* behind the body; their digest is in the plan, hence in the body */
     uint64_t digest;        /* of the fields above */

@@ -1,6 +1,8 @@
 # lib.sh: for the command's tests; each is run as `test_VERB.sh AGATE ROOT NODE_TESTS`.
 # A test that cannot run exits with 77 and says why.
 set -u
+# As tests/environment.cmake has it.
+export AGATE_CACHE_DIR=none
 agate=$1
 root=$2
 node_tests=${3-}

@@ -1,0 +1,468 @@
+/* links: driver */
+/* test_cache.c: hashes, what is remembered of files, external data, the bound of the folder, and compiled files of every kind
+ * that must not be loaded. */
+#include "tests/unit/onnx_text.h"
+
+#include <check.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/features.h"
+#include "runtime/base/image.h"
+#include "tools/cached.h"
+#include "tools/compile.h"
+#include "tools/file.h"
+
+static char folder[32];
+
+static void make_folder(void)
+{
+    strcpy(folder, "/tmp/agate-cache-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static void remove_folder(void)
+{
+    char command[64];
+
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static const char *path_of(const char *name)
+{
+    static char paths[16][128];
+    static int next;
+    char *path = paths[next++ % 16];
+
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static void write_file(const char *path, const void *bytes, size_t size_bytes)
+{
+    agate_status status = agate_file_write(path, bytes, size_bytes, NULL, 0);
+
+    ck_assert_msg(!status, "%s", agate_status_message(status));
+}
+
+/* ---- the hash ------------------------------------------------------------------------------------------- */
+
+static const char *hex_of(const uint8_t *bytes, size_t size_bytes, size_t piece_bytes)
+{
+    static char text[2 * AGATE_BLAKE3_BYTES + 1];
+    uint8_t digest[AGATE_BLAKE3_BYTES];
+    agate_blake3 *hash = agate_blake3_create();
+
+    for (size_t at = 0; at < size_bytes; at += piece_bytes)
+        agate_blake3_add(hash, bytes + at, at + piece_bytes < size_bytes ? piece_bytes : size_bytes - at);
+    agate_blake3_end(hash, digest);
+    agate_blake3_release(hash);
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    return text;
+}
+
+START_TEST(the_hash_is_blake3)
+{
+    /* Of the bytes i % 251, by b3sum; 102400 is also among the vectors that BLAKE3's authors publish. */
+    static const struct {
+        size_t size_bytes;
+        const char *hash;
+    } known[] = {
+        {0, "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"},
+        {1, "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213"},
+        {63, "e9bc37a594daad83be9470df7f7b3798297c3d834ce80ba85d6e207627b7db7b"},
+        {64, "4eed7141ea4a5cd4b788606bd23f46e212af9cacebacdc7d1f4c6dc7f2511b98"},
+        {65, "de1e5fa0be70df6d2be8fffd0e99ceaa8eb6e8c93a63f2d8d1c30ecb6b263dee"},
+        {1023, "10108970eeda3eb932baac1428c7a2163b0e924c9a9e25b35bba72b28f70bd11"},
+        {1024, "42214739f095a406f3fc83deb889744ac00df831c10daa55189b5d121c855af7"},
+        {1025, "d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444"},
+        {2048, "e776b6028c7cd22a4d0ba182a8bf62205d2ef576467e838ed6f2529b85fba24a"},
+        {102400, "bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085"},
+        {262143, "4fbb10c248894f1b56ec8298555b96e597147150a061b1cf1af19f16dbc0557b"},
+        {262144, "d57dc906e20d3fd326ffaa85535500486f46a0979f5a323f028dcabfd381fd4a"},
+        {262145, "531c319935cf78f34869faebd865e5748266b1799039103bfb851a680d9ed30c"},
+        {524288, "b467afa334cd7dedd76e3a9a4b0e8a5ed278713f2f4e220a682aa30c7fcd140b"},
+        {1000000, "5e82c663d164c54e4fcdfcd70e3ca464662228bdbad45cce2e0c2bff999064ef"},
+        {2097152, "96fbba37478c16b7614c890b26832f67b541cf14e69ab8ebf0c739818588c9f1"},
+        {3145728, "c9e03344ea01f416e5fd2c4aa87b32f2b13e731d034be31898de3ce251926b1c"},
+    };
+    const size_t most = (size_t)3 << 20;
+    uint8_t *bytes = malloc(most);
+
+    for (size_t i = 0; i < most; i++)
+        bytes[i] = (uint8_t)(i % 251);
+    for (size_t i = 0; i < AGATE_COUNT(known); i++)
+        for (size_t piece = 1000; piece <= most; piece = piece * 7 + 13)
+            ck_assert_str_eq(hex_of(bytes, known[i].size_bytes, piece), known[i].hash);
+    free(bytes);
+}
+END_TEST
+
+/* ---- remembered digests --------------------------------------------------------------------------------- */
+
+START_TEST(digests_are_remembered_while_nothing_changes)
+{
+    const size_t size_bytes = 400000;
+    char *bytes = calloc(1, size_bytes);
+    agate_cache *cache = NULL;
+    agate_file_state state;
+    agate_file_digest first, again, digest;
+    make_folder();
+    const char *path = path_of("model");
+
+    ck_assert_ptr_null(agate_cache_open(path_of("cache"), &cache));
+    write_file(path, bytes, size_bytes);
+    int file = open(path, O_RDWR);
+    ck_assert(agate_file_state_of(file, &state));
+    ck_assert(agate_digest_bytes(bytes, size_bytes, &first));
+    /* Changed just now: not remembered. */
+    agate_cache_remember(cache, &state, agate_cache_now_ns(), &first);
+    ck_assert(!agate_cache_recall(cache, &state, &again));
+    /* As if read in a while. */
+    agate_cache_remember(cache, &state, agate_cache_now_ns() + 3000000000, &first);
+    ck_assert(agate_cache_recall(cache, &state, &again));
+    ck_assert_mem_eq(&first, &again, sizeof first);
+    ck_assert(agate_cache_digest_file(cache, path, &again));
+    ck_assert_mem_eq(&first, &again, sizeof first);
+    /* Each part of its state counts. */
+    for (size_t i = 0; i < sizeof state / 8; i++) {
+        agate_file_state other = state;
+        ((uint64_t *)&other)[i]++;
+        ck_assert(!agate_cache_recall(cache, &other, &again));
+    }
+    /* Written to, even with its old time of modification put back. */
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                {state.modified_ns / 1000000000, state.modified_ns % 1000000000}};
+    usleep(20000);
+    ck_assert_int_eq(pwrite(file, "x", 1, 5000), 1);
+    ck_assert_int_eq(futimens(file, times), 0);
+    agate_file_state later;
+    ck_assert(agate_file_state_of(file, &later));
+    ck_assert_int_eq(later.modified_ns, state.modified_ns);
+    ck_assert(!agate_cache_recall(cache, &later, &again));
+    bytes[5000] = 'x';
+    ck_assert(agate_digest_bytes(bytes, size_bytes, &digest) && agate_cache_digest_file(cache, path, &again));
+    ck_assert_mem_eq(&digest, &again, sizeof digest);
+    close(file);
+    free(bytes);
+    agate_cache_release(cache);
+    remove_folder();
+}
+END_TEST
+
+/* ---- models --------------------------------------------------------------------------------------------- */
+
+#define EXTERNAL                                                                                             \
+    "opset 13\ninput x f32 N 4\nexternal w f32 w.bin 0 16 4\nexternal v f32 sub/v.bin 0 16 4\n"              \
+    "node a Add x w -> b\nnode m Mul b v -> y\noutput y"
+
+/* Loads and runs on x = [1, 1, 1, 1]; tells whether the cache had it, and the first element of y. */
+static bool load(const char *path, const agate_compile_options *compile, float *out_first)
+{
+    const agate_driver_options options = {.compile = *compile};
+    agate_cache_outcome outcome;
+    agate_model *model;
+    agate_session *session;
+    float x[4] = {1, 1, 1, 1}, y[4];
+    const agate_tensor input = {AGATE_F32, 2, {1, 4}, x, sizeof x};
+    agate_tensor output = {.data = y, .size_bytes = sizeof y};
+
+    agate_status status = agate_driver_load(path, &options, &outcome, &model);
+    ck_assert_msg(!status, "%s", agate_status_message(status));
+    ck_assert_str_eq(outcome.remark, "");
+    ck_assert_ptr_null(agate_session_create(model, NULL, &session));
+    agate_model_release(model);
+    ck_assert_ptr_null(agate_session_run(session, &input, 1, &output, 1));
+    agate_session_release(session);
+    *out_first = y[0];
+    return outcome.hit;
+}
+
+static void write_model(const char *path, const char *lines)
+{
+    size_t size_bytes;
+    uint8_t *bytes = onnx_text_pack(lines, &size_bytes);
+
+    write_file(path, bytes, size_bytes);
+    free(bytes);
+}
+
+static void write_floats(const char *path, float first)
+{
+    const float numbers[4] = {first, 2, 3, 4};
+
+    write_file(path, numbers, sizeof numbers);
+}
+
+START_TEST(external_data_is_part_of_the_key)
+{
+    make_folder();
+    char cache[64];
+    snprintf(cache, sizeof cache, "%s/a/b/cache", folder);
+    const agate_compile_options options = {.cache_directory = cache};
+    char path[64];
+    float y;
+
+    snprintf(path, sizeof path, "%s/model.onnx", folder);
+
+    ck_assert_int_eq(mkdir(path_of("sub"), 0755), 0);
+    write_model(path, EXTERNAL);
+    write_floats(path_of("w.bin"), 1);
+    write_floats(path_of("sub/v.bin"), 10);
+    ck_assert(!load(path, &options, &y) && y == 20);
+    ck_assert(load(path, &options, &y) && y == 20);
+    write_floats(path_of("w.bin"), 2);
+    ck_assert(!load(path, &options, &y) && y == 30);
+    write_floats(path_of("sub/v.bin"), 11);
+    ck_assert(!load(path, &options, &y) && y == 33);
+    ck_assert(load(path, &options, &y) && y == 33);
+    write_floats(path_of("w.bin"), 1);
+    write_floats(path_of("sub/v.bin"), 10);
+    ck_assert(load(path, &options, &y) && y == 20);
+
+    /* Where the names are lost or damaged, they are found again. */
+    char command[128];
+    snprintf(command, sizeof command, "rm '%s'/*.names", cache);
+    ck_assert_int_eq(system(command), 0);
+    ck_assert(!load(path, &options, &y) && y == 20);
+    ck_assert(load(path, &options, &y) && y == 20);
+    snprintf(command, sizeof command, "for f in '%s'/*.names; do echo 99:x >$f; done", cache);
+    ck_assert_int_eq(system(command), 0);
+    ck_assert(!load(path, &options, &y) && y == 20);
+    ck_assert(load(path, &options, &y) && y == 20);
+
+    /* What cannot be found is an error, cache or not. */
+    ck_assert_int_eq(unlink(path_of("w.bin")), 0);
+    agate_model *model;
+    agate_status status = agate_model_load_file(path, &options, &model);
+    ck_assert_int_eq(agate_status_code(status), AGATE_CODE_NOT_FOUND);
+    agate_status_release(status);
+    remove_folder();
+}
+END_TEST
+
+/* A model of some 400 KB whose numbers begin with `first`. */
+static void write_large(const char *path, int first)
+{
+    static float weights[4 * 25000];
+    char lines[200];
+
+    for (size_t i = 0; i < AGATE_COUNT(weights); i++)
+        weights[i] = (float)(i % 1000 + (size_t)first);
+    write_file(path_of("large.bin"), weights, sizeof weights);
+    snprintf(lines, sizeof lines,
+             "opset 13\ninput x f32 N 4\nscalar c f32 %d\nexternal w f32 large.bin 0 400000 4 25000\nnode a "
+             "Add x c -> b\n"
+             "node g MatMul b w -> y\noutput y",
+             first);
+    write_model(path, lines);
+}
+
+static bool load_large(int first, uint64_t limit_bytes)
+{
+    const agate_driver_options options = {
+        .compile = {.cache_directory = path_of("cache"), .cache_limit_bytes = limit_bytes, .threads = 1}};
+    agate_cache_outcome outcome;
+    agate_model *model;
+    const char *path = path_of("model.onnx");
+
+    write_large(path, first);
+    agate_status status = agate_driver_load(path, &options, &outcome, &model);
+    ck_assert_msg(!status, "%s", agate_status_message(status));
+    ck_assert_str_eq(outcome.remark, "");
+    agate_model_release(model);
+    return outcome.hit;
+}
+
+START_TEST(least_recently_used_models_go)
+{
+    const uint64_t limit = 1700000; /* three of them, not four */
+    agate_cache *cache = NULL;
+    agate_cache_listing listing;
+    make_folder();
+
+    for (int i = 1; i <= 3; i++)
+        ck_assert(!load_large(i, limit));
+    ck_assert_int_eq(mkdir(path_of("cache/0123456789012345678901234567890123456789.so.abcdef"), 0700), 0);
+    ck_assert(load_large(1, limit));  /* used: 2 is the oldest */
+    ck_assert(!load_large(4, limit)); /* in the place of 2 */
+    ck_assert(load_large(1, limit) && load_large(3, limit) && load_large(4, limit));
+    ck_assert(!load_large(2, limit)); /* in the place of 1 */
+    ck_assert(!load_large(1, limit));
+    ck_assert_ptr_null(agate_cache_open(path_of("cache"), &cache));
+    ck_assert_ptr_null(agate_cache_list(cache, &listing));
+    ck_assert(listing.size_bytes <= limit && listing.size_bytes > limit / 2);
+    agate_cache_listing_deinit(&listing);
+
+    /* A model that is larger than all that may be kept still runs. */
+    ck_assert(!load_large(5, 1000) && !load_large(5, 1000));
+    /* What is being compiled stays until it must have been broken off. */
+    const char *broken = path_of("cache/0123456789012345678901234567890123456789.so.abcdef");
+    ck_assert_int_eq(access(broken, F_OK), 0);
+    ck_assert_int_eq(utimensat(AT_FDCWD, broken, (struct timespec[2]){{1000, 0}, {1000, 0}}, 0), 0);
+    agate_cache_trim(cache, limit);
+    ck_assert_int_ne(access(broken, F_OK), 0);
+    ck_assert_uint_eq(agate_cache_clear(cache), 0);
+    agate_cache_release(cache);
+    remove_folder();
+}
+END_TEST
+
+/* ---- compiled files ------------------------------------------------------------------------------------- */
+
+static char *compiled;
+static size_t compiled_bytes;
+
+static void compile_one(void)
+{
+    const agate_driver_options options = {0};
+    const agate_compile_to to = {.path = path_of("model.so")};
+    agate_compilation *compilation;
+    agate_machine machine;
+    agate_graph *graph;
+
+    write_large(path_of("model.onnx"), 7);
+    ck_assert_ptr_null(agate_driver_read(path_of("model.onnx"), &options, &graph));
+    ck_assert_ptr_null(agate_driver_plan(graph, &options, &machine));
+    ck_assert_ptr_null(agate_compilation_create(&to, &compilation));
+    ck_assert_ptr_null(agate_compilation_add(compilation, graph, &machine, NULL, &options.compile));
+    agate_status status = agate_compilation_finish(compilation);
+    ck_assert_msg(!status, "%s", agate_status_message(status));
+    agate_compilation_release(compilation);
+    agate_graph_release(graph);
+    ck_assert_ptr_null(agate_file_read(path_of("model.so"), &compiled, &compiled_bytes));
+}
+
+static void refused(const void *bytes, size_t size_bytes, agate_code code, const char *reason)
+{
+    agate_model *model;
+    const char *path = path_of("bad.so");
+
+    write_file(path, bytes, size_bytes);
+    agate_status status = agate_model_load_artifact(path, &model);
+    ck_assert_msg(status, "loaded, where \"%s\" was to be said", reason);
+    ck_assert_msg(strstr(agate_status_message(status), reason), "%s: not \"%s\"",
+                  agate_status_message(status), reason);
+    ck_assert_int_eq(agate_status_code(status), code);
+    agate_status_release(status);
+    unlink(path);
+}
+
+/* The seal at the end, with its own digest made right again. */
+static void reseal(char *bytes, void (*change)(agate_seal *seal))
+{
+    agate_seal seal;
+    char *at = bytes + compiled_bytes - sizeof seal;
+
+    memcpy(&seal, at, sizeof seal);
+    change(&seal);
+    seal.digest = agate_seal_digest(&seal);
+    memcpy(at, &seal, sizeof seal);
+}
+
+static void other_version(agate_seal *seal)
+{
+    seal->version++;
+}
+
+static void longer_body(agate_seal *seal)
+{
+    seal->body_bytes += 4096;
+    seal->weights_bytes -= 4096;
+}
+
+static void endless_weights(agate_seal *seal)
+{
+    seal->weights_bytes = UINT64_MAX - seal->body_bytes;
+}
+
+START_TEST(only_whole_files_are_loaded)
+{
+    const agate_code invalid = AGATE_CODE_INVALID_MODEL;
+    make_folder();
+    compile_one();
+    char *copy = malloc(compiled_bytes);
+
+    for (size_t length = 0; length < compiled_bytes; length += length < 200 ? 1 : length / 3)
+        refused(compiled, length, invalid,
+                length == 0   ? "empty"
+                : length < 64 ? "no compiled model"
+                              : "cut off");
+    for (size_t at = 0; at < compiled_bytes; at += at < 64 ? 1 : compiled_bytes / 61) {
+        memcpy(copy, compiled, compiled_bytes);
+        copy[at] ^= 0x10;
+        refused(copy, compiled_bytes,
+                at == EI_CLASS || at == 18 || at == 19 ? AGATE_CODE_UNSUPPORTED : invalid, "");
+    }
+    for (size_t at = compiled_bytes - sizeof(agate_seal); at < compiled_bytes; at++) {
+        memcpy(copy, compiled, compiled_bytes);
+        copy[at] ^= 1;
+        refused(copy, compiled_bytes, invalid,
+                at < compiled_bytes - sizeof(agate_seal) + 8 ? "cut off" : "damaged");
+    }
+    static const struct {
+        void (*change)(agate_seal *seal);
+        agate_code code;
+        const char *reason;
+    } changes[] = {
+        {other_version, AGATE_CODE_UNSUPPORTED,
+         "compiled to format 3, and this runtime reads 2; compile it again"},
+        {longer_body, AGATE_CODE_INVALID_MODEL, "damaged"},
+        {endless_weights, AGATE_CODE_INVALID_MODEL, "damaged"},
+    };
+    for (size_t i = 0; i < AGATE_COUNT(changes); i++) {
+        memcpy(copy, compiled, compiled_bytes);
+        reseal(copy, changes[i].change);
+        refused(copy, compiled_bytes, changes[i].code, changes[i].reason);
+    }
+    free(copy);
+    free(compiled);
+    remove_folder();
+}
+END_TEST
+
+/* Another ELF file behind our seal: the system loads it, and it has no plan. */
+START_TEST(a_sealed_file_needs_a_plan)
+{
+    char *program;
+    size_t size_bytes;
+    agate_seal seal = {.version = AGATE_IMAGE_VERSION};
+    agate_digest digest = {0};
+    make_folder();
+
+    ck_assert_ptr_null(agate_file_read("/proc/self/exe", &program, &size_bytes));
+    agate_digest_add(&digest, program, size_bytes);
+    memcpy(seal.magic, AGATE_SEAL_MAGIC, sizeof seal.magic);
+    seal.body_bytes = size_bytes;
+    seal.body_digest = agate_digest_end(&digest);
+    seal.digest = agate_seal_digest(&seal);
+    program = realloc(program, size_bytes + sizeof seal);
+    memcpy(program + size_bytes, &seal, sizeof seal);
+    refused(program, size_bytes + sizeof seal, AGATE_CODE_INVALID_MODEL, "");
+    free(program);
+    remove_folder();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("cache");
+    TCase *tests = tcase_create("cache");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, the_hash_is_blake3);
+    tcase_add_test(tests, digests_are_remembered_while_nothing_changes);
+    tcase_add_test(tests, external_data_is_part_of_the_key);
+    tcase_add_test(tests, least_recently_used_models_go);
+    tcase_add_test(tests, only_whole_files_are_loaded);
+    tcase_add_test(tests, a_sealed_file_needs_a_plan);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
