@@ -41,8 +41,14 @@ agate_status agate_target_create(const agate_machine *machine, LLVMTargetMachine
         LLVMDisposeMessage(message);
         return status;
     }
-    *out_target = LLVMCreateTargetMachine(target, TRIPLE, "x86-64", machine->llvm_features,
+    agate_text features = {0};
+    agate_cpu_features_list(machine->needs, "+", true, &features);
+    *out_target = LLVMCreateTargetMachine(target, TRIPLE, "x86-64", agate_text_c(&features),
                                           LLVMCodeGenLevelAggressive, LLVMRelocPIC, LLVMCodeModelSmall);
+    const bool failed = features.failed;
+    agate_text_deinit(&features);
+    if (failed)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to target %s", machine->name);
     if (!*out_target)
         return agate_error_make(AGATE_CODE_INTERNAL, "LLVM cannot target %s", machine->name);
     return AGATE_OK;

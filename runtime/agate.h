@@ -155,8 +155,8 @@ typedef void (*agate_progress_fn)(void *user, size_t done, size_t total);
 
 /* Zero-initialize, then set what differs from the default. */
 typedef struct agate_compile_options {
-    const char *isa;               /* "sse2", "avx2" or "avx512": a cap; NULL: the best this CPU has */
-    int32_t threads;               /* compile threads; 0: every core granted to the process */
+    const char *isa; /* "sse2", "sse4", "avx2" or "avx512": a cap; NULL: the best this CPU has */
+    int32_t threads; /* compile threads; 0: every core granted to the process */
     const agate_dim_binding *dims; /* values for free dimensions other than the batch */
     size_t dim_count;              /* of `dims` */
     size_t memory_limit_bytes;     /* the most that one tensor may take; 0: 16 GiB */

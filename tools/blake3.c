@@ -239,9 +239,9 @@ static hash_group_fn best_hash_group(void)
 {
 #if defined(__x86_64__)
     const uint32_t features = agate_cpu_features();
-    if (features & AGATE_CPU_AVX512_LEVEL)
+    if (features & AGATE_CPU_AVX512F)
         return hash_group_avx512;
-    if (features & AGATE_CPU_AVX2_LEVEL)
+    if (features & AGATE_CPU_AVX2)
         return hash_group_avx2;
 #endif
     return hash_group_any;

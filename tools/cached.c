@@ -109,7 +109,6 @@ static void add_machine(agate_text *text, const agate_machine *m)
     add_word(text, m->name);
     agate_text_add(text, "%d %d %x %lld %lld\n", m->vector_bits, m->vector_registers, m->needs,
                    (long long)m->l1_bytes, (long long)m->l2_bytes);
-    add_word(text, m->llvm_features);
 }
 
 static bool add_known_input(agate_text *text, const agate_input_value *value)

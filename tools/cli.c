@@ -165,7 +165,7 @@ int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *set
                               agate_dim_binding *bindings, agate_compile_options *out_options)
 {
     if (settings->isa && agate_machine_find(settings->isa) < 0)
-        return agate_cli_usage(verb, "--isa %s: there are sse2, avx2 and avx512", settings->isa);
+        return agate_cli_usage(verb, "--isa %s: there are sse2, sse4, avx2 and avx512", settings->isa);
     if (settings->threads > 1024)
         return agate_cli_usage(verb, "--threads must be 1024 at most");
     for (size_t i = 0; i < settings->dims.count; i++) {

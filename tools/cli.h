@@ -68,7 +68,7 @@ typedef struct agate_cli_compile {
 
 #define AGATE_CLI_COMPILE_ROWS(settings, member)                                                             \
     {"isa", AGATE_CLI_TEXT, "ISA", offsetof(settings, member.isa),                                           \
-     "use at most this instruction set: sse2, avx2 or avx512"},                                              \
+     "use at most this instruction set: sse2, sse4, avx2 or avx512"},                                        \
         {"threads", AGATE_CLI_COUNT, "N", offsetof(settings, member.threads),                                \
          "threads to compile and run with (default: every core granted)"},                                   \
     {                                                                                                        \

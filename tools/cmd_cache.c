@@ -18,6 +18,13 @@ static const agate_cli_option options[] = {
 
 /* ---- list ----------------------------------------------------------------------------------------------- */
 
+/* A name from a model, with nothing in it that a terminal would obey. */
+static void print_name(const char *name)
+{
+    for (; *name; name++)
+        putchar((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name);
+}
+
 /* What a compiled file was made for and from, or what is wrong with it. */
 static void print_contents(const char *path)
 {
@@ -31,10 +38,12 @@ static void print_contents(const char *path)
     if (!status)
         status = agate_artifact_module(artifact, 0, &module);
     if (status)
-        printf("damaged: %s\n", agate_status_message(status));
+        printf("damaged: %s", agate_status_message(status));
     else
-        printf("%s, %u kernels, %s\n", variant.isa, module->step_count,
-               module->metadata && *module->metadata->graph_name ? module->metadata->graph_name : "?");
+        printf("%s, %u kernels, ", variant.isa, module->step_count);
+    if (!status)
+        print_name(module->metadata && *module->metadata->graph_name ? module->metadata->graph_name : "?");
+    putchar('\n');
     agate_status_release(status);
     agate_artifact_release(artifact);
 }

@@ -1,14 +1,17 @@
 /* cmd_compile.c: a model to a file: a shared object that runs without a compiler, or a step on the way to it. */
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "backend/backend.h"
+#include "backend/artifact.h"
 #include "ir/text.h"
 #include "tools/cli.h"
 #include "tools/compile.h"
 #include "tools/file.h"
+#include "tools/target.h"
 
 typedef struct settings {
     const char *output, *emit, *weights;
+    agate_cli_list targets;
     agate_cli_compile compile;
 } settings;
 
@@ -18,6 +21,8 @@ static const agate_cli_option options[] = {
      "so (default): a shared object; obj: an object to link; ir, llvm or asm: text"},
     {"weights", AGATE_CLI_TEXT, "PLACE", offsetof(settings, weights),
      "inside (default), or external: in FILE.weights, mapped when the model is loaded"},
+    {"target", AGATE_CLI_COMMAS, "TARGET", offsetof(settings, targets),
+     "native (default), x86-64, x86-64-v2, -v3 or -v4, +FEATURE, -FEATURE; several go into one file"},
     AGATE_CLI_COMPILE_ROWS(settings, compile),
     {0},
 };
@@ -33,16 +38,64 @@ static int find(const char *const *words, size_t count, const char *word)
     return -1;
 }
 
+/* ---- files ---------------------------------------------------------------------------------------------- */
+
+/* A model, read once, and what it is compiled for. */
+typedef struct job {
+    agate_arena *arena;
+    agate_driver_options *driver;
+    agate_model_source source;
+    agate_data *file;
+    agate_machine machines[AGATE_MAX_VARIANTS];
+    size_t machine_count;
+} job;
+
+/* Reads and plans the graph for one machine. On success it is the caller's. */
+static agate_status plan(const job *j, const agate_machine *machine, agate_graph **out_graph)
+{
+    agate_pass_options passes = j->driver->passes;
+    agate_graph *graph;
+
+    AGATE_TRY(agate_driver_import(&j->source, j->file, j->driver, NULL, &graph));
+    passes.machine = machine;
+    agate_status status = agate_passes_run(graph, &passes, AGATE_STAGE_planned);
+    if (status)
+        agate_graph_release(graph);
+    else
+        *out_graph = graph;
+    return status;
+}
+
+static agate_status add_machine(const job *j, const agate_machine *machine, agate_compilation *compilation)
+{
+    const char *suffix = j->machine_count > 1 ? agate_target_suffix(machine, j->arena) : NULL;
+    agate_graph *graph;
+
+    AGATE_TRY(plan(j, machine, &graph));
+    agate_status status = agate_compilation_add(compilation, graph, machine, suffix, &j->driver->compile);
+    agate_graph_release(graph);
+    return status;
+}
+
+static agate_status write_file(const job *j, const agate_compile_to *to)
+{
+    agate_compilation *compilation = NULL;
+    agate_status status = agate_compilation_create(to, &compilation);
+
+    for (size_t i = 0; i < j->machine_count && !status; i++)
+        status = add_machine(j, &j->machines[i], compilation);
+    if (!status)
+        status = agate_compilation_finish(compilation);
+    agate_compilation_release(compilation);
+    return status;
+}
+
 /* ---- text ----------------------------------------------------------------------------------------------- */
 
-static agate_status print(agate_graph *graph, kind what, agate_driver_options *driver, agate_text *text)
+static agate_status print(const job *j, kind what, const agate_graph *graph, agate_text *text)
 {
-    agate_machine machine;
-    agate_codegen_options codegen = {.machine = &machine, .threads = driver->compile.threads};
+    const agate_codegen_options codegen = {.machine = &j->machines[0], .threads = j->driver->compile.threads};
 
-    AGATE_TRY(agate_driver_machine_exact(driver->compile.isa, &machine));
-    driver->passes.machine = &machine;
-    AGATE_TRY(agate_passes_run(graph, &driver->passes, AGATE_STAGE_planned));
     if (what != KIND_IR)
         return agate_backend_print(graph, &codegen, what == KIND_ASM ? AGATE_CODE_ASM : AGATE_CODE_LLVM,
                                    text);
@@ -50,11 +103,13 @@ static agate_status print(agate_graph *graph, kind what, agate_driver_options *d
     return AGATE_OK;
 }
 
-static agate_status write_text(agate_graph *graph, kind what, agate_driver_options *driver, const char *path)
+static agate_status write_text(const job *j, kind what, const char *path)
 {
     agate_text text = {0};
-    agate_status status = print(graph, what, driver, &text);
+    agate_graph *graph;
 
+    AGATE_TRY(plan(j, &j->machines[0], &graph));
+    agate_status status = print(j, what, graph, &text);
     agate_graph_release(graph);
     if (!status && text.failed)
         status = agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the text");
@@ -64,48 +119,47 @@ static agate_status write_text(agate_graph *graph, kind what, agate_driver_optio
     return status;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------- */
-
-static agate_status add_graph(agate_compilation *compilation, agate_graph *graph,
-                              agate_driver_options *driver)
-{
-    agate_machine machine;
-
-    AGATE_TRY(agate_driver_machine_exact(driver->compile.isa, &machine));
-    driver->passes.machine = &machine;
-    AGATE_TRY(agate_passes_run(graph, &driver->passes, AGATE_STAGE_planned));
-    return agate_compilation_add(compilation, graph, &machine, NULL, &driver->compile);
-}
-
-static agate_status write_file(agate_graph *graph, const agate_compile_to *to, agate_driver_options *driver)
-{
-    agate_compilation *compilation = NULL;
-    agate_status status = agate_compilation_create(to, &compilation);
-
-    if (!status)
-        status = add_graph(compilation, graph, driver);
-    agate_graph_release(graph);
-    if (!status)
-        status = agate_compilation_finish(compilation);
-    agate_compilation_release(compilation);
-    return status;
-}
-
 /* ---- the verb ------------------------------------------------------------------------------------------- */
 
-static agate_status compile(const char *model, kind what, const settings *set, agate_driver_options *driver)
+static agate_status find_machines(job *j, const settings *set)
+{
+    j->machine_count = set->targets.count;
+    if (j->machine_count == 0) {
+        j->machine_count = 1;
+        return agate_driver_machine_exact(j->driver->compile.isa, &j->machines[0]);
+    }
+    for (size_t i = 0; i < j->machine_count; i++)
+        AGATE_TRY(agate_target_parse(set->targets.items[i], j->arena, &j->machines[i]));
+    return agate_target_sort(j->machines, j->machine_count);
+}
+
+static agate_status compile(job *j, kind what, const settings *set)
 {
     const agate_compile_to to = {
         .path = set->output,
         .object = what == KIND_OBJ,
         .external_weights = set->weights && strcmp(set->weights, "external") == 0,
     };
-    agate_graph *graph;
 
-    AGATE_TRY(agate_driver_read(model, driver, &graph));
-    if (what > KIND_OBJ)
-        return agate_error_within(write_text(graph, what, driver, set->output), "%s", model);
-    return agate_error_within(write_file(graph, &to, driver), "%s", model);
+    AGATE_TRY(find_machines(j, set));
+    AGATE_TRY(agate_file_map(j->source.path, &j->file));
+    return agate_source_error(&j->source,
+                              what > KIND_OBJ ? write_text(j, what, set->output) : write_file(j, &to));
+}
+
+static agate_status run_job(const char *path, kind what, const settings *set, agate_driver_options *driver)
+{
+    job j = {.driver = driver, .arena = agate_arena_create()};
+
+    if (!j.arena)
+        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to compile");
+    agate_status status = agate_source_init(&j.source, path);
+    if (!status)
+        status = compile(&j, what, set);
+    free((char *)j.source.directory);
+    agate_data_release(j.file);
+    agate_arena_release(j.arena);
+    return status;
 }
 
 static int check(const agate_cli_verb *verb, const settings *set, size_t operand_count, kind what)
@@ -122,6 +176,10 @@ static int check(const agate_cli_verb *verb, const settings *set, size_t operand
         return agate_cli_usage(verb, "--weights %s: there are inside and external", set->weights);
     if (set->weights && what > KIND_OBJ)
         return agate_cli_usage(verb, "--weights is for --emit so and obj");
+    if (set->targets.count > 0 && set->compile.isa)
+        return agate_cli_usage(verb, "--isa and --target say the same: give one");
+    if (set->targets.count > (what > KIND_OBJ ? 1 : AGATE_MAX_VARIANTS))
+        return agate_cli_usage(verb, "--target: too many for --emit %s", kinds[what]);
     return -1;
 }
 
@@ -144,7 +202,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
         code = check(verb, &set, operands.count, what);
     if (code >= 0)
         return code;
-    agate_status status = compile(operands.items[0], what, &set, &driver);
+    agate_status status = run_job(operands.items[0], what, &set, &driver);
     return status == AGATE_OK ? AGATE_EXIT_OK : agate_cli_fail(status);
 }
 
@@ -153,14 +211,22 @@ const agate_cli_verb agate_cmd_compile = {
     .operands = "[OPTION]... MODEL -o FILE",
     .summary = "Compiles a model to a file that runs without a compiler.",
     .options = options,
-    .details =
-        "The file is a shared object with code, plan and weights. `agate run`, `bench` and `test` take "
-        "it where they take a\n"
-        "model, and programs load it with libagate-runtime alone (agate_model_load_artifact). The same "
-        "model and options\n"
-        "give the same bytes. --isa may name one that this CPU lacks. Linking needs ld.lld, ld or cc.\n\n"
-        "  agate compile resnet50.onnx -o resnet50.so\n"
-        "  agate compile resnet50.onnx -o resnet50.so --isa avx2 --weights external\n"
-        "  agate compile model.onnx -o model.s --emit asm\n",
+    .details = "The file is a shared object with code, plan and weights. `agate run`, `bench`, `test` and "
+               "`info` take "
+               "it where they\n"
+               "take a model, and programs load it with libagate-runtime alone (agate_model_load_artifact). "
+               "The same "
+               "model and\n"
+               "options give the same bytes. --target, or --isa, may name what this CPU lacks. Of several "
+               "targets, the "
+               "best that a CPU\n"
+               "can run is taken when the file is loaded; they share weights that are packed alike. Linking "
+               "needs ld, "
+               "ld.lld or cc.\n\n"
+               "  agate compile resnet50.onnx -o resnet50.so\n"
+               "  agate compile resnet50.onnx -o resnet50.so --isa avx2 --weights external\n"
+               "  agate compile resnet50.onnx -o resnet50.so --target x86-64-v2,x86-64-v3,x86-64-v4\n"
+               "  agate compile resnet50.onnx -o resnet50.so --target x86-64-v4+avx512bf16\n"
+               "  agate compile model.onnx -o model.s --emit asm\n",
     .run = run,
 };

@@ -1,13 +1,11 @@
 /* cmd_info.c: what a model is and what becomes of it: interface, operators, sizes, costs, kernels. Compiles no code. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ir/cost.h"
 #include "ir/text.h"
-#include "tools/cli.h"
-#include "tools/tally.h"
+#include "tools/info.h"
 
 typedef struct settings {
     bool json;
@@ -167,35 +165,6 @@ static const char *slow_body(const facts *f, const agate_node *kernel)
     return copy;
 }
 
-/* "work        8.18 GFLOP per row of the batch" */
-static void print_amount(const char *title, agate_dim amount, const char *unit)
-{
-    static const struct {
-        double size;
-        const char *prefix;
-    } scales[] = {{1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {1, ""}};
-    const int64_t parts[] = {amount.scale, amount.offset};
-
-    printf("%-12s", title);
-    for (size_t i = 0; i < AGATE_COUNT(parts); i++) {
-        size_t k = 0;
-
-        if (parts[i] == 0 && (i == 0 || amount.scale != 0))
-            continue;
-        while (k + 1 < AGATE_COUNT(scales) && (double)parts[i] < scales[k].size)
-            k++;
-        printf("%s%.4g %s%s%s", i && amount.scale ? ", and " : "", (double)parts[i] / scales[k].size,
-               scales[k].prefix, unit, i ? "" : " per row of the batch");
-    }
-    printf("\n");
-}
-
-static void print_tally(const agate_tally *tally)
-{
-    for (size_t i = 0; i < tally->count; i++)
-        printf("  %6zu  %s\n", tally->rows[i].count, tally->rows[i].name);
-}
-
 static void print_report(const facts *f, const char *model)
 {
     printf("%s\ninputs\n", model);
@@ -205,14 +174,14 @@ static void print_report(const facts *f, const char *model)
     for (int32_t i = 0; i < f->graph->last->operand_count; i++)
         printf("  %s: %s\n", result_name(f, i), type_of(f, f->graph->last->operands[i]));
     printf("%-12s%" PRId64 "\n", "parameters", f->parameters);
-    print_amount("weights", agate_dim_fixed((int64_t)f->weight_bytes), "B");
-    print_amount("  packed", agate_dim_fixed((int64_t)f->packed_bytes), "B");
-    print_amount("work", f->flops, "FLOP");
-    print_amount("slab", f->slab, "B");
+    agate_info_print_amount("weights", agate_dim_fixed((int64_t)f->weight_bytes), "B");
+    agate_info_print_amount("  packed", agate_dim_fixed((int64_t)f->packed_bytes), "B");
+    agate_info_print_amount("work", f->flops, "FLOP");
+    agate_info_print_amount("slab", f->slab, "B");
     printf("%zu nodes as imported\n", f->node_count);
-    print_tally(&f->ops);
+    agate_info_print_tally(&f->ops);
     printf("%zu kernels for %s, by strategy\n", f->kernel_count, f->isa);
-    print_tally(&f->strategies);
+    agate_info_print_tally(&f->strategies);
     if (f->slow)
         printf("not in vectors\n");
     for (const slow_kernel *slow = f->slow; slow; slow = slow->next)
@@ -225,45 +194,15 @@ static void print_report(const facts *f, const char *model)
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
-/* Names from a model need not be UTF-8. */
-static json_t *string_of(const char *text)
-{
-    return json_string(text) ?: json_string("?");
-}
-
 static json_t *value_json(const facts *f, const char *name, const agate_value *value)
-{
-    json_t *object = json_object(), *shape = json_array();
-
-    json_object_set_new(object, "name", string_of(name));
-    json_object_set_new(object, "dtype", json_string(agate_dtype_name(value->type.dtype)));
-    for (int32_t d = 0; d < value->type.rank; d++) {
-        agate_text text = {0};
-
-        agate_dim_print(value->type.dims[d], &text);
-        json_array_append_new(shape, agate_dim_is_fixed(value->type.dims[d])
-                                         ? json_integer(value->type.dims[d].offset)
-                                         : string_of(agate_text_c(&text)));
-        agate_text_deinit(&text);
-    }
-    json_object_set_new(object, "shape", shape);
-    json_object_set_new(object, "type", string_of(type_of(f, value)));
-    return object;
-}
-
-static json_t *tally_json(const agate_tally *tally)
 {
     json_t *object = json_object();
 
-    for (size_t i = 0; i < tally->count; i++)
-        json_object_set_new(object, tally->rows[i].name, json_integer((json_int_t)tally->rows[i].count));
+    json_object_set_new(object, "name", agate_info_string(name));
+    json_object_set_new(object, "dtype", json_string(agate_dtype_name(value->type.dtype)));
+    json_object_set_new(object, "shape", agate_info_shape(value->type.dims, value->type.rank));
+    json_object_set_new(object, "type", agate_info_string(type_of(f, value)));
     return object;
-}
-
-/* An amount of scale * N + offset. */
-static json_t *amount_json(agate_dim amount)
-{
-    return json_pack("{s:I, s:I}", "per_row", (json_int_t)amount.scale, "fixed", (json_int_t)amount.offset);
 }
 
 static json_t *slow_json(const facts *f)
@@ -273,10 +212,12 @@ static json_t *slow_json(const facts *f)
     for (const slow_kernel *slow = f->slow; slow; slow = slow->next) {
         json_t *object = json_object();
 
-        json_object_set_new(object, "origin", string_of(slow->kernel->origin ? slow->kernel->origin : ""));
-        json_object_set_new(object, "ops", string_of(slow_body(f, slow->kernel)));
-        json_object_set_new(object, "strategy", string_of(agate_strategy_name(slow->kernel->strategy)));
-        json_object_set_new(object, "reason", string_of(slow->reasons));
+        json_object_set_new(object, "origin",
+                            agate_info_string(slow->kernel->origin ? slow->kernel->origin : ""));
+        json_object_set_new(object, "ops", agate_info_string(slow_body(f, slow->kernel)));
+        json_object_set_new(object, "strategy",
+                            agate_info_string(agate_strategy_name(slow->kernel->strategy)));
+        json_object_set_new(object, "reason", agate_info_string(slow->reasons));
         json_array_append_new(array, object);
     }
     return array;
@@ -290,19 +231,19 @@ static void print_json(const facts *f, const char *model)
         json_array_append_new(inputs, value_json(f, param_name(f, i), f->graph->params[i]));
     for (int32_t i = 0; i < f->graph->last->operand_count; i++)
         json_array_append_new(outputs, value_json(f, result_name(f, i), f->graph->last->operands[i]));
-    json_object_set_new(root, "model", string_of(model));
+    json_object_set_new(root, "model", agate_info_string(model));
     json_object_set_new(root, "inputs", inputs);
     json_object_set_new(root, "outputs", outputs);
     json_object_set_new(root, "parameters", json_integer(f->parameters));
     json_object_set_new(root, "weight_bytes", json_integer((json_int_t)f->weight_bytes));
     json_object_set_new(root, "packed_bytes", json_integer((json_int_t)f->packed_bytes));
-    json_object_set_new(root, "flops", amount_json(f->flops));
-    json_object_set_new(root, "slab_bytes", amount_json(f->slab));
+    json_object_set_new(root, "flops", agate_info_amount(f->flops));
+    json_object_set_new(root, "slab_bytes", agate_info_amount(f->slab));
     json_object_set_new(root, "nodes", json_integer((json_int_t)f->node_count));
-    json_object_set_new(root, "ops", tally_json(&f->ops));
+    json_object_set_new(root, "ops", agate_info_tally(&f->ops));
     json_object_set_new(root, "isa", json_string(f->isa));
     json_object_set_new(root, "kernels", json_integer((json_int_t)f->kernel_count));
-    json_object_set_new(root, "strategies", tally_json(&f->strategies));
+    json_object_set_new(root, "strategies", agate_info_tally(&f->strategies));
     json_object_set_new(root, "not_in_vectors", slow_json(f));
     json_dumpf(root, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     putchar('\n');
@@ -321,6 +262,11 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     agate_status status;
     int code = agate_cli_parse(verb, argc, argv, &set, &operands);
 
+    /* What it was compiled for need not be a row of machines.def. */
+    if (code < 0 && operands.count == 1 && agate_driver_is_compiled(operands.items[0])) {
+        status = agate_info_compiled(operands.items[0], set.compile.isa, set.json);
+        return status == AGATE_OK ? AGATE_EXIT_OK : agate_cli_fail(status);
+    }
     if (code < 0)
         code = agate_cli_compile_options(verb, &set.compile, bindings, &driver.compile);
     if (code >= 0)
@@ -355,8 +301,12 @@ const agate_cli_verb agate_cmd_info = {
         "packed_bytes,\n"
         "flops and slab_bytes (per_row, fixed), nodes, ops, isa, kernels, strategies, not_in_vectors "
         "(origin, ops,\n"
-        "strategy, reason).\n\n"
+        "strategy, reason). Of a compiled file it tells inputs, outputs, packed_bytes, flops, slab_bytes, "
+        "isa, isas "
+        "(all it was\n"
+        "compiled for), runs_here, kernels and strategies; --isa then says which of them.\n\n"
         "  agate info resnet50.onnx\n"
-        "  agate info resnet50.onnx --isa avx2 --json\n",
+        "  agate info resnet50.onnx --isa avx2 --json\n"
+        "  agate info resnet50.so\n",
     .run = run,
 };

@@ -17,7 +17,7 @@ static const agate_cli_option options[] = {
     {"pass", AGATE_CLI_COMMAS, "NAME[,NAME]", offsetof(settings, names), "run these passes, in this order"},
     {"list", AGATE_CLI_FLAG, NULL, offsetof(settings, list), "print all passes, in the pipeline's order"},
     {"isa", AGATE_CLI_TEXT, "ISA", offsetof(settings, isa),
-     "the machine to schedule for: sse2, avx2 or avx512"},
+     "the machine to schedule for: sse2, sse4, avx2 or avx512"},
     AGATE_CLI_PASS_ROWS(settings, passes),
     {0},
 };
@@ -83,7 +83,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
         if (!agate_pass_find(set.names.items[i]))
             return agate_cli_usage(verb, "no pass %s; --list prints them", set.names.items[i]);
     if (set.isa && agate_machine_find(set.isa) < 0)
-        return agate_cli_usage(verb, "--isa %s: there are sse2, avx2 and avx512", set.isa);
+        return agate_cli_usage(verb, "--isa %s: there are sse2, sse4, avx2 and avx512", set.isa);
     if (operands.count != 1)
         return agate_cli_usage(verb, "one file is needed (- for standard input)");
     status = optimize(operands.items[0], &set, &passes);

@@ -96,27 +96,25 @@ agate_status agate_source_error(const agate_model_source *source, agate_status s
     return source->path ? agate_error_within(status, "%s", source->path) : status;
 }
 
-/* `source->directory` is the caller's to free, and NULL if memory is short. */
-static agate_model_source source_of(const char *path)
+agate_status agate_source_init(agate_model_source *source, const char *path)
 {
-    return (agate_model_source){.path = path,
-                                .directory = agate_file_directory(path),
-                                .text = agate_file_has_extension(path, ".agt")};
-}
-
-static agate_status no_directory(void)
-{
-    return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the name of its folder");
+    *source = (agate_model_source){.path = path,
+                                   .directory = agate_file_directory(path),
+                                   .text = agate_file_has_extension(path, ".agt")};
+    return source->directory
+               ? AGATE_OK
+               : agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the name of its folder");
 }
 
 agate_status agate_driver_read(const char *path, const agate_driver_options *options, agate_graph **out_graph)
 {
+    agate_model_source source;
     agate_data *file;
 
     AGATE_TRY(agate_file_map(path, &file));
-    const agate_model_source source = source_of(path);
-    agate_status status =
-        source.directory ? agate_driver_import(&source, file, options, NULL, out_graph) : no_directory();
+    agate_status status = agate_source_init(&source, path);
+    if (!status)
+        status = agate_driver_import(&source, file, options, NULL, out_graph);
     free((char *)source.directory);
     agate_data_release(file);
     return agate_error_within(status, "%s", path);
@@ -225,8 +223,10 @@ agate_status agate_driver_load(const char *path, const agate_driver_options *opt
     if (agate_driver_is_compiled(path)) {
         status = agate_driver_load_compiled(path, options, out_model);
     } else {
-        const agate_model_source source = source_of(path);
-        status = source.directory ? load_source(&source, options, &outcome, out_model) : no_directory();
+        agate_model_source source;
+        status = agate_source_init(&source, path);
+        if (!status)
+            status = load_source(&source, options, &outcome, out_model);
         free((char *)source.directory);
     }
     if (out_outcome)

@@ -24,6 +24,9 @@ typedef struct agate_model_source {
     bool text;             /* text IR, not ONNX */
 } agate_model_source;
 
+/* A file by its name. `directory` is the caller's to free. */
+AGATE_MUST_USE agate_status agate_source_init(agate_model_source *source, const char *path);
+
 /* Puts the file's name in front of an error; agate_file_read has done so already. */
 AGATE_MUST_USE agate_status agate_source_error(const agate_model_source *source, agate_status status);
 

@@ -111,7 +111,7 @@ agate_peaks agate_peaks_measure(const char *isa, int32_t threads)
     for (int32_t i = 0; i < count; i++) {
         workers[i].loop = &loops[0];
         for (size_t k = 0; k < sizeof loops / sizeof *loops; k++)
-            if (strcmp(loops[k].isa, isa) == 0)
+            if (strncmp(loops[k].isa, isa, strlen(loops[k].isa)) == 0)
                 workers[i].loop = &loops[k];
     }
     while (started < count && pthread_create(&others[started], NULL, measure, &workers[started]) == 0)

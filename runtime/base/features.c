@@ -14,15 +14,15 @@
 
 typedef struct feature_row {
     uint32_t bit;
-    const char *text;
+    const char *text, *name;
     uint32_t needs;
     uint64_t xcr0;
     uint32_t cpuid[6]; /* in the order of features.def's columns */
 } feature_row;
 
 static const feature_row feature_rows[] = {
-#define AGATE_CPU_FEATURE(id, number, text, needs, xcr0, ...)                                                \
-    {1u << (number), text, needs, xcr0, {__VA_ARGS__}},
+#define AGATE_CPU_FEATURE(id, number, text, name, needs, xcr0, ...)                                          \
+    {1u << (number), text, name, needs, xcr0, {__VA_ARGS__}},
 #include "runtime/base/features.def"
 #undef AGATE_CPU_FEATURE
 };
@@ -77,6 +77,47 @@ void agate_cpu_features_print(uint32_t features, agate_text *text)
         }
     if (features)
         agate_text_add(text, "%sunknown features 0x%x", separator, features);
+}
+
+void agate_cpu_features_list(uint32_t features, const char *sign, bool commas, agate_text *text)
+{
+    const char *separator = "";
+    for (size_t i = 0; i < AGATE_COUNT(feature_rows); i++)
+        if (features & feature_rows[i].bit) {
+            agate_text_add(text, "%s%s%s", separator, sign, feature_rows[i].name);
+            separator = commas ? "," : "";
+        }
+}
+
+uint32_t agate_cpu_feature_find(const char *text, size_t *out_length)
+{
+    uint32_t found = 0;
+    *out_length = 0;
+    for (size_t i = 0; i < AGATE_COUNT(feature_rows); i++) {
+        const size_t length = strlen(feature_rows[i].name);
+        if (length > *out_length && strncmp(text, feature_rows[i].name, length) == 0) {
+            *out_length = length;
+            found = feature_rows[i].bit;
+        }
+    }
+    return found;
+}
+
+/* A row stands behind those it builds on: one walk, backwards or forwards, is enough. */
+uint32_t agate_cpu_features_with(uint32_t features, uint32_t more)
+{
+    for (size_t i = AGATE_COUNT(feature_rows); i > 0; i--)
+        if (more & feature_rows[i - 1].bit)
+            more |= feature_rows[i - 1].needs;
+    return features | more;
+}
+
+uint32_t agate_cpu_features_without(uint32_t features, uint32_t less)
+{
+    for (size_t i = 0; i < AGATE_COUNT(feature_rows); i++)
+        if (less & feature_rows[i].needs)
+            less |= feature_rows[i].bit;
+    return features & ~less;
 }
 
 /* ---- cores granted ------------------------------------------------------------------------------------ */

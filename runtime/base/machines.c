@@ -2,13 +2,13 @@
 #include "runtime/base/features.h"
 
 static const agate_machine machines[] = {
-#define AGATE_MACHINE(id, text, bits, registers, features, llvm)                                             \
+#define AGATE_MACHINE(id, text, psabi, bits, registers, features)                                            \
     {                                                                                                        \
         .name = text,                                                                                        \
+        .level = psabi,                                                                                      \
         .vector_bits = bits,                                                                                 \
         .vector_registers = registers,                                                                       \
         .needs = features,                                                                                   \
-        .llvm_features = llvm,                                                                               \
         .l1_bytes = 48 << 10,                                                                                \
         .l2_bytes = 1 << 20,                                                                                 \
     },
@@ -30,7 +30,7 @@ agate_machine agate_machine_get(int32_t index)
 int32_t agate_machine_find(const char *name)
 {
     for (int32_t i = 0; i < agate_machine_count(); i++)
-        if (strcmp(machines[i].name, name) == 0)
+        if (strcmp(machines[i].name, name) == 0 || strcmp(machines[i].level, name) == 0)
             return i;
     return -1;
 }

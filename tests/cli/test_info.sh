@@ -18,6 +18,21 @@ END
 expect 0 info "$work/gather.agt"
 says "$out" '^not in vectors$' '(gather) by its reference kernel: .*refused'
 
+# Of a compiled file, whatever it is for.
+if command -v ld >/dev/null; then
+    expect 0 compile "$digits/digits.onnx" -o "$work/digits.so" --target x86-64,x86-64-v4+amx-int8
+    expect 0 info "$work/digits.so" --isa avx512+amx-tile+amx-int8
+    says "$out" '^  image: f32\[N,1,28,28\]$' '^  logits: f32\[N,10\]$' '^packed .*B' '^work .*FLOP per row' \
+        '^slab .*B per row' '^  sse2$' '^  avx512+amx-tile+amx-int8' 'kernels for avx512+amx' 'direct_conv'
+    expect 0 info "$work/digits.so" --json --isa sse2
+    says "$out" '"isa": "sse2"' '"runs_here": true' '"per_row": [1-9]' '"N"' '"direct_conv": [1-9]'
+    expect 1 info "$work/digits.so" --isa avx2
+    says "$err" 'it was not compiled for avx2, but for sse2, avx512'
+    head -c 5000 "$work/digits.so" >"$work/cut.so"
+    expect 1 info "$work/cut.so"
+    says "$err" 'cut off'
+fi
+
 expect 1 info "$work/nothing.onnx"
 expect 2 info
 exit 0

@@ -5,8 +5,8 @@
 expect 0 --version
 says "$out" '^agate [0-9]'
 expect 0 help
-says "$out" '  run ' '  dump ' '  opt ' '  test ' '  bench ' '  check ' '  info ' '  compare ' '  bisect ' 'Exit codes'
-for verb in run dump opt test bench check info compare bisect; do
+says "$out" '  run ' '  dump ' '  opt ' '  test ' '  bench ' '  cache ' '  check ' '  info ' '  compare ' '  bisect ' 'Exit codes'
+for verb in run dump opt test bench cache check info compare bisect; do
     expect 0 $verb --help
     says "$out" "^agate $verb " 'Exit codes' '^  agate '
     cp "$out" "$work/help"

@@ -328,12 +328,14 @@ END_TEST
 START_TEST(machines_are_ordered_levels)
 {
     ck_assert_int_eq(agate_machine_best(0), agate_machine_find("sse2"));
-    ck_assert_int_eq(agate_machine_best(AGATE_CPU_AVX2_LEVEL), agate_machine_find("avx2"));
+    ck_assert_int_eq(agate_machine_best(AGATE_CPU_V3), agate_machine_find("avx2"));
+    ck_assert_int_eq(agate_machine_find("x86-64-v2"), agate_machine_find("sse4"));
     ck_assert_int_eq(agate_machine_best(~0u), agate_machine_count() - 1);
     ck_assert_int_eq(agate_machine_find("mmx"), -1);
     for (int32_t i = 1; i < agate_machine_count(); i++) {
         const agate_machine less = agate_machine_get(i - 1), more = agate_machine_get(i);
         ck_assert_int_ge(agate_machine_lanes(&more), agate_machine_lanes(&less));
+        ck_assert(less.needs != more.needs && (less.needs & ~more.needs) == 0);
     }
 }
 END_TEST
@@ -342,10 +344,12 @@ START_TEST(cpu_features_follow_the_compiler)
 {
     const uint32_t features = agate_cpu_features();
     ck_assert_int_eq(!!(features & AGATE_CPU_AVX512_VNNI), !!__builtin_cpu_supports("avx512vnni"));
-    if (features & AGATE_CPU_AVX2_LEVEL)
-        ck_assert(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
-    if (features & AGATE_CPU_AVX512_LEVEL)
-        ck_assert(features & AGATE_CPU_AVX2_LEVEL);
+    ck_assert_int_eq(!!(features & AGATE_CPU_SSE42), !!__builtin_cpu_supports("sse4.2"));
+    ck_assert_int_eq(!!(features & AGATE_CPU_FMA), !!__builtin_cpu_supports("fma"));
+    ck_assert_int_eq((features & AGATE_CPU_V3) == AGATE_CPU_V3, !!__builtin_cpu_supports("x86-64-v3"));
+    ck_assert_int_eq((features & AGATE_CPU_V4) == AGATE_CPU_V4, !!__builtin_cpu_supports("x86-64-v4"));
+    /* What is there stands on what is there. */
+    ck_assert_uint_eq(agate_cpu_features_with(features, features), features);
     ck_assert_int_ge(agate_cpu_count(), 1);
 }
 END_TEST
@@ -353,9 +357,32 @@ END_TEST
 START_TEST(cpu_features_print)
 {
     agate_text text = {0};
-    agate_cpu_features_print(AGATE_CPU_AVX2_LEVEL | AGATE_CPU_AMX_INT8 | 1u << 31, &text);
-    ck_assert_str_eq(agate_text_c(&text), "AVX2 and FMA (x86-64-v3), AMX INT8, unknown features 0x80000000");
+    agate_cpu_features_print(AGATE_CPU_AVX2 | AGATE_CPU_AMX_INT8 | 1u << 31, &text);
+    ck_assert_str_eq(agate_text_c(&text), "AVX2, AMX INT8, unknown features 0x80000000");
     agate_text_deinit(&text);
+    agate_cpu_features_list(AGATE_CPU_AVX2 | AGATE_CPU_FMA, "+", true, &text);
+    ck_assert_str_eq(agate_text_c(&text), "+avx2,+fma");
+    agate_text_deinit(&text);
+}
+END_TEST
+
+START_TEST(features_build_on_each_other)
+{
+    size_t length;
+
+    ck_assert_uint_eq(agate_cpu_feature_find("avx512bf16+x", &length), AGATE_CPU_AVX512_BF16);
+    ck_assert_uint_eq(length, 10);
+    ck_assert_uint_eq(agate_cpu_feature_find("avx", &length), AGATE_CPU_AVX);
+    ck_assert_uint_eq(agate_cpu_feature_find("mmx", &length), 0);
+    ck_assert_uint_eq(agate_cpu_features_with(0, AGATE_CPU_SSE42),
+                      AGATE_CPU_SSE42 | AGATE_CPU_SSE41 | AGATE_CPU_SSSE3 | AGATE_CPU_SSE3);
+    ck_assert_uint_eq(agate_cpu_features_without(AGATE_CPU_V4, AGATE_CPU_AVX512F), AGATE_CPU_V3);
+    ck_assert_uint_eq(agate_cpu_features_without(AGATE_CPU_V4, AGATE_CPU_SSE3) & AGATE_CPU_V2,
+                      AGATE_CPU_POPCNT | AGATE_CPU_CX16 | AGATE_CPU_SAHF);
+    /* Every level is closed: what it has stands on what it has. */
+    ck_assert_uint_eq(agate_cpu_features_with(0, AGATE_CPU_V2), AGATE_CPU_V2);
+    ck_assert_uint_eq(agate_cpu_features_with(0, AGATE_CPU_V3), AGATE_CPU_V3);
+    ck_assert_uint_eq(agate_cpu_features_with(0, AGATE_CPU_V4), AGATE_CPU_V4);
 }
 END_TEST
 
@@ -387,6 +414,7 @@ int main(void)
     tcase_add_test(tests, machines_are_ordered_levels);
     tcase_add_test(tests, cpu_features_follow_the_compiler);
     tcase_add_test(tests, cpu_features_print);
+    tcase_add_test(tests, features_build_on_each_other);
     suite_add_tcase(suite, tests);
 
     SRunner *runner = srunner_create(suite);

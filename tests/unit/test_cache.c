@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/artifact.h"
 #include "runtime/base/features.h"
 #include "runtime/base/image.h"
 #include "tools/cached.h"
@@ -317,25 +318,77 @@ END_TEST
 static char *compiled;
 static size_t compiled_bytes;
 
-static void compile_one(void)
+static void add_machine(agate_compilation *compilation, const char *name)
 {
     const agate_driver_options options = {0};
-    const agate_compile_to to = {.path = path_of("model.so")};
-    agate_compilation *compilation;
-    agate_machine machine;
+    const agate_machine machine = agate_machine_get(agate_machine_find(name));
+    const agate_pass_options passes = {.machine = &machine};
     agate_graph *graph;
 
-    write_large(path_of("model.onnx"), 7);
     ck_assert_ptr_null(agate_driver_read(path_of("model.onnx"), &options, &graph));
-    ck_assert_ptr_null(agate_driver_plan(graph, &options, &machine));
+    ck_assert_ptr_null(agate_passes_run(graph, &passes, AGATE_STAGE_planned));
+    ck_assert_ptr_null(agate_compilation_add(compilation, graph, &machine, name, &options.compile));
+    agate_graph_release(graph);
+}
+
+/* Makes model.so in the folder and reads it. */
+static void compile_for(const char *const *machines, size_t count)
+{
+    const agate_compile_to to = {.path = path_of("model.so")};
+    agate_compilation *compilation;
+
+    write_large(path_of("model.onnx"), 7);
     ck_assert_ptr_null(agate_compilation_create(&to, &compilation));
-    ck_assert_ptr_null(agate_compilation_add(compilation, graph, &machine, NULL, &options.compile));
+    for (size_t i = 0; i < count; i++)
+        add_machine(compilation, machines[i]);
     agate_status status = agate_compilation_finish(compilation);
     ck_assert_msg(!status, "%s", agate_status_message(status));
     agate_compilation_release(compilation);
-    agate_graph_release(graph);
     ck_assert_ptr_null(agate_file_read(path_of("model.so"), &compiled, &compiled_bytes));
 }
+
+static void chooses(const agate_artifact *artifact, uint32_t features, uint32_t wanted)
+{
+    uint32_t index = UINT32_MAX;
+    agate_status status = agate_artifact_choose(artifact, features, &index);
+
+    ck_assert_msg(!status, "%s", agate_status_message(status));
+    ck_assert_uint_eq(index, wanted);
+}
+
+START_TEST(the_best_that_a_cpu_can_run_is_chosen)
+{
+    static const char *const machines[] = {"sse4", "avx2", "avx512"};
+    agate_artifact *artifact = NULL;
+    uint32_t index;
+    make_folder();
+
+    compile_for(machines, AGATE_COUNT(machines));
+    ck_assert_ptr_null(agate_artifact_open(path_of("model.so"), &artifact));
+    ck_assert_uint_eq(agate_artifact_variant_count(artifact), 3);
+    chooses(artifact, ~0u, 2);
+    chooses(artifact, AGATE_CPU_V4, 2);
+    chooses(artifact, AGATE_CPU_V4 & ~AGATE_CPU_AVX512DQ, 1);
+    chooses(artifact, AGATE_CPU_V3, 1);
+    chooses(artifact, AGATE_CPU_V3 & ~AGATE_CPU_FMA, 0);
+    chooses(artifact, AGATE_CPU_V2, 0);
+    agate_status status = agate_artifact_choose(artifact, AGATE_CPU_V2 & ~AGATE_CPU_POPCNT, &index);
+    ck_assert_int_eq(agate_status_code(status), AGATE_CODE_NOT_FOUND);
+    ck_assert_str_eq(agate_status_message(status),
+                     "the model was compiled for sse4, avx2, avx512, and this CPU lacks "
+                     "POPCNT; compile it for a lower isa");
+    agate_status_release(status);
+    for (uint32_t i = 0; i < 3; i++) {
+        const agate_module *module;
+        ck_assert_ptr_null(agate_artifact_module(artifact, i, &module));
+        ck_assert_str_eq(module->isa, machines[i]);
+        ck_assert_ptr_nonnull(strstr(module->steps[module->step_count - 1].symbol, machines[i]));
+    }
+    agate_artifact_release(artifact);
+    free(compiled);
+    remove_folder();
+}
+END_TEST
 
 static void refused(const void *bytes, size_t size_bytes, agate_code code, const char *reason)
 {
@@ -384,7 +437,7 @@ START_TEST(only_whole_files_are_loaded)
 {
     const agate_code invalid = AGATE_CODE_INVALID_MODEL;
     make_folder();
-    compile_one();
+    compile_for((const char *[]){"sse2"}, 1);
     char *copy = malloc(compiled_bytes);
 
     for (size_t length = 0; length < compiled_bytes; length += length < 200 ? 1 : length / 3)
@@ -457,6 +510,7 @@ int main(void)
     tcase_add_test(tests, digests_are_remembered_while_nothing_changes);
     tcase_add_test(tests, external_data_is_part_of_the_key);
     tcase_add_test(tests, least_recently_used_models_go);
+    tcase_add_test(tests, the_best_that_a_cpu_can_run_is_chosen);
     tcase_add_test(tests, only_whole_files_are_loaded);
     tcase_add_test(tests, a_sealed_file_needs_a_plan);
     suite_add_tcase(suite, tests);

@@ -1,0 +1,67 @@
+/* info.c: amounts, tallies and shapes, as text and as JSON. */
+#include "tools/info.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+void agate_info_print_amount(const char *title, agate_dim amount, const char *unit)
+{
+    static const struct {
+        double size;
+        const char *prefix;
+    } scales[] = {{1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {1, ""}};
+    const int64_t parts[] = {amount.scale, amount.offset};
+
+    printf("%-12s", title);
+    for (size_t i = 0; i < AGATE_COUNT(parts); i++) {
+        size_t k = 0;
+
+        if (parts[i] == 0 && (i == 0 || amount.scale != 0))
+            continue;
+        while (k + 1 < AGATE_COUNT(scales) && (double)parts[i] < scales[k].size)
+            k++;
+        printf("%s%.4g %s%s%s", i && amount.scale ? ", and " : "", (double)parts[i] / scales[k].size,
+               scales[k].prefix, unit, i ? "" : " per row of the batch");
+    }
+    printf("\n");
+}
+
+void agate_info_print_tally(const agate_tally *tally)
+{
+    for (size_t i = 0; i < tally->count; i++)
+        printf("  %6zu  %s\n", tally->rows[i].count, tally->rows[i].name);
+}
+
+json_t *agate_info_string(const char *text)
+{
+    return json_string(text) ?: json_string("?");
+}
+
+json_t *agate_info_tally(const agate_tally *tally)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < tally->count; i++)
+        json_object_set_new(object, tally->rows[i].name, json_integer((json_int_t)tally->rows[i].count));
+    return object;
+}
+
+json_t *agate_info_amount(agate_dim amount)
+{
+    return json_pack("{s:I, s:I}", "per_row", (json_int_t)amount.scale, "fixed", (json_int_t)amount.offset);
+}
+
+json_t *agate_info_shape(const agate_dim *dims, int32_t rank)
+{
+    json_t *shape = json_array();
+
+    for (int32_t d = 0; d < rank; d++) {
+        agate_text text = {0};
+
+        agate_dim_print(dims[d], &text);
+        json_array_append_new(shape, agate_dim_is_fixed(dims[d]) ? json_integer(dims[d].offset)
+                                                                 : agate_info_string(agate_text_c(&text)));
+        agate_text_deinit(&text);
+    }
+    return shape;
+}

@@ -1,0 +1,25 @@
+/* info.h: what `agate info` says of models and of compiled files alike. */
+#ifndef AGATE_INFO_H
+#define AGATE_INFO_H
+
+#include <jansson.h>
+
+#include "tools/cli.h"
+#include "tools/tally.h"
+
+/* "work        8.18 GFLOP per row of the batch" */
+void agate_info_print_amount(const char *title, agate_dim amount, const char *unit);
+void agate_info_print_tally(const agate_tally *tally);
+
+/* Names from a model need not be UTF-8: such become "?". */
+json_t *agate_info_string(const char *text);
+json_t *agate_info_tally(const agate_tally *tally);
+
+/* An amount of scale * N + offset. */
+json_t *agate_info_amount(agate_dim amount);
+json_t *agate_info_shape(const agate_dim *dims, int32_t rank);
+
+/* What is known of a compiled file (info_compiled.c). `isa`: which of its instruction sets; NULL: the one that would run here. */
+AGATE_MUST_USE agate_status agate_info_compiled(const char *path, const char *isa, bool json);
+
+#endif
