@@ -1,6 +1,7 @@
 /* check.c: is a kernel what its strategy can emit? The schedule sees to that; a hand-edited text may not have it. */
 #include "backend/emit.h"
 #include "backend/units.h"
+#include "ir/parts.h"
 
 /* The family of the anchor that a strategy is for; AGATE_FAMILY_terminator: none at all, AGATE_FAMILY_kernel: any with loops
  * (agate_emit_inner). */
@@ -41,7 +42,7 @@ static const char *refuse_type(const agate_type *type)
     return agate_type_phys(type, axes) < 0 ? "a type has no place in memory" : NULL;
 }
 
-static const char *refuse_types(const agate_node *kernel)
+static const char *refuse_types(const agate_node *kernel, bool in_parts)
 {
     const char *reason = NULL;
 
@@ -49,13 +50,26 @@ static const char *refuse_types(const agate_node *kernel)
         reason = refuse_type(&kernel->operands[i]->type);
     for (int32_t i = 0; i < kernel->result_count && !reason; i++) {
         reason = refuse_type(&kernel->results[i].type);
-        if (!reason && !same_dims(&kernel->results[i].type, &kernel->results[0].type))
+        if (!reason && !in_parts && !same_dims(&kernel->results[i].type, &kernel->results[0].type))
             reason = "its results differ in shape";
     }
     AGATE_EACH_NODE (node, kernel->body)
         for (int32_t i = 0; i < node->result_count && !reason; i++)
             reason = refuse_type(&node->results[i].type);
     return reason;
+}
+
+/* Is the convolution cut into parts with results of their own? That takes a strategy that knows of it. */
+static bool is_in_parts(const agate_node *kernel, const agate_node *conv, const char **out_reason)
+{
+    agate_part parts[AGATE_MAX_PARTS];
+    int32_t count = agate_conv_parts(conv, parts);
+
+    if (count == 0)
+        *out_reason = "it cuts its convolution in other ways than into parts";
+    else if (count > 1 && kernel->strategy != AGATE_STRATEGY_direct_conv)
+        *out_reason = "its strategy computes no parts of a convolution";
+    return count > 1;
 }
 
 const char *agate_emit_refuses(const agate_node *kernel)
@@ -86,5 +100,7 @@ const char *agate_emit_refuses(const agate_node *kernel)
     if (wanted != AGATE_FAMILY_terminator && wanted != AGATE_FAMILY_kernel &&
         (!anchor || agate_node_info(anchor)->family != wanted))
         return "it holds no op of the kind that the strategy computes";
-    return refuse_types(kernel);
+    const char *reason = NULL;
+    bool in_parts = wanted == AGATE_FAMILY_conv && is_in_parts(kernel, anchor, &reason);
+    return reason ? reason : refuse_types(kernel, in_parts);
 }

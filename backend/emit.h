@@ -28,6 +28,7 @@ typedef struct agate_emitter {
     LLVMValueRef *results; /* base pointer of each kernel result */
     agate_arena *scratch;
     struct agate_binding *bindings; /* values known at the current coordinates, newest first */
+    const agate_node *part; /* the slice that opens the part to be finished (ir/parts.h); NULL: all of it */
 } agate_emitter;
 
 /* Opens a module with the function `symbol` for `kernel` and positions the builder in it;
@@ -129,7 +130,7 @@ LLVMValueRef agate_emit_value(agate_emitter *e, const agate_value *value, const 
 /* Says that `value` is `vector` at the coordinates of the next agate_emit_finish. */
 void agate_emit_bind(agate_emitter *e, const agate_value *value, LLVMValueRef vector);
 
-/* Evaluates and stores every yielded value at `coords`, then forgets the bindings. */
+/* Evaluates and stores every yielded value (of e->part) at `coords`, then forgets the bindings. */
 void agate_emit_finish(agate_emitter *e, const agate_coords *coords);
 
 /* The anchor of the body: the first node that is neither pointwise, cast, move nor constant; NULL: none. */

@@ -56,16 +56,21 @@ static void cut_rows(agate_conv *c, agate_conv_level *level)
     level->spans->run = (agate_run){.count = c->y.out, .width = 1};
 }
 
-/* Blocks of output channels; a tile stays within a group. */
+/* Blocks of output channels; a tile stays within a group, and within a part. */
 static void cut_channels(agate_conv *c, agate_conv_level *level)
 {
-    int64_t blocks = agate_ceil_div(c->filters, c->lanes);
-    agate_run runs[2];
-    level->span_count = agate_runs_balance(blocks, c->vectors, runs);
-    level->tile_count = agate_ceil_div(blocks, c->vectors);
-    level->spans = AGATE_NEW_N(c->e->scratch, agate_conv_span, 2);
-    for (int32_t i = 0; i < level->span_count; i++)
-        level->spans[i].run = runs[i];
+    level->spans = AGATE_NEW_N(c->e->scratch, agate_conv_span, 2 * c->part_count);
+    for (int32_t p = 0; p < c->part_count; p++) {
+        int64_t start = c->parts[p].start / c->lanes, blocks = agate_ceil_div(c->parts[p].channels, c->lanes);
+        agate_run runs[2];
+        int32_t run_count = agate_runs_balance(blocks, c->vectors, runs);
+        for (int32_t i = 0; i < run_count; i++) {
+            runs[i].first += level->tile_count;
+            runs[i].start += start;
+            level->spans[level->span_count++] = (agate_conv_span){.run = runs[i], .part = p};
+        }
+        level->tile_count += agate_ceil_div(blocks, c->vectors);
+    }
 }
 
 static agate_conv_axis conv_axis(const agate_node *anchor, int32_t spatial)
@@ -117,9 +122,9 @@ static void note_epilogue(agate_conv *c)
         plain |= type->layout.kind == AGATE_LAYOUT_plain;
     }
     AGATE_EACH_NODE (node, body)
-        apart |= agate_node_info(node)->family == AGATE_FAMILY_move;
+        apart |= agate_node_info(node)->family == AGATE_FAMILY_move && c->part_count == 1;
     c->apart = apart;
-    c->needs_live = plain && c->filters % c->lanes;
+    c->plain = plain;
 }
 
 /* Each output pixel is made from the input pixel in its place. */
@@ -139,6 +144,7 @@ static void measure(agate_conv *c, const agate_node *kernel)
     c->groups = c->anchor->attrs.conv.group;
     c->channels = w->dims[1].offset;
     c->filters = w->dims[0].offset;
+    c->part_count = agate_conv_parts(c->anchor, c->parts);
     c->lanes = w->layout.block;
     c->block = is_channel_blocked(x) ? c->lanes : 1;
     c->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, c->block));
@@ -176,7 +182,10 @@ static task_grid cut_tasks(const agate_conv *c)
 {
     const agate_tiles *tiles = &c->kernel->tiles;
     int64_t banded = agate_max(1, c->flat ? agate_ceil_div(c->x.out, c->pixels) : c->y.out);
-    int64_t channel_tiles = agate_max(1, agate_ceil_div(agate_ceil_div(c->filters, c->lanes), c->vectors));
+    int64_t channel_tiles = 0;
+    for (int32_t p = 0; p < c->part_count; p++)
+        channel_tiles += agate_ceil_div(agate_ceil_div(c->parts[p].channels, c->lanes), c->vectors);
+    channel_tiles = agate_max(1, channel_tiles);
     task_grid grid = {.band = per_task(tiles->oh, banded), .group = per_task(tiles->ocs, channel_tiles)};
     grid.bands = agate_ceil_div(banded, grid.band);
     grid.groups = agate_ceil_div(channel_tiles, grid.group);
@@ -201,7 +210,12 @@ static void cut_tiles(agate_conv *c)
 
 /* ---- what tiles share --------------------------------------------------------------------------------- */
 
-/* Coordinates in the result of vector `vector` of point `point`. */
+static const agate_part *part_of(const agate_conv *c)
+{
+    return &c->parts[c->channel.span->part];
+}
+
+/* Coordinates in the convolution's result of vector `vector` of point `point`. */
 static agate_coords point_coords(agate_conv *c, const agate_tile *tile, int32_t point, int32_t vector)
 {
     agate_emitter *e = c->e;
@@ -219,8 +233,9 @@ static agate_coords point_coords(agate_conv *c, const agate_tile *tile, int32_t 
     at.at[at.rank - 1] = pixel;
     if (at.rank == 4)
         at.at[2] = row;
-    if (c->needs_live && vector == tile->vectors - 1)
-        at.live = agate_emit_live(e, at.at[1], agate_emit_int(e, c->filters), c->lanes);
+    const agate_part *part = part_of(c);
+    if (c->plain && part->channels % c->lanes && vector == tile->vectors - 1)
+        at.live = agate_emit_live(e, at.at[1], agate_emit_int(e, part->start + part->channels), c->lanes);
     return at;
 }
 
@@ -243,10 +258,13 @@ void agate_conv_start(agate_conv *c, agate_tile *tile)
 
 void agate_conv_finish(agate_conv *c, const agate_tile *tile)
 {
+    const agate_part *part = part_of(c);
+    c->e->part = c->part_count > 1 ? part->value->node : NULL;
     for (int32_t j = 0; j < tile->vectors; j++)
         for (int32_t i = 0; i < tile->points; i++) {
             agate_coords at = point_coords(c, tile, i, j);
-            agate_tile_finish(c->e, &c->anchor->results[0], tile->sums[i * tile->vectors + j], at);
+            at.at[1] = agate_emit_add(c->e, at.at[1], agate_emit_int(c->e, -part->start));
+            agate_tile_finish(c->e, part->value, tile->sums[i * tile->vectors + j], at);
         }
 }
 

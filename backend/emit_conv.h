@@ -4,6 +4,7 @@
 #define AGATE_EMIT_CONV_H
 
 #include "backend/emit_tile.h"
+#include "ir/parts.h"
 
 #define AGATE_MAX_STATIC_TAPS 16
 
@@ -17,6 +18,8 @@ typedef struct agate_conv_axis {
 typedef struct agate_conv_span {
     agate_run run;
     uint32_t live[AGATE_MAX_STATIC_TAPS];
+    int32_t
+        part; /* of channels: tiles do not reach from part to part, so each is finished as its part asks */
 } agate_conv_span;
 
 /* One of the nested loops over tiles, and where it stands. */
@@ -37,8 +40,10 @@ struct agate_conv {
     const agate_node *kernel, *anchor;
     agate_conv_axis y, x; /* rows, pixels of a row */
     int64_t groups;
-    int64_t channels;        /* inputs of one group */
-    int64_t filters;         /* outputs of all groups */
+    int64_t channels; /* inputs of one group */
+    int64_t filters;  /* outputs of all groups */
+    agate_part parts[AGATE_MAX_PARTS];
+    int32_t part_count;
     int32_t lanes;           /* v */
     int32_t vectors, pixels; /* the register tile, at most */
     int32_t ahead;           /* cache lines of weights prefetched by a turn of the innermost loop */
@@ -47,7 +52,7 @@ struct agate_conv {
     bool flat;               /* all pixels are one row; `x` is that row */
     int64_t image_width;     /* of the image that became one row */
     bool apart;              /* some operand needs its rows and pixels apart */
-    bool needs_live;         /* channels past the last must not be touched */
+    bool plain; /* some operand or result is: there, channels past the last must not be touched */
     LLVMValueRef image;
     agate_conv_level channel, row, pixel;
     void (*emit_tile)(agate_conv *c); /* computes the tile at which the levels stand, and stores it */

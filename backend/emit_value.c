@@ -1,6 +1,7 @@
 /* emit_value.c: what a value of the body is at some coordinates: bound, loaded, computed, or found elsewhere
  * by a move. */
 #include "backend/emit_parts.h"
+#include "ir/parts.h"
 
 /* Either a value that an emitter bound (`anywhere`), or one that was computed at `coords`. */
 struct agate_binding {
@@ -194,18 +195,26 @@ static bool is_long(const agate_graph *body)
     return count > 256;
 }
 
+/* Is yielded value `value` one to be finished now? */
+static bool is_due(const agate_emitter *e, const agate_value *value)
+{
+    return !e->part || agate_part_of(e->part->operands[0]->node, value->node) == e->part;
+}
+
 void agate_emit_finish(agate_emitter *e, const agate_coords *coords)
 {
     const agate_node *yield = e->body->last;
 
-    if (is_long(e->body))
+    if (is_long(e->body) && !e->part)
         evaluate_in_order(e, coords);
     /* All values first: a result may share the memory of an operand. */
     for (int32_t i = 0; i < yield->operand_count; i++)
-        agate_emit_value(e, yield->operands[i], coords);
+        if (is_due(e, yield->operands[i]))
+            agate_emit_value(e, yield->operands[i], coords);
     for (int32_t i = 0; i < yield->operand_count; i++)
-        agate_emit_store(e, e->results[i], &e->kernel->results[i].type, coords,
-                         agate_emit_value(e, yield->operands[i], coords));
+        if (is_due(e, yield->operands[i]))
+            agate_emit_store(e, e->results[i], &e->kernel->results[i].type, coords,
+                             agate_emit_value(e, yield->operands[i], coords));
     e->bindings = NULL;
 }
 

@@ -1,4 +1,5 @@
 /* strategies.c: when each strategy but the convolutions applies, and its tiles. Rows in the order of strategies.def. */
+#include "passes/rewrite.h"
 #include "passes/strategy.h"
 
 static int32_t lanes(const agate_candidate *c)
@@ -201,6 +202,14 @@ agate_tiles agate_pointwise_plan(const agate_candidate *c)
     return (agate_tiles){.v = lanes(c), .grain = TASK_ELEMENTS};
 }
 
+static bool differ_in_shape(const agate_node *kernel)
+{
+    for (int32_t i = 1; i < kernel->result_count; i++)
+        if (!agate_same_dims(&kernel->results[i].type, &kernel->results[0].type))
+            return true;
+    return false;
+}
+
 const char *agate_nest_applies(const agate_candidate *c)
 {
     if (gathers(c))
@@ -209,6 +218,8 @@ const char *agate_nest_applies(const agate_candidate *c)
         return "the op has no loop";
     if (anchor_is(c, AGATE_FAMILY_softmax))
         return "softmax has no loop of this kind";
+    if (differ_in_shape(c->kernel))
+        return "its results differ in shape";
     return dtypes_refused(c);
 }
 

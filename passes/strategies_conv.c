@@ -1,8 +1,11 @@
 /* strategies_conv.c: when the convolution strategies apply, and their tiles from a model of the machine. */
+#include "ir/parts.h"
 #include "passes/strategy.h"
 
 typedef struct conv_shape {
-    int64_t vectors;       /* of output channels */
+    int64_t vectors; /* of output channels */
+    int64_t part_vectors[AGATE_MAX_PARTS];
+    int32_t part_count;    /* tiles do not reach from part to part */
     int64_t height, width; /* of the result; flat: one row */
     int64_t kernel_width;
     int64_t input_bytes; /* of one image, as far as it is read */
@@ -33,6 +36,10 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
                     .weight_bytes = 4 * w->dims[0].offset * w->dims[1].offset * taps,
                     .products = w->dims[1].offset * taps,
                     .blocked = x->layout.kind == AGATE_LAYOUT_channel};
+    agate_part parts[AGATE_MAX_PARTS];
+    s.part_count = agate_conv_parts(conv, parts);
+    for (int32_t i = 0; i < s.part_count; i++)
+        s.part_vectors[i] = agate_ceil_div(parts[i].channels, lanes);
     s.input_bytes = 4 * x->dims[1].offset * x->dims[2].offset * x->dims[3].offset;
     if (taps == 1)
         s.input_bytes /= attrs->strides.v[0] * attrs->strides.v[1];
@@ -71,6 +78,12 @@ static bool is_laid_out(const agate_node *conv, agate_layout_kind input, agate_l
            agate_layout_equal(conv->operands[1]->type.layout, w);
 }
 
+static bool is_cut(const agate_node *conv)
+{
+    agate_part parts[AGATE_MAX_PARTS];
+    return agate_conv_parts(conv, parts) != 1;
+}
+
 static bool is_depthwise(const agate_node *conv)
 {
     return conv->attrs.conv.group > 1 && agate_dim_is(conv->operands[1]->type.dims[1], 1);
@@ -85,6 +98,9 @@ const char *agate_direct_conv_applies(const agate_candidate *c)
         return reason;
     if (is_depthwise(c->anchor))
         return "depthwise";
+    agate_part parts[AGATE_MAX_PARTS];
+    if (agate_conv_parts(c->anchor, parts) == 0)
+        return "cut in other ways than into parts";
     if (!is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_oi) &&
         !is_laid_out(c->anchor, AGATE_LAYOUT_plain, AGATE_LAYOUT_o))
         return "weights not packed for it";
@@ -112,19 +128,27 @@ static double row_cycles(int64_t oc, int64_t ow, int64_t width, bool fused)
            (double)(tiles - wide) * tile_cycles(oc, width / tiles, fused);
 }
 
-/* All vectors, cut as evenly. */
-static double image_cycles(const conv_shape *s, int64_t oc, int64_t ow, bool fused)
+/* All vectors of a part, cut as evenly. */
+static double part_cycles(const conv_shape *s, int64_t vectors, int64_t oc, int64_t ow, bool fused)
 {
-    int64_t tiles = agate_ceil_div(s->vectors, oc), wide = s->vectors % tiles, narrow = s->vectors / tiles;
+    int64_t tiles = agate_ceil_div(vectors, oc), wide = vectors % tiles, narrow = vectors / tiles;
     double cycles = (double)(tiles - wide) * row_cycles(narrow, ow, s->width, fused);
     return wide ? cycles + (double)wide * row_cycles(narrow + 1, ow, s->width, fused) : cycles;
+}
+
+static double image_cycles(const conv_shape *s, int64_t oc, int64_t ow, bool fused)
+{
+    double cycles = 0;
+    for (int32_t i = 0; i < s->part_count; i++)
+        cycles += part_cycles(s, s->part_vectors[i], oc, ow, fused);
+    return cycles;
 }
 
 /* The register tile of least cost: oc*ow sums, oc weights and one input must fit the registers, and where
  * there is no multiply-add, products too. Of equals the widest, which reads its weights least often. On
  * AVX-512 that is 2x14 for the widths of image networks and 2x7 for rows of 7; on AVX2 2x6, and 3x4 for rows
- * of 7. */
-static void choose_register_tile(const conv_shape *s, const agate_machine *machine, agate_tiles *tiles)
+ * of 7. Returns its cost for a row. */
+static double choose_register_tile(const conv_shape *s, const agate_machine *machine, agate_tiles *tiles)
 {
     bool fused = machine->vector_bits >= 256;
     int64_t registers = machine->vector_registers - (fused ? 1 : 3);
@@ -139,6 +163,21 @@ static void choose_register_tile(const conv_shape *s, const agate_machine *machi
             tiles->oc = (int32_t)oc;
             tiles->ow = (int32_t)ow;
         }
+    return best;
+}
+
+double agate_direct_conv_cycles(const agate_machine *machine, const agate_node *conv, const int64_t *filters,
+                                int32_t count)
+{
+    int32_t lanes = agate_machine_lanes(machine);
+    conv_shape s = shape_of(conv, lanes);
+    agate_tiles tiles = {0};
+
+    s.vectors = 0;
+    s.part_count = count;
+    for (int32_t i = 0; i < count; i++)
+        s.vectors += s.part_vectors[i] = agate_ceil_div(filters[i], lanes);
+    return choose_register_tile(&s, machine, &tiles) * (double)s.height;
 }
 
 /* How the image is cut into tasks. Either a band of pixels stays in cache and serves all channels, each band
@@ -146,7 +185,9 @@ static void choose_register_tile(const conv_shape *s, const agate_machine *machi
 static void choose_blocks(const conv_shape *s, const agate_machine *machine, agate_tiles *tiles)
 {
     int64_t row_tiles = agate_ceil_div(s->width, tiles->ow), rows = s->flat ? row_tiles : s->height;
-    int64_t groups = agate_ceil_div(s->vectors, tiles->oc);
+    int64_t groups = 0;
+    for (int32_t i = 0; i < s->part_count; i++)
+        groups += agate_ceil_div(s->part_vectors[i], tiles->oc);
     int64_t bands = agate_ceil_div(s->input_bytes, machine->l2_bytes / 4);
     bool banded = s->input_bytes > machine->l2_bytes &&
                   (s->weight_bytes <= machine->l2_bytes / 2 ||
@@ -189,6 +230,8 @@ const char *agate_depthwise_applies(const agate_candidate *c)
     const char *reason = not_blocked_conv(c);
     if (reason)
         return reason;
+    if (is_cut(c->anchor))
+        return "its channels are cut into parts";
     if (!is_depthwise(c->anchor) ||
         !agate_dim_is(c->anchor->operands[1]->type.dims[0], c->anchor->attrs.conv.group))
         return "not depthwise";
@@ -213,6 +256,8 @@ const char *agate_grouped_conv_applies(const agate_candidate *c)
     const char *reason = not_blocked_conv(c);
     if (reason)
         return reason;
+    if (is_cut(c->anchor))
+        return "its channels are cut into parts";
     if (is_depthwise(c->anchor) &&
         agate_dim_is(c->anchor->operands[1]->type.dims[0], c->anchor->attrs.conv.group))
         return "depthwise";

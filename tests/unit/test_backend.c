@@ -188,6 +188,15 @@ START_TEST(errors)
                   "  return %0, %1\n"
                   "}\n",
                   AGATE_CODE_INTERNAL, "differ in shape");
+    check_refused("graph @t(%x: f32[N,4,3,3]{nchw4c}, %w: f32[8,4,1,1]{oihw4i4o}) -> f32[N,4,3,3]{nchw4c} {\n"
+                  "  %0 = kernel(%x, %w) direct_conv<v=4> {\n"
+                  "    %a = conv $0, $1 : f32[N,8,3,3]{nchw4c}\n"
+                  "    %b = slice %a starts=[0, 4, 0, 0] shape=[N, 4, 3, 3] : f32[N,4,3,3]{nchw4c}\n"
+                  "    yield %b\n"
+                  "  } : f32[N,4,3,3]{nchw4c} at output[0]\n"
+                  "  return %0\n"
+                  "}\n",
+                  AGATE_CODE_INTERNAL, "in other ways than into parts");
 }
 END_TEST
 
