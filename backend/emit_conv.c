@@ -133,6 +133,16 @@ static bool is_pointwise(const agate_conv_axis *axis)
     return axis->taps == 1 && axis->stride == 1 && axis->pad == 0 && axis->in == axis->out;
 }
 
+/* Where the input lies among others' channels, those are in between. */
+static int64_t image_stride(const agate_type *x)
+{
+    agate_phys_axis axes[AGATE_MAX_PHYS];
+    int32_t count = agate_type_phys(x, axes);
+    assert(count > 0 && axes[0].dim == 0 && axes[0].part == 0);
+    (void)count;
+    return axes[0].stride.offset;
+}
+
 static void measure(agate_conv *c, const agate_node *kernel)
 {
     const agate_tiles *tiles = &kernel->tiles;
@@ -141,6 +151,7 @@ static void measure(agate_conv *c, const agate_node *kernel)
     const agate_type *x = &c->anchor->operands[0]->type, *w = &c->anchor->operands[1]->type;
     c->x = conv_axis(c->anchor, x->rank - 3);
     c->y = x->rank == 4 ? conv_axis(c->anchor, 0) : (agate_conv_axis){1, 1, 1, 1, 1, 0};
+    c->image_stride = image_stride(x);
     c->groups = c->anchor->attrs.conv.group;
     c->channels = w->dims[1].offset;
     c->filters = w->dims[0].offset;

@@ -40,8 +40,9 @@ struct agate_conv {
     const agate_node *kernel, *anchor;
     agate_conv_axis y, x; /* rows, pixels of a row */
     int64_t groups;
-    int64_t channels; /* inputs of one group */
-    int64_t filters;  /* outputs of all groups */
+    int64_t image_stride; /* elements from one input image to the next */
+    int64_t channels;     /* inputs of one group */
+    int64_t filters;      /* outputs of all groups */
     agate_part parts[AGATE_MAX_PARTS];
     int32_t part_count;
     int32_t lanes;           /* v */

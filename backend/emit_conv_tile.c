@@ -87,7 +87,7 @@ static bases tile_bases(agate_conv *c, const agate_tile *tile)
     LLVMValueRef inputs = e->params[c->anchor->operands[0]->index];
     weights = agate_emit_advance(e, weights, c->channel.at,
                                  blocks * c->y.taps * c->x.taps * c->block * c->lanes, 0);
-    inputs = agate_emit_advance(e, inputs, c->image, c->groups * blocks * c->y.in * row, 0);
+    inputs = agate_emit_advance(e, inputs, c->image, c->image_stride, 0);
     if (c->groups > 1) {
         LLVMValueRef group = LLVMBuildUDiv(e->builder, c->channel.at, agate_emit_int(e, group_blocks), "");
         inputs = agate_emit_advance(e, inputs, group, blocks * c->y.in * row, 0);

@@ -29,12 +29,12 @@ static void sum_column(agate_conv *c, agate_tile *tile, const LLVMValueRef *weig
 static void depthwise_tile(agate_conv *c)
 {
     agate_emitter *e = c->e;
-    int64_t row = c->x.in * c->lanes, blocks = agate_ceil_div(c->filters, c->lanes);
+    int64_t row = c->x.in * c->lanes;
     agate_tile tile = {.lanes = c->lanes, .vectors = 1, .points = (int32_t)c->pixel.span->run.width};
     LLVMValueRef weights = e->params[c->anchor->operands[1]->index],
                  inputs = e->params[c->anchor->operands[0]->index];
     weights = agate_emit_advance(e, weights, c->channel.at, c->y.taps * c->x.taps * c->lanes, 0);
-    inputs = agate_emit_advance(e, inputs, c->image, blocks * c->y.in * row, 0);
+    inputs = agate_emit_advance(e, inputs, c->image, c->image_stride, 0);
     inputs = agate_emit_advance(e, inputs, c->channel.at, c->y.in * row, 0);
     inputs = agate_emit_advance(e, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
     inputs = agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->lanes, -c->x.pad * c->lanes);

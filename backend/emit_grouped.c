@@ -137,11 +137,10 @@ static int64_t plane_of(const agate_conv *c)
 static LLVMValueRef first_pixel(agate_conv *c)
 {
     agate_emitter *e = c->e;
-    int64_t row = c->x.in * c->block,
-            blocks = agate_ceil_div(c->channels * c->anchor->attrs.conv.group, c->block);
+    int64_t row = c->x.in * c->block;
     LLVMValueRef inputs = e->params[c->anchor->operands[0]->index];
 
-    inputs = agate_emit_advance(e, inputs, c->image, blocks * plane_of(c), 0);
+    inputs = agate_emit_advance(e, inputs, c->image, c->image_stride, 0);
     inputs = agate_emit_advance(e, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
     return agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
 }

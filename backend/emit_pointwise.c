@@ -47,7 +47,7 @@ static bool is_flat(const agate_node *kernel)
     for (int32_t i = 0; i < kernel->result_count; i++)
         if (!same_elements(&kernel->results[i].type, type))
             return false;
-    return !is_single(type);
+    return !is_single(type) && !type->layout.pitch; /* other channels lie between images */
 }
 
 /* Elements in memory, cut into tasks: `chunks` for each turn of the outermost axis, if that follows the

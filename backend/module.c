@@ -24,10 +24,10 @@ static agate_module_type module_type(const agate_type *type)
     return out;
 }
 
-/* A view has no memory of its own. */
+/* A reshape has no memory of its own; other views have a place, among others' channels. */
 static const agate_value *root_of(const agate_value *value)
 {
-    while (value->node && agate_node_has(value->node, AGATE_VIEW))
+    while (agate_value_is(value, AGATE_OP_reshape))
         value = value->node->operands[0];
     return value;
 }

@@ -13,7 +13,7 @@ bool agate_fault(agate_text *fault, const char *format, ...)
 agate_layout agate_infer_layout(const agate_node *node, agate_layout otherwise)
 {
     const agate_type *stated = &node->results[0].type;
-    return stated->dtype != AGATE_DTYPE_NONE ? stated->layout : otherwise;
+    return agate_layout_own(stated->dtype != AGATE_DTYPE_NONE ? stated->layout : otherwise);
 }
 
 bool agate_infer_list(agate_ints *list, int32_t count, int64_t value, const char *name, agate_text *fault)
@@ -86,7 +86,7 @@ static bool join_layouts(const agate_node *node, agate_type *type, agate_text *f
     type->layout = AGATE_PLAIN;
     for (int32_t i = 0; i < node->operand_count; i++)
         if (agate_operand_type(node, i)->layout.kind != AGATE_LAYOUT_plain)
-            type->layout = agate_operand_type(node, i)->layout;
+            type->layout = agate_layout_own(agate_operand_type(node, i)->layout);
 
     for (int32_t i = 0; i < node->operand_count; i++) {
         const agate_type *operand = agate_operand_type(node, i);
@@ -138,6 +138,7 @@ AGATE_INFER(cast)
         return agate_fault(fault, "cast needs the element type to cast to");
     *out_type = *agate_operand_type(node, 0);
     out_type->dtype = node->attrs.cast.to;
+    out_type->layout = agate_layout_own(out_type->layout);
     return true;
 }
 
@@ -146,6 +147,7 @@ AGATE_INFER(cast)
 AGATE_INFER(softmax)
 {
     *out_type = *agate_operand_type(node, 0);
+    out_type->layout = agate_layout_own(out_type->layout);
     if (!agate_is_float(out_type->dtype))
         return agate_fault(fault, "softmax takes floats, not %s", agate_dtype_name(out_type->dtype));
     return agate_infer_axis(node->attrs.axis.axis, out_type->rank, fault);
@@ -168,6 +170,7 @@ AGATE_INFER(batch_norm)
         }
     }
     *out_type = *x;
+    out_type->layout = agate_layout_own(out_type->layout);
     return true;
 }
 

@@ -23,7 +23,7 @@ bool agate_infer_node(agate_node *node, agate_type *out_type, agate_text *fault)
 /* Appends a sentence to `fault` and returns false. */
 bool agate_fault(agate_text *fault, const char *format, ...) AGATE_PRINTF(2, 3);
 
-/* The layout of the node's result where it is stated already, else `otherwise`. */
+/* The layout of the node's result where it is stated already, else `otherwise`; without a pitch, which only memory has. */
 agate_layout agate_infer_layout(const agate_node *node, agate_layout otherwise);
 
 /* Fills an empty list with `count` times `value`; a list of another length is a fault that speaks of `name`.
@@ -33,7 +33,7 @@ bool agate_infer_list(agate_ints *list, int32_t count, int64_t value, const char
 /* Is 0 <= axis < rank? */
 bool agate_infer_axis(int64_t axis, int32_t rank, agate_text *fault);
 
-#define AGATE_PLAIN ((agate_layout){AGATE_LAYOUT_plain, 0})
+#define AGATE_PLAIN ((agate_layout){.kind = AGATE_LAYOUT_plain})
 
 static inline const agate_type *agate_operand_type(const agate_node *node, int32_t index)
 {

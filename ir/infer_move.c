@@ -148,6 +148,63 @@ AGATE_INFER(concat)
     return true;
 }
 
+/* ---- views of channels --------------------------------------------------------------------------------- */
+
+/* Does `part` lie among the channels of `whole` as they are, from image to image? */
+static bool lies_among(const agate_type *part, const agate_type *whole, agate_text *fault)
+{
+    if (whole->layout.kind != AGATE_LAYOUT_channel || !agate_layout_equal(part->layout, whole->layout))
+        return agate_fault(fault,
+                           "only values in one channel-blocked layout lie among each other's channels");
+    if (agate_type_pitch(part) != agate_type_pitch(whole))
+        return agate_fault(fault, "there are %lld channels from image to image in one, %lld in the other",
+                           (long long)agate_type_pitch(part), (long long)agate_type_pitch(whole));
+    return true;
+}
+
+static agate_layout stated_layout(const agate_node *node, agate_layout otherwise)
+{
+    const agate_type *stated = &node->results[0].type;
+    return stated->dtype != AGATE_DTYPE_NONE ? stated->layout : otherwise;
+}
+
+AGATE_INFER(join)
+{
+    int64_t joint = 0;
+
+    if (!agate_infer_concat(node, out_type, fault))
+        return false;
+    if (node->attrs.axis.axis != 1)
+        return agate_fault(fault, "join continues channels, dimension 1");
+    out_type->layout = stated_layout(node, agate_operand_type(node, 0)->layout);
+    for (int32_t i = 0; i < node->operand_count; i++) {
+        const agate_type *operand = agate_operand_type(node, i);
+        if (!lies_among(operand, out_type, fault))
+            return false;
+        if (joint % out_type->layout.block != 0)
+            return agate_fault(fault, "operand %d begins within a block of channels", i);
+        joint += operand->dims[1].offset;
+    }
+    return true;
+}
+
+AGATE_INFER(part)
+{
+    const agate_attrs_slice *attrs = &node->attrs.slice;
+    const agate_type *x = agate_operand_type(node, 0);
+
+    if (!agate_infer_slice(node, out_type, fault))
+        return false;
+    out_type->layout = stated_layout(node, x->layout);
+    for (int32_t i = 0; i < x->rank; i++)
+        if (attrs->steps.v[i] != 1 || (i != 1 && !agate_dim_equal(x->dims[i], out_type->dims[i])))
+            return agate_fault(fault, "part takes channels that follow each other, of whole images");
+    if (!lies_among(out_type, x, fault))
+        return false;
+    return attrs->starts.v[1] % x->layout.block == 0 ||
+           agate_fault(fault, "channel %lld is within a block", (long long)attrs->starts.v[1]);
+}
+
 AGATE_INFER(gather)
 {
     const agate_type *x = agate_operand_type(node, 0), *indices = agate_operand_type(node, 1);
@@ -202,8 +259,8 @@ static bool is_view(const agate_type *x, const agate_type *type)
     if (x->layout.kind == AGATE_LAYOUT_plain)
         return type->layout.kind == AGATE_LAYOUT_plain;
     return x->layout.kind == AGATE_LAYOUT_channel && agate_layout_equal(x->layout, type->layout) &&
-           type->rank >= 2 && agate_dim_equal(x->dims[0], type->dims[0]) &&
-           agate_dim_equal(x->dims[1], type->dims[1]);
+           x->layout.pitch == type->layout.pitch && type->rank >= 2 &&
+           agate_dim_equal(x->dims[0], type->dims[0]) && agate_dim_equal(x->dims[1], type->dims[1]);
 }
 
 AGATE_INFER(reshape)
@@ -222,6 +279,7 @@ AGATE_INFER(reshape)
         return false;
     }
     type.layout = agate_infer_layout(node, x->layout);
+    type.layout.pitch = x->layout.pitch; /* no other memory */
     *out_type = type;
     return is_view(x, &type) ||
            agate_fault(fault, "elements of the two layouts do not lie alike: reorder first");

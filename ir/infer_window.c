@@ -127,7 +127,7 @@ AGATE_INFER(conv)
     if (!window_dims(&w, x, &type, fault))
         return false;
     bool packed = x->layout.kind == AGATE_LAYOUT_plain && weight->layout.kind != AGATE_LAYOUT_plain;
-    agate_layout blocked = {AGATE_LAYOUT_channel, weight->layout.block};
+    agate_layout blocked = {.kind = AGATE_LAYOUT_channel, .block = weight->layout.block};
     type.layout = agate_infer_layout(node, packed ? blocked : x->layout);
     *out_type = type;
     return conv_layouts(node, &type, fault);

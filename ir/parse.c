@@ -250,7 +250,7 @@ static bool check_yield(agate_parser *p, const agate_node *kernel, const char *w
     bool good = yield->operand_count == kernel->result_count;
 
     for (int32_t i = 0; good && i < kernel->result_count; i++)
-        good = agate_type_equal(&yield->operands[i]->type, &kernel->results[i].type);
+        good = agate_type_equal_but_pitch(&yield->operands[i]->type, &kernel->results[i].type);
     return good || fail_passed_on(p, yield, where);
 }
 

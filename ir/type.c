@@ -20,6 +20,11 @@ bool agate_layout_equal(agate_layout a, agate_layout b)
 
 bool agate_type_equal(const agate_type *a, const agate_type *b)
 {
+    return a->layout.pitch == b->layout.pitch && agate_type_equal_but_pitch(a, b);
+}
+
+bool agate_type_equal_but_pitch(const agate_type *a, const agate_type *b)
+{
     if (a->dtype != b->dtype || a->rank != b->rank || !agate_layout_equal(a->layout, b->layout))
         return false;
     for (int32_t i = 0; i < a->rank; i++)
@@ -143,11 +148,31 @@ int32_t agate_type_phys(const agate_type *type, agate_phys_axis out_axes[AGATE_M
         agate_phys_axis *axis = &out_axes[i];
         if (!axis_extent(type, axis, &axis->extent))
             return -1;
+        if (i == 0 && type->layout.pitch > 0) /* over the channels of others, too */
+            stride = agate_dim_fixed(out_axes[1].stride.offset * (type->layout.pitch / type->layout.block));
         axis->stride = stride;
         if (!agate_dim_mul(stride, axis->extent, &stride))
             return -1;
     }
     return count;
+}
+
+int64_t agate_type_pitch(const agate_type *type)
+{
+    int64_t block = type->layout.block;
+
+    assert(type->layout.kind == AGATE_LAYOUT_channel);
+    return type->layout.pitch ? type->layout.pitch : agate_ceil_div(type->dims[1].offset, block) * block;
+}
+
+int64_t agate_type_channel_offset(const agate_type *type, int64_t channel)
+{
+    agate_phys_axis axes[AGATE_MAX_PHYS];
+    int32_t count = agate_type_phys(type, axes);
+
+    assert(count > 1 && type->layout.kind == AGATE_LAYOUT_channel && channel % type->layout.block == 0);
+    (void)count;
+    return channel / type->layout.block * axes[1].stride.offset * (int64_t)agate_dtype_size(type->dtype);
 }
 
 bool agate_type_size(const agate_type *type, agate_dim *out_size_bytes)
@@ -161,12 +186,29 @@ bool agate_type_size(const agate_type *type, agate_dim *out_size_bytes)
     for (int32_t i = 0; i < count; i++)
         if (!agate_dim_mul(size, axes[i].extent, &size))
             return false;
+    if (type->layout.pitch > 0) { /* behind the last image the others' channels do not count */
+        int64_t one = axes[0].stride.offset * (int64_t)agate_dtype_size(type->dtype);
+        int64_t gap =
+            one - axes[1].extent.offset * axes[1].stride.offset * (int64_t)agate_dtype_size(type->dtype);
+        agate_dim images = axes[0].extent;
+        size = (agate_dim){images.scale * one, images.offset * one - gap};
+    }
     *out_size_bytes = size;
     return true;
 }
 
 /* Bytes that a user-space address can reach. */
 #define REACH_BYTES ((int64_t)1 << 47)
+
+/* A pitch so large that strides overflow is found with the size. */
+static bool pitch_fits(const agate_type *type)
+{
+    agate_layout layout = type->layout;
+
+    return layout.pitch == 0 ||
+           (layout.kind == AGATE_LAYOUT_channel && layout.pitch > 0 && layout.pitch % layout.block == 0 &&
+            agate_dim_is_fixed(type->dims[1]) && type->dims[1].offset <= layout.pitch);
+}
 
 bool agate_type_check(const agate_type *type, agate_text *fault)
 {
@@ -181,6 +223,10 @@ bool agate_type_check(const agate_type *type, agate_text *fault)
     if (kind >= AGATE_LAYOUT_COUNT || type->rank < least_rank(kind) ||
         (kind == AGATE_LAYOUT_plain) != (type->layout.block == 0)) {
         agate_text_add(fault, "the layout does not fit %d dimensions", type->rank);
+        return false;
+    }
+    if (!pitch_fits(type)) {
+        agate_text_add(fault, "a pitch is whole blocks of channels, as many as there are or more");
         return false;
     }
     for (int32_t i = 0; i < type->rank; i++) {

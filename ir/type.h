@@ -11,10 +11,15 @@ typedef enum agate_layout_kind {
     AGATE_LAYOUT_COUNT
 } agate_layout_kind;
 
-/* `block` is B in layouts.def; 0 for plain. */
+/* `block` is B in layouts.def; 0 for plain.
+ *
+ * `pitch` is for the channel-blocked layout of a value that lies among others' channels: how many channels there are from
+ * one image to the next, a multiple of the block. 0: its own, padded. Only values in memory have one: kernels' operands
+ * and results, and views; not what a kernel computes in between. */
 typedef struct agate_layout {
     uint16_t kind;
     uint16_t block;
+    int32_t pitch;
 } agate_layout;
 
 typedef struct agate_type {
@@ -31,7 +36,23 @@ static inline bool agate_is_float(agate_dtype dtype)
 
 agate_type agate_type_make(agate_dtype dtype, int32_t rank, const agate_dim *dims);
 bool agate_type_equal(const agate_type *a, const agate_type *b);
-bool agate_layout_equal(agate_layout a, agate_layout b);
+bool agate_layout_equal(agate_layout a, agate_layout b); /* pitch aside */
+
+/* The same in memory of its own. */
+static inline agate_layout agate_layout_own(agate_layout layout)
+{
+    layout.pitch = 0;
+    return layout;
+}
+
+/* Equal but for pitches: the same elements in the same order. */
+bool agate_type_equal_but_pitch(const agate_type *a, const agate_type *b);
+
+/* Channels from one image to the next of a channel-blocked type: its pitch, or its own channels with their pads. */
+int64_t agate_type_pitch(const agate_type *type);
+
+/* Bytes from the first channel of such a type to channel `channel`, the first of a block. */
+int64_t agate_type_channel_offset(const agate_type *type, int64_t channel);
 
 /* All dimensions fixed? */
 bool agate_type_is_fixed(const agate_type *type);
@@ -39,7 +60,8 @@ bool agate_type_is_fixed(const agate_type *type);
 /* Product of the logical dimensions. Returns false on overflow, or where it is no linear function of the batch. */
 bool agate_type_count(const agate_type *type, agate_dim *out_count);
 
-/* Bytes in memory, pads of a blocked layout included. Returns false as above. */
+/* Bytes in memory, pads of a blocked layout included; with a pitch, from its first to its last byte. Returns false as
+ * above. */
 bool agate_type_size(const agate_type *type, agate_dim *out_size_bytes);
 
 /* Can a value have this type? Looks for an element type, dimensions that are never negative, a layout that fits the rank,
@@ -67,7 +89,8 @@ bool agate_broadcast(const agate_type *a, const agate_type *b, agate_type *out_t
 
 /* Appends "f32[N,64,56,56]{nchw16c}"; and parses it back out of a 0-terminated text, returning the end of what was read,
  * or NULL where it is no type. A layout is named by its dimensions, then block and dimension of each inner axis, as
- * layouts.def shows for rank 4: {ncw8c}, {nc16c}, {ncdhw16c}, {oihw16i16o}, {oihw16o}, {o16o}, {kn16n}, {bkn16n}. */
+ * layouts.def shows for rank 4: {ncw8c}, {nc16c}, {ncdhw16c}, {oihw16i16o}, {oihw16o}, {o16o}, {kn16n}, {bkn16n}. A pitch stands behind it:
+ * {nchw16c of 256}. */
 void agate_type_print(const agate_type *type, agate_text *text);
 const char *agate_type_parse(const char *text, agate_type *out_type);
 const char *agate_dim_parse(const char *text, agate_dim *out_dim);

@@ -80,22 +80,36 @@ static void layout_text(agate_layout layout, int32_t rank, char out_text[LAYOUT_
     out_text[at] = 0;
 }
 
+/* Nothing, or " of 256". */
+static const char *pitch_parse(const char *text, agate_layout *layout)
+{
+    int64_t pitch = 0;
+
+    if (strncmp(text, " of ", 4) == 0) {
+        text = parse_digits(text + 4, &pitch);
+        if (!text || pitch == 0 || pitch > INT32_MAX)
+            return NULL;
+    }
+    layout->pitch = (int32_t)pitch;
+    return *text == '}' ? text : NULL;
+}
+
 /* Tries every kind's name at the block that stands in the text. */
 static const char *layout_parse(const char *text, int32_t rank, agate_layout *out_layout)
 {
-    size_t length = strcspn(text, "}");
+    size_t length = strcspn(text, " }");
     int64_t block;
 
-    if (text[length] != '}' || !parse_digits(text + strcspn(text, "0123456789}"), &block) ||
-        block > MAX_BLOCK)
+    if ((text[length] != '}' && text[length] != ' ') ||
+        !parse_digits(text + strcspn(text, "0123456789 }"), &block) || block > MAX_BLOCK)
         return NULL;
     for (uint16_t kind = AGATE_LAYOUT_plain + 1; kind < AGATE_LAYOUT_COUNT; kind++) {
         char name[LAYOUT_TEXT_BYTES];
-        agate_layout layout = {kind, (uint16_t)block};
+        agate_layout layout = {kind, (uint16_t)block, 0};
         layout_text(layout, rank, name);
         if (strlen(name) == length && memcmp(name, text, length) == 0) {
             *out_layout = layout;
-            return text + length;
+            return pitch_parse(text + length, out_layout);
         }
     }
     return NULL;
@@ -114,7 +128,10 @@ void agate_type_print(const agate_type *type, agate_text *text)
     if (type->layout.kind != AGATE_LAYOUT_plain) {
         char name[LAYOUT_TEXT_BYTES];
         layout_text(type->layout, type->rank, name);
-        agate_text_add(text, "{%s}", name);
+        agate_text_add(text, "{%s", name);
+        if (type->layout.pitch)
+            agate_text_add(text, " of %d", type->layout.pitch);
+        agate_text_add(text, "}");
     }
 }
 

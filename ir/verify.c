@@ -171,9 +171,25 @@ static void verify_links(agate_verifier *v, const agate_graph *graph)
                            graph->kernel ? "yield" : "return");
 }
 
+/* The caller's tensors have memory of their own. */
+static void verify_ends(agate_verifier *v, const agate_graph *graph)
+{
+    for (int32_t i = 0; i < graph->param_count; i++)
+        if (graph->params[i]->type.layout.pitch)
+            agate_verify_fault(v, NULL, "parameter %d lies among others' channels", i);
+    for (int32_t i = 0; graph->last && i < graph->last->operand_count; i++) {
+        const agate_value *value = graph->last->operands[i];
+        if (value && (value->type.layout.pitch || agate_value_is(value, AGATE_OP_join) ||
+                      agate_value_is(value, AGATE_OP_part)))
+            agate_verify_fault(v, graph->last, "result %d lies among others' channels", i);
+    }
+}
+
 void agate_verify_nodes(agate_verifier *v, const agate_graph *graph)
 {
     verify_links(v, graph);
+    if (!graph->kernel)
+        verify_ends(v, graph);
     for (int32_t i = 0; i < graph->param_count; i++)
         define(v, NULL, graph->params[i], i);
     for (const agate_node *node = graph->first; node; node = node->next)

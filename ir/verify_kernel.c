@@ -20,8 +20,10 @@ static void verify_signature(agate_verifier *v, const agate_node *kernel)
     if (yield->operand_count != kernel->result_count)
         agate_verify_fault(v, kernel, "%d results of a body that yields %d", kernel->result_count,
                            yield->operand_count);
+    /* Where a result lies among others' channels is no matter of the body. */
     for (int32_t i = 0; i < agate_min(kernel->result_count, yield->operand_count); i++)
-        if (yield->operands[i] && !agate_type_equal(&kernel->results[i].type, &yield->operands[i]->type))
+        if (yield->operands[i] &&
+            !agate_type_equal_but_pitch(&kernel->results[i].type, &yield->operands[i]->type))
             agate_verify_fault(v, kernel, "result %d is of another type than the body yields", i);
 }
 
@@ -61,8 +63,8 @@ static void verify_strategy(agate_verifier *v, const agate_node *kernel)
 void agate_verify_kernel(agate_verifier *v, const agate_node *kernel)
 {
     AGATE_EACH_NODE (node, kernel->body)
-        if (agate_node_has(node, AGATE_KERNEL)) {
-            agate_verify_fault(v, kernel, "a kernel holds no kernels");
+        if (agate_node_has(node, AGATE_KERNEL) || node->op == AGATE_OP_join || node->op == AGATE_OP_part) {
+            agate_verify_fault(v, kernel, "a kernel holds no %s", agate_node_info(node)->name);
             return;
         }
     /* Values of the outer graph are not visible inside. */

@@ -25,7 +25,7 @@ typedef struct assigner {
     bool changed;
 } assigner;
 
-static const agate_layout PLAIN = {AGATE_LAYOUT_plain, 0};
+static const agate_layout PLAIN = {.kind = AGATE_LAYOUT_plain};
 
 static agate_type with_layout(const agate_type *type, agate_layout layout)
 {
@@ -306,13 +306,13 @@ static bool pack_conv(assigner *a, agate_node *kernel, const agate_node *conv)
     /* What the epilogue reads as well must lie as the result does. */
     bool stem = !by_lane && !is_blocked(agate_kernel_operand(kernel, x)) &&
                 x->type.dims[1].offset <= STEM_CHANNELS && x->use_count == 1;
-    agate_layout weights = {by_lane || stem ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, block};
+    agate_layout weights = {.kind = by_lane || stem ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, .block = block};
 
     if (!set_layout(a, kernel, x->index, stem ? PLAIN : a->blocked) ||
         !set_layout(a, kernel, conv->operands[1]->index, weights))
         return false;
-    return conv->operand_count < 3 ||
-           set_layout(a, kernel, conv->operands[2]->index, (agate_layout){AGATE_LAYOUT_o, block});
+    return conv->operand_count < 3 || set_layout(a, kernel, conv->operands[2]->index,
+                                                 (agate_layout){.kind = AGATE_LAYOUT_o, .block = block});
 }
 
 /* Results of the body's nodes, and the kernel's, take `layout`. */
@@ -381,7 +381,8 @@ static bool plain_kernel(assigner *a, agate_node *kernel, const agate_node *anch
     int32_t panels = panel_operand(kernel, anchor, width);
 
     for (int32_t i = 0; i < kernel->operand_count; i++)
-        if (!set_layout(a, kernel, i, i == panels ? (agate_layout){AGATE_LAYOUT_panel, width} : PLAIN))
+        if (!set_layout(a, kernel, i,
+                        i == panels ? (agate_layout){.kind = AGATE_LAYOUT_panel, .block = width} : PLAIN))
             return false;
     return true;
 }
@@ -408,9 +409,10 @@ static void assign_kernel(assigner *a, agate_node *kernel)
 
 bool agate_pass_assign_layout(agate_pass *pass, agate_graph *graph)
 {
-    assigner a = {.pass = pass,
-                  .graph = graph,
-                  .blocked = {AGATE_LAYOUT_channel, (uint16_t)agate_machine_lanes(pass->machine)}};
+    assigner a = {
+        .pass = pass,
+        .graph = graph,
+        .blocked = {.kind = AGATE_LAYOUT_channel, .block = (uint16_t)agate_machine_lanes(pass->machine)}};
 
     for (int32_t i = 0; i < graph->param_count; i++)
         graph->params[i]->scratch = 0;

@@ -40,7 +40,7 @@ agate_node *agate_kernel_build(agate_graph *graph, agate_node *before, agate_op 
 
 agate_value *agate_value_root(agate_value *value)
 {
-    while (value->node && agate_node_has(value->node, AGATE_VIEW))
+    while (agate_value_is(value, AGATE_OP_reshape))
         value = value->node->operands[0];
     return value;
 }

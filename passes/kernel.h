@@ -20,7 +20,7 @@ agate_node *agate_kernel_build(agate_graph *graph, agate_node *before, agate_op 
 /* One group, or groups whose inputs and outputs are whole blocks. Others have weights in layout `o`. */
 bool agate_groups_fill_blocks(const agate_node *conv, int64_t block);
 
-/* The value whose memory `value` shares: itself, or what a chain of views starts from. */
+/* The value whose memory `value` shares whole: itself, or what a chain of reshapes starts from. */
 agate_value *agate_value_root(agate_value *value);
 
 #endif

@@ -207,7 +207,7 @@ static agate_type constant_type(const family *f, int32_t operand, int64_t filter
 
     type.dims[0] = agate_dim_fixed(filters);
     if (operand == 2)
-        type.layout = (agate_layout){AGATE_LAYOUT_o, weights->layout.block};
+        type.layout = (agate_layout){.kind = AGATE_LAYOUT_o, .block = weights->layout.block};
     return type;
 }
 

@@ -73,7 +73,8 @@ static const char *not_blocked_conv(const agate_candidate *c)
 static bool is_laid_out(const agate_node *conv, agate_layout_kind input, agate_layout_kind weights)
 {
     uint16_t block = conv->results[0].type.layout.block;
-    agate_layout x = {input, input == AGATE_LAYOUT_plain ? 0 : block}, w = {weights, block};
+    agate_layout x = {.kind = input, .block = input == AGATE_LAYOUT_plain ? 0 : block};
+    agate_layout w = {.kind = weights, .block = block};
     return agate_layout_equal(conv->operands[0]->type.layout, x) &&
            agate_layout_equal(conv->operands[1]->type.layout, w);
 }

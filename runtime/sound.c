@@ -33,14 +33,24 @@ static bool is_as_large(const agate_module_type *a, const agate_module_type *b)
            agate_dim_equal(a_count, b_count);
 }
 
+/* For any batch; for any but 0, where a batch of 0 has no bytes. */
+static bool ends_within(agate_dim end, agate_dim slab, bool follows_batch)
+{
+    int64_t first_end = end.offset, first_slab = slab.offset;
+
+    if (follows_batch && (__builtin_add_overflow(end.scale, end.offset, &first_end) ||
+                          __builtin_add_overflow(slab.scale, slab.offset, &first_slab)))
+        return false;
+    return end.scale <= slab.scale && first_end <= first_slab;
+}
+
 /* Does a tensor of this many bytes at `offset` end within the slab, for any batch? */
 static bool is_in_slab(const agate_module *module, agate_dim offset, agate_dim bytes, size_t element_bytes)
 {
     const int64_t size = (int64_t)element_bytes;
     agate_dim end;
     return offset.scale >= 0 && offset.offset >= 0 && offset.scale % size == 0 && offset.offset % size == 0 &&
-           agate_dim_add(offset, bytes, &end) && end.scale <= module->slab_size_bytes.scale &&
-           end.offset <= module->slab_size_bytes.offset;
+           agate_dim_add(offset, bytes, &end) && ends_within(end, module->slab_size_bytes, bytes.scale > 0);
 }
 
 static bool is_in_constant(const agate_module_constant *constant, agate_dim bytes)

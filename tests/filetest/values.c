@@ -48,7 +48,7 @@ static bool fill_weight(agate_node *node, int64_t seed)
     agate_type plain = node->results[0].type;
     agate_dim size, count;
 
-    plain.layout = (agate_layout){AGATE_LAYOUT_plain, 0};
+    plain.layout = (agate_layout){.kind = AGATE_LAYOUT_plain};
     if (!agate_type_size(&plain, &size) || !agate_type_count(&plain, &count) ||
         (size_t)size.offset > 16 * MOST_BYTES)
         return false;

@@ -61,7 +61,7 @@ static inline agate_type case_fixed_type(const agate_type *type, int64_t batch)
 static inline agate_type case_plain_type(const agate_type *type)
 {
     agate_type plain = *type;
-    plain.layout = (agate_layout){AGATE_LAYOUT_plain, 0};
+    plain.layout = (agate_layout){.kind = AGATE_LAYOUT_plain};
     return plain;
 }
 

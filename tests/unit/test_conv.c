@@ -49,7 +49,7 @@ static void add_type(agate_text *text, const int64_t *dims, int32_t rank, bool b
         list[0] = (agate_dim){1, 0};
     agate_type type = agate_type_make(AGATE_F32, rank, list);
     if (layout != AGATE_LAYOUT_plain)
-        type.layout = (agate_layout){(uint16_t)layout, (uint16_t)block};
+        type.layout = (agate_layout){.kind = (uint16_t)layout, .block = (uint16_t)block};
     agate_type_print(&type, text);
 }
 
