@@ -231,22 +231,64 @@ static const char *merged_label(const family *f, int32_t operand)
     return label;
 }
 
+/* Contents one behind the other; NULL: zeros. */
+typedef struct row_of_data {
+    int32_t count;
+    agate_data *parts[AGATE_MAX_PARTS];
+    size_t sizes_bytes[AGATE_MAX_PARTS];
+} row_of_data;
+
+/* An agate_make_fn. */
+static bool make_row(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out)
+{
+    const row_of_data *row = data->owner;
+    size_t begin = 0, end = first_bytes + size_bytes;
+
+    for (int32_t i = 0; i < row->count; begin += row->sizes_bytes[i++]) {
+        size_t from = (size_t)agate_max((int64_t)first_bytes, (int64_t)begin);
+        size_t to = (size_t)agate_min((int64_t)end, (int64_t)(begin + row->sizes_bytes[i]));
+        char *target = (char *)out + (from - first_bytes);
+        if (to <= from)
+            continue;
+        if (!row->parts[i])
+            memset(target, 0, to - from);
+        else if (!agate_data_read(row->parts[i], from - begin, to - from, target))
+            return false;
+        else if (to - from == row->sizes_bytes[i]) /* made as a whole, and not again */
+            agate_data_forget(row->parts[i]);
+    }
+    return true;
+}
+
+static void release_row(agate_data *data)
+{
+    row_of_data *row = data->owner;
+
+    for (int32_t i = 0; i < row->count; i++)
+        agate_data_release(row->parts[i]);
+    free(row);
+    free(data);
+}
+
 /* Outputs are the outermost dimension of packed weights, and all but the last member fill blocks: one behind the other is
  * packed, too. A bias that a member lacks is 0. NULL where memory is short. */
 static agate_value *merge_constants(const family *f, int32_t operand, int64_t filters, agate_node *before)
 {
     agate_type type = constant_type(f, operand, filters);
-    agate_data *data = agate_data_create((size_t)size_of(&type));
-    char *to = data ? (char *)data->bytes : NULL;
+    row_of_data *row = calloc(1, sizeof *row);
+    agate_data *data = row ? agate_data_create_deferred((size_t)size_of(&type), make_row, NULL, row) : NULL;
 
-    if (!data)
+    if (!data) {
+        free(row);
         return NULL;
+    }
+    data->release = release_row;
+    row->count = f->count;
     for (int32_t i = 0; i < f->count; i++) {
         const agate_value *constant = constant_at(f->members[i], operand);
         agate_type own = constant_type(f, operand, filters_of(f->members[i]));
-        if (constant)
-            memcpy(to, constant->node->data->bytes, constant->node->data->size_bytes);
-        to += size_of(&own);
+        row->parts[i] = constant ? agate_data_retain(constant->node->data) : NULL;
+        row->sizes_bytes[i] = (size_t)size_of(&own);
     }
     return agate_build_constant(f->graph, before, &type, data, merged_label(f, operand));
 }

@@ -16,7 +16,7 @@ static agate_type weights_type(agate_layout_kind kind, uint16_t block)
 {
     const agate_dim dims[] = {{0, OUT}, {0, IN}, {0, TAPS}};
     agate_type type = agate_type_make(AGATE_F32, 3, dims);
-    type.layout = (agate_layout){kind, block};
+    type.layout = (agate_layout){.kind = kind, .block = block};
     return type;
 }
 
