@@ -28,7 +28,7 @@ static rows rows_of(const agate_node *kernel)
     if (blocked ? last == 1 : last == r.whole->rank - 1) {
         r.along = last;
         r.lanes = blocked ? (int32_t)agate_min(wanted, r.whole->layout.block) : wanted;
-        r.reduced.layout = (agate_layout){AGATE_LAYOUT_plain, 0}; /* walked element by element */
+        r.reduced.layout = (agate_layout){.kind = AGATE_LAYOUT_plain}; /* walked element by element */
     } else {
         vector = agate_space_vector(&r.reduced, wanted, &lanes);
     }
