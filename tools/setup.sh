@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing and the model tools need; does nothing when all are there.
 #
-#   tools/setup.sh [build] [test] [convert] [models]      default: all
+#   tools/setup.sh [build] [test] [convert] [models] [bench]      default: all
 #
 # build: the compiler and libraries; test: what the tests need on top; convert: what fetching and converting the trained
-# models needs; models: what exporting and training through torch needs on top of that.
+# models needs; models: what exporting and training through torch needs on top of that; bench: what tools/bench needs.
 #
 # Runs apt-get as root or through passwordless sudo; otherwise prints the one line to run and exits with 1.
 set -eu
@@ -13,9 +13,10 @@ set -eu
 build_packages="gcc g++ libc6-dev cmake ninja-build pkg-config git libprotobuf-c-dev protobuf-c-compiler
     libjansson-dev libstb-dev check"
 test_packages="$build_packages clang libclang-rt-dev clang-format doxygen libonnx-testdata qemu-user python3
-    python3-numpy python3-onnx python3-pil"
+    python3-numpy python3-onnx python3-pil python3-matplotlib"
 convert_packages="ca-certificates xz-utils bzip2 python3 python3-numpy python3-onnx python3-pil"
 models_packages="$convert_packages python3-torch python3-torchvision"
+bench_packages="$models_packages python3-matplotlib"
 llvm_choices="llvm-22-dev llvm-19-dev"
 
 say() { printf '%s\n' "setup: $*"; }
@@ -28,13 +29,17 @@ if ! command -v apt-get >/dev/null; then
 fi
 
 wanted=""
-[ $# -gt 0 ] || set -- build test convert models
+[ $# -gt 0 ] || set -- build test convert models bench
 for group; do
     case $group in
     build) wanted="$wanted $build_packages llvm" ;;
     test) wanted="$wanted $test_packages llvm" ;;
-    convert | models)
-        [ "$group" = models ] && wanted="$wanted $models_packages" || wanted="$wanted $convert_packages"
+    convert | models | bench)
+        case $group in
+        convert) wanted="$wanted $convert_packages" ;;
+        models) wanted="$wanted $models_packages" ;;
+        bench) wanted="$wanted $bench_packages" ;;
+        esac
         # Debian's nodejs conflicts with one from elsewhere: any node that works will do.
         if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
             wanted="$wanted nodejs npm"
@@ -45,7 +50,7 @@ for group; do
         exit 0
         ;;
     *)
-        say "no group named '$group'; the groups are build, test, convert and models" >&2
+        say "no group named '$group'; the groups are build, test, convert, models and bench" >&2
         exit 2
         ;;
     esac

@@ -63,7 +63,11 @@ class Outputs(dict):
     def of(cls, command):
         with tempfile.TemporaryDirectory() as folder:
             run_program(command + ['--output-dir', folder])
-            return cls((os.path.basename(p), np.load(p)) for p in glob.glob(os.path.join(folder, '*.npy')))
+            return cls.in_folder(folder)
+
+    @classmethod
+    def in_folder(cls, folder):
+        return cls((os.path.basename(p), np.load(p)) for p in glob.glob(os.path.join(folder, '*.npy')))
 
     def same_bits(self, other):
         return self.keys() == other.keys() and all(self[k].tobytes() == other[k].tobytes() for k in self)
@@ -77,8 +81,7 @@ class Network:
 
     def __init__(self, name, path, trained=False, dims=None):
         self.name, self.path, self.trained = name, path, trained
-        # Sizes of free dimensions other than the batch.
-        self.dims = [word for dim, size in (dims or {}).items() for word in ('--dim', f'{dim}={size}')]
+        self.dims = dims or {}  # sizes of free dimensions other than the batch
         self.inputs, self.references, self.exact_outputs = {}, {}, {}
 
     @classmethod
@@ -141,7 +144,8 @@ class Checker:
         print(f'{verdict} {network.name} {what}: {text}', flush=True)
 
     def agate(self, network, inputs, threads, isa):
-        command = [self.arguments.agate, 'run', network.path, '--threads', str(threads), *network.dims]
+        command = [self.arguments.agate, 'run', network.path, '--threads', str(threads)]
+        command += [word for dim, size in network.dims.items() for word in ('--dim', f'{dim}={size}')]
         command += [] if isa == 'host' else ['--isa', isa]
         return Outputs.of(command + input_arguments(inputs))
 
