@@ -9,7 +9,7 @@
 #ifndef AGATE_CACHE_H
 #define AGATE_CACHE_H
 
-#include "tools/blake3.h"
+#include "runtime/base/base.h"
 
 /* What a cache may hold where nobody says it. */
 #define AGATE_CACHE_LIMIT_BYTES ((uint64_t)4 << 30)
@@ -30,9 +30,10 @@ typedef struct agate_cache_key {
     char text[2 * 20 + 1]; /* hexadecimal */
 } agate_cache_key;
 
-/* What a file holds, or a key before it is shortened. */
+/* What a file holds, or a key before it is shortened: SHA-256 (FIPS 180-4), so nobody can make two models that are taken for
+ * one another. */
 typedef struct agate_file_digest {
-    uint8_t bytes[AGATE_BLAKE3_BYTES];
+    uint8_t bytes[32];
 } agate_file_digest;
 
 void agate_cache_key_of(const agate_file_digest *digest, agate_cache_key *out_key);
@@ -50,8 +51,8 @@ bool agate_cache_write(const char *path, const void *data, size_t size_bytes);
 
 /* ---- digests (cache_digest.c) --------------------------------------------------------------------------- */
 
-/* Of memory. Returns false if memory is short. */
-bool agate_digest_bytes(const void *data, size_t size_bytes, agate_file_digest *out_digest);
+/* Of memory. */
+void agate_digest_bytes(const void *data, size_t size_bytes, agate_file_digest *out_digest);
 
 /* Which file it is, and in which state. */
 typedef struct agate_file_state {

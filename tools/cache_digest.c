@@ -6,6 +6,7 @@
  * the same. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <nettle/sha2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -35,16 +36,13 @@ static uint64_t check_of(const record *r)
     return agate_digest_end(&digest);
 }
 
-bool agate_digest_bytes(const void *data, size_t size_bytes, agate_file_digest *out_digest)
+void agate_digest_bytes(const void *data, size_t size_bytes, agate_file_digest *out_digest)
 {
-    agate_blake3 *hash = agate_blake3_create();
+    struct sha256_ctx hash;
 
-    if (!hash)
-        return false;
-    agate_blake3_add(hash, data, size_bytes);
-    agate_blake3_end(hash, out_digest->bytes);
-    agate_blake3_release(hash);
-    return true;
+    sha256_init(&hash);
+    sha256_update(&hash, size_bytes, data);
+    sha256_digest(&hash, sizeof out_digest->bytes, out_digest->bytes);
 }
 
 int64_t agate_cache_now_ns(void)
@@ -77,8 +75,7 @@ static char *record_path(const agate_cache *cache, const agate_file_state *state
     agate_cache_key key;
     agate_file_digest digest;
 
-    if (!agate_digest_bytes(state, offsetof(agate_file_state, size_bytes), &digest))
-        return NULL;
+    agate_digest_bytes(state, offsetof(agate_file_state, size_bytes), &digest);
     agate_cache_key_of(&digest, &key);
     return agate_cache_path(cache, &key, "digest");
 }
@@ -129,15 +126,14 @@ void agate_cache_remember(const agate_cache *cache, const agate_file_state *stat
 static bool digest_open_file(int file, agate_file_digest *out_digest)
 {
     const size_t piece_bytes = (size_t)1 << 20;
-    agate_blake3 *hash = agate_blake3_create();
-    char *piece = malloc(piece_bytes);
+    uint8_t *piece = malloc(piece_bytes);
+    struct sha256_ctx hash;
     ssize_t size = -1;
 
-    while (hash && piece && (size = read(file, piece, piece_bytes)) > 0)
-        agate_blake3_add(hash, piece, (size_t)size);
-    if (size == 0)
-        agate_blake3_end(hash, out_digest->bytes);
-    agate_blake3_release(hash);
+    sha256_init(&hash);
+    while (piece && (size = read(file, piece, piece_bytes)) > 0)
+        sha256_update(&hash, (size_t)size, piece);
+    sha256_digest(&hash, sizeof out_digest->bytes, out_digest->bytes);
     free(piece);
     return size == 0;
 }

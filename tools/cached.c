@@ -34,7 +34,6 @@ typedef struct request {
     agate_data *file;       /* the model; NULL: not read, or in the caller's memory */
     agate_text base;        /* what the key is made of, but for external data */
     agate_text names, digests;
-    bool failed; /* memory was short */
 } request;
 
 const char *agate_cached_refuses(const agate_driver_options *options)
@@ -76,17 +75,16 @@ static bool state_of(const char *path, agate_file_state *out_state)
 static agate_status digest_model(request *r)
 {
     const agate_model_source *source = r->source;
-    bool done;
 
     /* Where it cannot be read, reading it says why. */
     if (!source->data &&
         (!state_of(source->path, &r->state) || !agate_cache_digest_file(r->cache, source->path, &r->model))) {
         AGATE_TRY(agate_file_map(source->path, &r->file));
-        done = agate_digest_bytes(r->file->bytes, r->file->size_bytes, &r->model);
-    } else {
-        done = !source->data || agate_digest_bytes(source->data, source->size_bytes, &r->model);
+        agate_digest_bytes(r->file->bytes, r->file->size_bytes, &r->model);
+    } else if (source->data) {
+        agate_digest_bytes(source->data, source->size_bytes, &r->model);
     }
-    return done ? AGATE_OK : out_of_memory();
+    return AGATE_OK;
 }
 
 /* ---- the key -------------------------------------------------------------------------------------------- */
@@ -117,9 +115,9 @@ static bool add_known_input(agate_text *text, const agate_input_value *value)
     const agate_tensor *t = &value->tensor;
     size_t size_bytes = 0;
 
-    if (!agate_tensor_size(t->dtype, t->rank, t->dims, &size_bytes) ||
-        !agate_digest_bytes(t->data, size_bytes, &digest))
+    if (!agate_tensor_size(t->dtype, t->rank, t->dims, &size_bytes))
         return false;
+    agate_digest_bytes(t->data, size_bytes, &digest);
     add_word(text, value->name ? value->name : "");
     agate_text_add(text, "%zu %d %d", value->index, (int)t->dtype, t->rank);
     for (int32_t d = 0; d < t->rank; d++)
@@ -162,10 +160,12 @@ static bool make_key(const request *r, const agate_text *digests, agate_cache_ke
 
     agate_text_add_bytes(&all, agate_text_c(&r->base), r->base.size_bytes);
     agate_text_add_bytes(&all, agate_text_c(digests), digests->size_bytes);
-    bool done = !all.failed && !digests->failed && agate_digest_bytes(all.data, all.size_bytes, &digest);
-    agate_text_deinit(&all);
-    if (done)
+    bool done = !all.failed && !digests->failed;
+    if (done) {
+        agate_digest_bytes(all.data, all.size_bytes, &digest);
         agate_cache_key_of(&digest, out_key);
+    }
+    agate_text_deinit(&all);
     return done;
 }
 
@@ -184,7 +184,7 @@ static void hear_file(void *user, const char *location, const void *bytes, size_
     request *r = user;
     agate_file_digest digest;
 
-    r->failed |= !agate_digest_bytes(bytes, size_bytes, &digest);
+    agate_digest_bytes(bytes, size_bytes, &digest);
     add_word(&r->names, location);
     add_word(&r->digests, location);
     add_digest(&r->digests, &digest);
@@ -317,7 +317,7 @@ static agate_status keep(request *r, const agate_graph *graph, const char *path,
 static agate_status make(request *r, agate_graph *graph, agate_model **out_model)
 {
     AGATE_TRY(agate_driver_plan(graph, r->options, &r->machine));
-    char *path = r->failed ? NULL : key_path(r, &r->digests, "so");
+    char *path = key_path(r, &r->digests, "so");
     agate_status status = path ? keep(r, graph, path, out_model) : out_of_memory();
     free(path);
     if (!status)

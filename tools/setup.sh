@@ -11,7 +11,7 @@ set -eu
 
 # libc6-dev and g++ are named because gcc only recommends them.
 build_packages="gcc g++ libc6-dev cmake ninja-build pkg-config git libprotobuf-c-dev protobuf-c-compiler
-    libjansson-dev libstb-dev check"
+    libjansson-dev nettle-dev libstb-dev check"
 test_packages="$build_packages clang libclang-rt-dev clang-format doxygen libonnx-testdata qemu-user python3
     python3-numpy python3-onnx python3-pil python3-matplotlib"
 convert_packages="ca-certificates xz-utils bzip2 python3 python3-numpy python3-onnx python3-pil"
