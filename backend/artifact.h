@@ -44,7 +44,7 @@ typedef struct agate_image_weight {
     const void *bytes;
     size_t size_bytes;
     uint64_t offset;
-    uint64_t hash;
+    uint64_t hash; /* 0: not made yet */
 } agate_image_weight;
 
 /* What a plan says of one instruction set. */

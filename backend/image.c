@@ -13,19 +13,40 @@ size_t agate_image_fill(size_t size_bytes)
     return (AGATE_ALIGNMENT - size_bytes % AGATE_ALIGNMENT) % AGATE_ALIGNMENT;
 }
 
+static uint64_t hash_of(const agate_image_weight *w)
+{
+    agate_digest digest = {0};
+
+    agate_digest_add(&digest, w->bytes, w->size_bytes);
+    return agate_digest_end(&digest);
+}
+
+/* One of equal contents; NULL where there is none. A single module has none: it holds each of its constants once. */
+static const agate_image_weight *find_weight(agate_image *image, agate_image_weight *wanted)
+{
+    if (image->variant_count == 0)
+        return NULL;
+    for (size_t i = 0; image->variant_count == 1 && i < image->weight_count; i++)
+        if (!image->weights[i].hash)
+            image->weights[i].hash = hash_of(&image->weights[i]);
+    wanted->hash = hash_of(wanted);
+    for (size_t i = 0; i < image->weight_count; i++) {
+        const agate_image_weight *w = &image->weights[i];
+        if (w->hash == wanted->hash && w->size_bytes == wanted->size_bytes &&
+            memcmp(w->bytes, wanted->bytes, w->size_bytes) == 0)
+            return w;
+    }
+    return NULL;
+}
+
 /* Where a constant lies in the weights: with equal contents, or behind all others. */
 static uint64_t place_of(agate_image *image, const agate_module_constant *constant)
 {
-    agate_digest digest = {0};
-    agate_digest_add(&digest, constant->bytes, constant->size_bytes);
-    const uint64_t hash = agate_digest_end(&digest);
+    agate_image_weight weight = {.bytes = constant->bytes, .size_bytes = constant->size_bytes};
+    const agate_image_weight *same = find_weight(image, &weight);
 
-    for (size_t i = 0; i < image->weight_count; i++) {
-        const agate_image_weight *w = &image->weights[i];
-        if (w->hash == hash && w->size_bytes == constant->size_bytes &&
-            memcmp(w->bytes, constant->bytes, w->size_bytes) == 0)
-            return w->offset;
-    }
+    if (same)
+        return same->offset;
     if (image->weight_count == image->weight_room) {
         size_t room = image->weight_room ? 2 * image->weight_room : 64;
         agate_image_weight *grown = realloc(image->weights, room * sizeof *grown);
@@ -36,20 +57,28 @@ static uint64_t place_of(agate_image *image, const agate_module_constant *consta
         image->weights = grown;
         image->weight_room = room;
     }
-    uint64_t offset = image->weights_size_bytes;
-    image->weights[image->weight_count++] =
-        (agate_image_weight){constant->bytes, constant->size_bytes, offset, hash};
+    weight.offset = image->weights_size_bytes;
+    image->weights[image->weight_count++] = weight;
     image->weights_size_bytes += constant->size_bytes + agate_image_fill(constant->size_bytes);
-    return offset;
+    return weight.offset;
 }
 
 static uint64_t weights_digest(const agate_image *image)
 {
-    agate_digest digest = {0};
+    agate_long_digest digest = {0};
 
-    for (size_t i = 0; i < image->weight_count; i++)
-        agate_digest_add(&digest, image->weights[i].bytes, image->weights[i].size_bytes);
-    return agate_digest_end(&digest);
+    for (size_t i = 0; i < image->weight_count; i++) {
+        /* The last bytes and the zeros behind them as one whole unit of the digest. */
+        const agate_image_weight *w = &image->weights[i];
+        size_t whole = w->size_bytes / AGATE_ALIGNMENT * AGATE_ALIGNMENT;
+        char last[AGATE_ALIGNMENT] = {0};
+        agate_long_digest_add(&digest, w->bytes, whole);
+        if (whole == w->size_bytes)
+            continue;
+        memcpy(last, (const char *)w->bytes + whole, w->size_bytes - whole);
+        agate_long_digest_add(&digest, last, sizeof last);
+    }
+    return agate_long_digest_end(&digest);
 }
 
 /* ---- words ---------------------------------------------------------------------------------------------- */

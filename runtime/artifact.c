@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "runtime/base/features.h"
+#include "runtime/digest.h"
 #include "runtime/model.h"
 
 /* A file in memory, for reading. */
@@ -176,7 +177,7 @@ static agate_status load_object(agate_artifact *a, const char *path)
 static agate_status check_weights(const agate_artifact *a)
 {
     if (a->weights.size_bytes != a->info.weights_size_bytes ||
-        digest_of(&a->weights) != a->info.weights_digest)
+        agate_digest_on_threads(a->weights.bytes, a->weights.size_bytes) != a->info.weights_digest)
         return agate_error_make(AGATE_CODE_INVALID_MODEL, "these are not the weights of this model");
     return AGATE_OK;
 }

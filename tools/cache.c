@@ -12,6 +12,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "tools/file.h"
+
 static agate_status out_of_memory(void)
 {
     return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a cache");
@@ -20,10 +22,7 @@ static agate_status out_of_memory(void)
 /* "DIRECTORY/NAME.KIND"; `kind` NULL: without. */
 static char *join(const agate_cache *cache, const char *name, const char *kind)
 {
-    char *path;
-
-    return asprintf(&path, "%s/%s%s%s", cache->directory, name, kind ? "." : "", kind ? kind : "") < 0 ? NULL
-                                                                                                       : path;
+    return agate_file_path("%s/%s%s%s", cache->directory, name, kind ? "." : "", kind ? kind : "");
 }
 
 void agate_cache_key_of(const agate_file_digest *digest, agate_cache_key *out_key)
@@ -108,9 +107,9 @@ void agate_cache_touch(const char *path)
 
 bool agate_cache_write(const char *path, const void *data, size_t size_bytes)
 {
-    char *temporary;
+    char *temporary = agate_file_path("%s.XXXXXX", path);
 
-    if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
+    if (!temporary)
         return false;
     int file = mkstemp(temporary);
     bool done = file >= 0 && write(file, data, size_bytes) == (ssize_t)size_bytes;

@@ -201,9 +201,8 @@ static bool add_noted(request *r, char *names, agate_text *digests)
             !r->source->directory)
             return false;
         end[1 + length] = 0;
-        if (asprintf(&path, "%s/%s", r->source->directory, end + 1) < 0)
-            return false;
-        bool done = agate_cache_digest_file(r->cache, path, &digest);
+        path = agate_file_path("%s/%s", r->source->directory, end + 1);
+        bool done = path && agate_cache_digest_file(r->cache, path, &digest);
         free(path);
         if (!done)
             return false;

@@ -140,6 +140,22 @@ bool agate_file_has_extension(const char *path, const char *extension)
     return length > tail && strcasecmp(path + length - tail, extension) == 0;
 }
 
+char *agate_file_path(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    const int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *path = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (path) {
+        va_start(args, format);
+        vsnprintf(path, (size_t)length + 1, format, args);
+        va_end(args);
+    }
+    return path;
+}
+
 char *agate_file_directory(const char *path)
 {
     const char *slash = strrchr(path, '/');

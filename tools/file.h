@@ -19,6 +19,9 @@ AGATE_MUST_USE agate_status agate_file_write(const char *path, const void *head,
 /* Does `path` end in this extension (".npy")? Letter case does not matter. */
 bool agate_file_has_extension(const char *path, const char *extension);
 
+/* A path of parts; the caller's to free; NULL if memory is short. */
+char *agate_file_path(const char *format, ...) AGATE_PRINTF(1, 2);
+
 /* The folder part of a path, which is the caller's to free; "." where there is none; NULL if memory is short.
  */
 char *agate_file_directory(const char *path);

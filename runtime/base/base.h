@@ -161,6 +161,17 @@ typedef struct agate_digest {
 void agate_digest_add(agate_digest *digest, const void *data, size_t size_bytes);
 uint64_t agate_digest_end(const agate_digest *digest);
 
+/* The same for much: the digest of the digests of pieces of this size (the last may be shorter), so that several threads can
+ * make it. Zero-initialize. All but the last addition are of multiples of 64 bytes. */
+#define AGATE_PIECE_BYTES ((size_t)4 << 20)
+typedef struct agate_long_digest {
+    agate_digest pieces, piece;
+    size_t filled; /* of `piece` */
+} agate_long_digest;
+void agate_long_digest_add(agate_long_digest *digest, const void *data, size_t size_bytes);
+void agate_long_digest_add_piece(agate_long_digest *digest, uint64_t piece); /* a whole one's digest */
+uint64_t agate_long_digest_end(agate_long_digest *digest);
+
 /* ---- half precision ----------------------------------------------------------------------------------- */
 
 /* IEEE binary16 and bfloat16, round to nearest even; NaN stays NaN. */

@@ -50,3 +50,38 @@ uint64_t agate_digest_end(const agate_digest *digest)
         all = stir(stir(all, digest->lanes[i]), (uint64_t)i);
     return all;
 }
+
+/* ---- by pieces ------------------------------------------------------------------------------------------ */
+
+void agate_long_digest_add_piece(agate_long_digest *digest, uint64_t piece)
+{
+    agate_digest_add(&digest->pieces, &piece, sizeof piece);
+}
+
+static void end_piece(agate_long_digest *digest)
+{
+    agate_long_digest_add_piece(digest, agate_digest_end(&digest->piece));
+    digest->piece = (agate_digest){0};
+    digest->filled = 0;
+}
+
+void agate_long_digest_add(agate_long_digest *digest, const void *data, size_t size_bytes)
+{
+    for (const char *bytes = data; size_bytes > 0;) {
+        const size_t part =
+            (size_t)agate_min((int64_t)size_bytes, (int64_t)(AGATE_PIECE_BYTES - digest->filled));
+        agate_digest_add(&digest->piece, bytes, part);
+        digest->filled += part;
+        bytes += part;
+        size_bytes -= part;
+        if (digest->filled == AGATE_PIECE_BYTES)
+            end_piece(digest);
+    }
+}
+
+uint64_t agate_long_digest_end(agate_long_digest *digest)
+{
+    if (digest->filled > 0)
+        end_piece(digest);
+    return agate_digest_end(&digest->pieces);
+}

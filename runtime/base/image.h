@@ -9,7 +9,7 @@
  * then its rows. Instruction sets that the file serves are its variants, from the least to the best: each has steps and
  * code of its own, and all share the weights. In order:
  *
- *     magic, version, bytes of the plan, bytes of the weights, their digest, text file (of the weights; "": they are in
+ *     magic, version, bytes of the plan, bytes of the weights, their digest (agate_long_digest), text file (of the weights; "": they are in
  *     this file)
  *     variants:        needs (agate_cpu_feature bits), text isa, bytes of its part
  *     then each one's part:

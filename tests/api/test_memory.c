@@ -15,12 +15,17 @@
 #include <limits.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "tools/cache.h"
 
 enum { ROWS = 2, MOST_CLASSES = 64 };
 
 typedef struct trial {
     char *bytes; /* NULL: load the file itself */
     size_t size_bytes;
+    const char *cache; /* NULL: none */
+    bool cleared;      /* the cache is, before each trial */
     float scores[ROWS * MOST_CLASSES];
     size_t score_count;
 } trial;
@@ -56,7 +61,8 @@ static agate_status run(agate_model *model, agate_session *session, trial *self)
 /* Everything from a file to an answer. */
 static agate_status work(trial *self)
 {
-    const agate_compile_options options = {.threads = 2, .isa = "sse2", .progress = progress};
+    const agate_compile_options options = {
+        .threads = 2, .isa = "sse2", .progress = progress, .cache_directory = self->cache};
     const agate_session_options session_options = {.threads = 2};
     agate_model *model = NULL;
     agate_session *session = NULL;
@@ -80,9 +86,20 @@ static bool is_right(const trial *self)
     return self->score_count > 0;
 }
 
+static void clear(const trial *self)
+{
+    agate_cache *cache;
+    if (!self->cleared)
+        return;
+    must(agate_cache_open(self->cache, &cache));
+    agate_cache_clear(cache);
+    agate_cache_release(cache);
+}
+
 /* One failure; returns whether all is well. */
 static bool try(trial *self, failing_mode mode, long at, bool wants_error)
 {
+    clear(self);
     const long live = failing_live();
     memset(self->scores, 0, sizeof self->scores);
     self->score_count = 0;
@@ -109,6 +126,7 @@ static bool try(trial *self, failing_mode mode, long at, bool wants_error)
 static int sweep(trial *self, failing_mode mode, bool wants_error, long tries)
 {
     int faults = 0;
+    clear(self);
     failing_arm(mode, 0);
     agate_status_release(work(self));
     const long count = failing_count(), step = count / tries + 1;
@@ -133,6 +151,22 @@ int main(int argc, char **argv)
     }
     faults += sweep(&trial, FAILING_ONCE, false, tries);
     faults += sweep(&trial, FAILING_ONWARD, false, tries);
+
+    /* Found in a cache, and compiled into it: where memory is short the cache is done without, or an error comes back. */
+    char folder[] = "/tmp/agate-memory-XXXXXX";
+    if (!mkdtemp(folder))
+        return 1;
+    trial.cache = folder;
+    must(work(&trial));
+    faults += sweep(&trial, FAILING_ONCE, false, tries);
+    faults += sweep(&trial, FAILING_ONWARD, false, tries);
+    trial.cleared = true;
+    faults += sweep(&trial, FAILING_ONCE, false, all ? tries : 20);
+    faults += sweep(&trial, FAILING_ONWARD, false, all ? tries : 20);
+    clear(&trial);
+    trial.cleared = false;
+    trial.cache = NULL;
+    faults += rmdir(folder) != 0;
 
     /* Models that are refused: half a file, which is damaged, and operators that nobody knows. */
     FILE *file = fopen(AGATE_DIGITS, "rb");

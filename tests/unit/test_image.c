@@ -3,6 +3,7 @@
 #include "tests/unit/residual.h"
 
 #include "backend/artifact.h"
+#include "runtime/digest.h"
 #include "runtime/image.h"
 #include "runtime/ref/table.h"
 
@@ -244,6 +245,31 @@ START_TEST(the_digest_sees_each_bit)
 }
 END_TEST
 
+START_TEST(the_digest_by_pieces_is_one)
+{
+    const size_t most = 5 * AGATE_PIECE_BYTES + 8000;
+    char *bytes = malloc(most);
+
+    for (size_t i = 0; i < most; i++)
+        bytes[i] = (char)(i * 2654435761u >> 13);
+    for (size_t size = 0; size <= most; size = size * 5 + 64) {
+        agate_long_digest whole = {0}, parts = {0};
+        agate_long_digest_add(&whole, bytes, size);
+        for (size_t at = 0; at < size; at += 64 * 4999)
+            agate_long_digest_add(&parts, bytes + at, size - at < 64 * 4999 ? size - at : 64 * 4999);
+        uint64_t digest = agate_long_digest_end(&whole);
+        ck_assert_uint_eq(digest, agate_long_digest_end(&parts));
+        ck_assert_uint_eq(digest, agate_digest_on_threads(bytes, size));
+        if (size > 0) {
+            bytes[size - 1] ^= 1;
+            ck_assert_uint_ne(digest, agate_digest_on_threads(bytes, size));
+            bytes[size - 1] ^= 1;
+        }
+    }
+    free(bytes);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("image");
@@ -255,6 +281,7 @@ int main(void)
     tcase_add_test(tests, a_damaged_plan_never_crashes);
     tcase_add_test(tests, other_versions_and_missing_parts_are_named);
     tcase_add_test(tests, the_digest_sees_each_bit);
+    tcase_add_test(tests, the_digest_by_pieces_is_one);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
