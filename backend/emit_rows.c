@@ -16,24 +16,25 @@ typedef struct rows {
     int32_t lanes;     /* along it */
 } rows;
 
-static rows rows_of(const agate_node *kernel)
+/* In place: the space points to the reduced type. */
+static void rows_init(rows *r, const agate_node *kernel)
 {
     const agate_node *anchor = agate_emit_anchor_of(kernel);
     const agate_ints *axes = &anchor->attrs.reduce.axes;
-    rows r = {.whole = &anchor->operands[0]->type, .reduced = anchor->results[0].type, .along = -1};
     int32_t last = (int32_t)axes->v[axes->count - 1], vector = -1, lanes = 1;
     int32_t wanted = (int32_t)agate_max(kernel->tiles.v, 1);
-    bool blocked = r.whole->layout.kind == AGATE_LAYOUT_channel;
+    const agate_type *whole = &anchor->operands[0]->type;
+    bool blocked = whole->layout.kind == AGATE_LAYOUT_channel;
 
-    if (blocked ? last == 1 : last == r.whole->rank - 1) {
-        r.along = last;
-        r.lanes = blocked ? (int32_t)agate_min(wanted, r.whole->layout.block) : wanted;
-        r.reduced.layout = (agate_layout){.kind = AGATE_LAYOUT_plain}; /* walked element by element */
+    *r = (rows){.whole = whole, .reduced = anchor->results[0].type, .along = -1};
+    if (blocked ? last == 1 : last == r->whole->rank - 1) {
+        r->along = last;
+        r->lanes = blocked ? (int32_t)agate_min(wanted, r->whole->layout.block) : wanted;
+        r->reduced.layout = (agate_layout){.kind = AGATE_LAYOUT_plain}; /* walked element by element */
     } else {
-        vector = agate_space_vector(&r.reduced, wanted, &lanes);
+        vector = agate_space_vector(&r->reduced, wanted, &lanes);
     }
-    r.space = agate_space_make(&r.reduced, vector, lanes, agate_max(kernel->tiles.grain, 1));
-    return r;
+    r->space = agate_space_make(&r->reduced, vector, lanes, agate_max(kernel->tiles.grain, 1));
 }
 
 /* The innermost axis by vectors, whole ones and a rest. */
@@ -96,11 +97,16 @@ static void emit_row(agate_emitter *e, const agate_coords *coords, void *user)
 
 void agate_emit_rows(agate_emitter *e)
 {
-    rows r = rows_of(e->kernel);
+    rows r;
+
+    rows_init(&r, e->kernel);
     agate_emit_space(e, &r.space, emit_row, &r);
 }
 
 agate_dim agate_tasks_rows(const agate_node *kernel)
 {
-    return rows_of(kernel).space.tasks;
+    rows r;
+
+    rows_init(&r, kernel);
+    return r.space.tasks;
 }
