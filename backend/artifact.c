@@ -1,4 +1,5 @@
 /* artifact.c: planned graphs as objects for a linker; the weights and the seal behind what it links. */
+#define _GNU_SOURCE /* pwritev */
 #include "backend/artifact.h"
 
 #include <errno.h>
@@ -6,6 +7,7 @@
 #include <llvm-c/Core.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "backend/elf.h"
@@ -189,64 +191,78 @@ agate_status agate_writer_close(agate_writer *writer, size_t *out_count)
 
 /* Large pieces at multiples of their size: the system then keeps the file in huge pages from the start. */
 #define PIECE_BYTES (2 * AGATE_HUGE_PAGE_BYTES)
+#define MOST_PARTS  1000 /* of one system call: fewer than any system's IOV_MAX */
 
-/* A file that is written from `at` on, by pieces. */
+/* A file that is written from `at` on, by pieces that are gathered where they lie. */
 typedef struct output {
     int file;
-    char *piece;
-    size_t filled; /* of `piece` */
-    uint64_t at;   /* of `piece` in the file */
+    struct iovec parts[MOST_PARTS];
+    int part_count;
+    size_t filled; /* by the parts */
+    uint64_t at;   /* of the first of them in the file */
     bool failed;
 } output;
 
-static void flush(output *out)
+/* Drops what is written of the parts. */
+static void advance(struct iovec *parts, int count, size_t written)
 {
-    size_t done = 0;
-
-    while (done < out->filled && !out->failed) {
-        ssize_t size = pwrite(out->file, out->piece + done, out->filled - done, (off_t)(out->at + done));
-        if (size < 0 && errno != EINTR)
-            out->failed = true;
-        done += size > 0 ? (size_t)size : 0;
+    for (int i = 0; i < count && written > 0; i++) {
+        size_t part = (size_t)agate_min((int64_t)written, (int64_t)parts[i].iov_len);
+        parts[i].iov_base = (char *)parts[i].iov_base + part;
+        parts[i].iov_len -= part;
+        written -= part;
     }
-    out->at += out->filled;
-    out->filled = 0;
 }
 
+static void flush(output *out)
+{
+    while (out->filled > 0 && !out->failed) {
+        ssize_t size = pwritev(out->file, out->parts, out->part_count, (off_t)out->at);
+        if (size == 0 || (size < 0 && errno != EINTR))
+            out->failed = true;
+        const size_t written = size > 0 ? (size_t)size : 0;
+        advance(out->parts, out->part_count, written);
+        out->at += written;
+        out->filled -= written;
+    }
+    out->part_count = 0;
+}
+
+/* `bytes` must stay until they are flushed. */
 static void write_on(output *out, const void *bytes, size_t size_bytes)
 {
-    static const char zeros[AGATE_ALIGNMENT];
-
-    for (const char *from = bytes ? bytes : zeros; size_bytes > 0;) {
+    for (const char *from = bytes; size_bytes > 0;) {
         size_t part = (size_t)agate_min((int64_t)size_bytes, (int64_t)(PIECE_BYTES - out->filled));
-        memcpy(out->piece + out->filled, from, part);
+        out->parts[out->part_count++] = (struct iovec){(void *)from, part};
         from += part;
         size_bytes -= part;
         out->filled += part;
-        if (out->filled == PIECE_BYTES)
+        if (out->filled == PIECE_BYTES || out->part_count == MOST_PARTS)
             flush(out);
     }
 }
 
-static bool digest_body(output *out, uint64_t size_bytes, uint64_t *out_digest)
+static bool digest_body(int file, uint64_t size_bytes, uint64_t *out_digest)
 {
     agate_digest digest = {0};
+    char *body = malloc(size_bytes);
     uint64_t at = 0;
 
-    while (at < size_bytes) {
-        size_t want = (size_t)agate_min((int64_t)(size_bytes - at), PIECE_BYTES);
-        ssize_t size = pread(out->file, out->piece, want, (off_t)at);
-        if (size != (ssize_t)want)
-            return false;
-        agate_digest_add(&digest, out->piece, want);
-        at += want;
+    while (body && at < size_bytes) {
+        ssize_t size = pread(file, body + at, size_bytes - at, (off_t)at);
+        if (size <= 0)
+            break;
+        at += (uint64_t)size;
     }
+    agate_digest_add(&digest, body, body ? at : 0);
     *out_digest = agate_digest_end(&digest);
-    return true;
+    free(body);
+    return body && at == size_bytes;
 }
 
 static bool append(const agate_image *image, bool with_weights, output *out)
 {
+    static const char zeros[AGATE_ALIGNMENT];
     agate_seal seal = {.version = AGATE_IMAGE_VERSION,
                        .weights_bytes = with_weights ? image->weights_size_bytes : 0};
     off_t end = lseek(out->file, 0, SEEK_END);
@@ -262,13 +278,13 @@ static bool append(const agate_image *image, bool with_weights, output *out)
             return false;
     }
     memcpy(seal.magic, AGATE_SEAL_MAGIC, sizeof seal.magic);
-    if (!digest_body(out, seal.body_bytes, &seal.body_digest))
+    if (!digest_body(out->file, seal.body_bytes, &seal.body_digest))
         return false;
     seal.digest = agate_seal_digest(&seal);
     out->at = seal.body_bytes;
     for (size_t i = 0; seal.weights_bytes > 0 && i < image->weight_count; i++) {
         write_on(out, image->weights[i].bytes, image->weights[i].size_bytes);
-        write_on(out, NULL, agate_image_fill(image->weights[i].size_bytes));
+        write_on(out, zeros, agate_image_fill(image->weights[i].size_bytes));
     }
     write_on(out, &seal, sizeof seal);
     flush(out);
@@ -277,15 +293,13 @@ static bool append(const agate_image *image, bool with_weights, output *out)
 
 agate_status agate_writer_seal(const agate_writer *writer, const char *path)
 {
-    output out = {.file = open(path, O_RDWR | O_CLOEXEC), .piece = malloc(PIECE_BYTES)};
+    output out = {.file = open(path, O_RDWR | O_CLOEXEC)};
     bool with_weights = !writer->to.weights_path;
     agate_status status = AGATE_OK;
 
-    errno = out.piece ? errno : ENOMEM;
-    if (out.file < 0 || !out.piece || !append(&writer->image, with_weights, &out))
+    if (out.file < 0 || !append(&writer->image, with_weights, &out))
         status = system_error(path);
     if (out.file >= 0 && close(out.file) != 0 && !status)
         status = system_error(path);
-    free(out.piece);
     return status;
 }
