@@ -194,6 +194,46 @@ static LLVMValueRef load_apart(agate_emitter *e, LLVMValueRef base, const agate_
     return value;
 }
 
+/* May lanes from anywhere run along a blocked dimension, over two blocks at most? */
+static bool runs_across(const agate_type *type, const agate_coords *coords)
+{
+    int32_t block = type->layout.block;
+
+    return type->layout.kind == AGATE_LAYOUT_channel && own_dim(type, coords, coords->vector) == 1 &&
+           coords->lanes <= block && (block & (block - 1)) == 0;
+}
+
+/* Two masked loads, of what lies in the block of the first lane and in the next. Where the vector begins in front of the
+ * dimension (some lanes are not live then), that is block -1: shifts round downwards. */
+static LLVMValueRef load_across(agate_emitter *e, LLVMValueRef base, const agate_type *type,
+                                const agate_coords *coords)
+{
+    int32_t block = type->layout.block, lanes = coords->lanes, shift = __builtin_ctz((unsigned)block);
+    uint32_t align = (uint32_t)agate_dtype_size(type->dtype);
+    LLVMTypeRef vector = agate_emit_type(e, type->dtype, lanes);
+    LLVMValueRef at = coords->at[coords->vector], live[2], parts[2];
+    agate_coords start = *coords;
+    agate_phys_axis axes[AGATE_MAX_PHYS];
+
+    axes_of(type, axes);
+    start.at[coords->vector] = agate_emit_int(e, 0);
+    LLVMValueRef first = LLVMBuildAShr(e->builder, at, agate_emit_int(e, shift), "");
+    LLVMValueRef within = LLVMBuildAnd(e->builder, at, agate_emit_int(e, block - 1), "");
+    LLVMValueRef number =
+        agate_emit_add(e, element_number(e, type, &start, false),
+                       agate_emit_add(e, agate_emit_mul(e, first, axes[1].stride.offset), within));
+    live[0] = agate_emit_live(e, within, agate_emit_int(e, block), lanes);
+    live[1] = LLVMBuildNot(e->builder, live[0], "");
+    for (int32_t i = 0; i < 2; i++) {
+        LLVMValueRef mask = coords->live ? LLVMBuildAnd(e->builder, live[i], coords->live, "") : live[i];
+        LLVMValueRef address = element_address(
+            e, base, type->dtype,
+            agate_emit_add(e, number, agate_emit_int(e, i * (axes[1].stride.offset - block))));
+        parts[i] = agate_llvm_masked_load(e->module, e->builder, vector, address, align, mask);
+    }
+    return LLVMBuildSelect(e->builder, live[0], parts[0], parts[1], "");
+}
+
 LLVMValueRef agate_emit_load(agate_emitter *e, LLVMValueRef base, const agate_type *type,
                              const agate_coords *coords)
 {
@@ -201,6 +241,8 @@ LLVMValueRef agate_emit_load(agate_emitter *e, LLVMValueRef base, const agate_ty
     uint32_t align = (uint32_t)agate_dtype_size(type->dtype);
     LLVMTypeRef vector = agate_emit_type(e, type->dtype, coords->lanes);
 
+    if (how == REACH_APART && runs_across(type, coords))
+        return load_across(e, base, type, coords);
     if (how == REACH_APART)
         return load_apart(e, base, type, coords);
     LLVMValueRef address = agate_emit_address(e, base, type, coords);

@@ -121,6 +121,17 @@ static LLVMValueRef pad(agate_emitter *e, const agate_node *node, const agate_co
     return value_within(e, node->operands[0], &from, all, lanes, fill);
 }
 
+/* i1: do lanes lie in lo <= at < hi? NULL where there are so few that asking costs more than reading. */
+static LLVMValueRef meets(agate_emitter *e, const agate_coords *coords, int32_t axis, LLVMValueRef lo,
+                          LLVMValueRef hi)
+{
+    if (axis != coords->vector)
+        return NULL;
+    LLVMValueRef at = coords->at[axis], end = agate_emit_add(e, at, agate_emit_int(e, coords->lanes));
+    return LLVMBuildAnd(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, at, hi, ""),
+                        LLVMBuildICmp(e->builder, LLVMIntSGT, end, lo, ""), "");
+}
+
 static LLVMValueRef concat(agate_emitter *e, const agate_node *node, const agate_coords *coords)
 {
     int32_t axis = (int32_t)node->attrs.axis.axis;
@@ -151,8 +162,63 @@ static LLVMValueRef concat(agate_emitter *e, const agate_node *node, const agate
         if (uniform)
             test.vector = -1;
         LLVMValueRef inside = is_inside(e, &test, axis, lo, hi);
-        result = value_within(e, operand, &from, uniform ? inside : NULL, uniform ? NULL : inside, result);
+        LLVMValueRef any = uniform ? inside : meets(e, coords, axis, lo, hi);
+        result = value_within(e, operand, &from, any, uniform ? NULL : inside, result);
         offset = end;
+    }
+    return result;
+}
+
+/* Vectors at `from` of all operands, one behind the other, then element by element. Each is as wide as the others, and
+ * their count is a power of two, so that pairs make one vector in the end. */
+static LLVMValueRef interleave_lanes(agate_emitter *e, const agate_node *node, const agate_coords *from,
+                                     int32_t lanes)
+{
+    LLVMValueRef parts[lanes], order[lanes];
+    int32_t count = node->operand_count, each = from->lanes;
+
+    for (int32_t i = 0; i < count; i++)
+        parts[i] = agate_emit_value(e, node->operands[i], from);
+    for (int32_t i = 0; i < lanes; i++)
+        order[i] = LLVMConstInt(LLVMInt32TypeInContext(e->context), (uint64_t)i, 0);
+    for (int32_t width = 2 * each; count > 1; count /= 2, width *= 2)
+        for (int32_t i = 0; i < count / 2; i++)
+            parts[i] = LLVMBuildShuffleVector(e->builder, parts[2 * i], parts[2 * i + 1],
+                                              LLVMConstVector(order, (unsigned)width), "");
+    for (int32_t i = 0; i < lanes; i++) {
+        int32_t source = i % node->operand_count * each + i / node->operand_count;
+        order[i] = LLVMConstInt(LLVMInt32TypeInContext(e->context), (uint64_t)source, 0);
+    }
+    return LLVMBuildShuffleVector(e->builder, parts[0], LLVMGetPoison(LLVMTypeOf(parts[0])),
+                                  LLVMConstVector(order, (unsigned)lanes), "");
+}
+
+/* Turn about from `count` operands: lane by lane, a vector of the result has every count-th element of each. */
+static LLVMValueRef interleave(agate_emitter *e, const agate_node *node, const agate_coords *coords)
+{
+    int32_t axis = (int32_t)node->attrs.axis.axis, count = node->operand_count, each = coords->lanes / count;
+    bool along = axis == coords->vector;
+    LLVMValueRef result = NULL, turn, at;
+
+    if (along && (coords->unaligned || coords->lanes % count != 0 || (count & (count - 1)) != 0 || each < 2))
+        return agate_emit_by_lane(e, &node->results[0], coords);
+    agate_emit_divide(e, coords->at[axis], count, &at, &turn);
+    agate_coords from = *coords;
+    from.at[axis] = at;
+    if (along) {
+        from.lanes = each;
+        from.live = NULL;
+        if (coords->live) /* lanes of the result live from the first on, so turns do */
+            from.live = agate_emit_live(e, at, agate_emit_dim(e, node->operands[0]->type.dims[axis]), each);
+        from.guarded = coords->guarded;
+    }
+    if (along)
+        return interleave_lanes(e, node, &from, coords->lanes);
+    for (int32_t i = 0; i < count; i++) {
+        LLVMValueRef is_turn = LLVMBuildICmp(e->builder, LLVMIntEQ, turn, agate_emit_int(e, i), "");
+        LLVMValueRef none =
+            result ? result : LLVMConstNull(agate_emit_type(e, node->results[0].type.dtype, coords->lanes));
+        result = value_within(e, node->operands[i], &from, is_turn, NULL, none);
     }
     return result;
 }
@@ -191,6 +257,8 @@ LLVMValueRef agate_emit_move(agate_emitter *e, const agate_node *node, const aga
         return pad(e, node, coords);
     case AGATE_OP_concat:
         return concat(e, node, coords);
+    case AGATE_OP_interleave:
+        return interleave(e, node, coords);
     case AGATE_OP_reshape:
         return reshape(e, node, coords);
     default: /* expand, reorder: broadcasting and layouts are the loads' business */

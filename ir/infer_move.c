@@ -148,6 +148,28 @@ AGATE_INFER(concat)
     return true;
 }
 
+AGATE_INFER(interleave)
+{
+    int64_t axis = node->attrs.axis.axis;
+    agate_type type = *agate_operand_type(node, 0);
+
+    if (!agate_infer_axis(axis, type.rank, fault))
+        return false;
+    for (int32_t i = 1; i < node->operand_count; i++) {
+        const agate_type *operand = agate_operand_type(node, i);
+        bool same = operand->dtype == type.dtype && operand->rank == type.rank;
+        for (int32_t d = 0; same && d < type.rank; d++)
+            same = agate_dim_equal(operand->dims[d], type.dims[d]);
+        if (!same)
+            return agate_fault(fault, "operand %d is of another type than operand 0", i);
+    }
+    if (!agate_dim_mul(type.dims[axis], agate_dim_fixed(node->operand_count), &type.dims[axis]))
+        return agate_fault(fault, "dimension %lld is larger than any memory", (long long)axis);
+    type.layout = agate_infer_layout(node, type.layout);
+    *out_type = type;
+    return true;
+}
+
 /* ---- views of channels --------------------------------------------------------------------------------- */
 
 /* Does `part` lie among the channels of `whole` as they are, from image to image? */

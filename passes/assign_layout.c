@@ -5,7 +5,7 @@
  *          : f32[N,64,56,56]                     %0 = kernel(%1, %w) {...} : f32[N,64,56,56]{nchw16c}
  *
  * One walk in execution order. A convolution wants the blocked layout; pools, pointwise chains, reductions, and moves that
- * keep blocks of channels whole follow what they are given; everything else, and the graph's edges, is plain. A reorder stands where a value is wanted in the other
+ * keep channels in runs follow what they are given; everything else, and the graph's edges, is plain. A reorder stands where a value is wanted in the other
  * layout, once per value. A convolution of few channels (a stem) reads its input plain, so that the image needs no
  * reorder. Needs kernels for all computations; breaks nothing.
  */
@@ -181,38 +181,35 @@ static bool normalizes_channels(const agate_node *kernel, const agate_node *redu
     return axes->count == 1 && axes->v[0] == 1 && agate_reduces_rows(kernel->body);
 }
 
-/* Concats, slices and pads whose channels keep their places within blocks: each block of the result comes from one
- * block. */
-static bool keeps_blocks(const agate_node *move, int64_t block)
+/* Concats, slices and pads of channels that follow each other: each block of the result comes from one block of an operand,
+ * or two. An interleave takes its turns within a vector. */
+static bool keeps_runs(const agate_node *move, int64_t block)
 {
     const agate_attrs *attrs = &move->attrs;
-    int64_t joint = 0;
+    int32_t count = move->operand_count;
 
     switch (move->op) {
     case AGATE_OP_slice:
-        return attrs->slice.starts.v[1] % block == 0 && attrs->slice.steps.v[1] == 1;
+        return attrs->slice.steps.v[1] == 1;
     case AGATE_OP_pad:
-        return attrs->pad.mode == AGATE_PAD_CONSTANT && attrs->pad.begins.v[1] % block == 0;
+        return attrs->pad.mode == AGATE_PAD_CONSTANT;
     case AGATE_OP_concat:
-        for (int32_t i = 0; attrs->axis.axis == 1 && i + 1 < move->operand_count; i++) {
-            joint += move->operands[i]->type.dims[1].offset;
-            if (joint % block != 0)
-                return false;
-        }
         return true;
+    case AGATE_OP_interleave:
+        return attrs->axis.axis != 1 || ((count & (count - 1)) == 0 && 2 * count <= block);
     default:
         return false;
     }
 }
 
 /* Nothing in the kernel but such moves and scalar ops. */
-static bool moves_whole_blocks(const agate_node *kernel, int64_t block)
+static bool moves_runs(const agate_node *kernel, int64_t block)
 {
     AGATE_EACH_NODE (node, kernel->body) {
         agate_family family = agate_node_info(node)->family;
         if (family == AGATE_FAMILY_pointwise || family == AGATE_FAMILY_terminator)
             continue;
-        if (family != AGATE_FAMILY_move || !can_block(&node->results[0].type) || !keeps_blocks(node, block))
+        if (family != AGATE_FAMILY_move || !can_block(&node->results[0].type) || !keeps_runs(node, block))
             return false;
     }
     return true;
@@ -247,7 +244,7 @@ static wish kernel_wish(assigner *a, const agate_node *kernel, const agate_node 
     case AGATE_FAMILY_reduce:
         return reduces_space_only(anchor) || normalizes_channels(kernel, anchor) ? WISH_FOLLOW : WISH_PLAIN;
     case AGATE_FAMILY_move:
-        return moves_whole_blocks(kernel, a->blocked.block) ? WISH_FOLLOW : WISH_PLAIN;
+        return moves_runs(kernel, a->blocked.block) ? WISH_FOLLOW : WISH_PLAIN;
     default:
         return WISH_PLAIN;
     }
@@ -326,6 +323,14 @@ static void lay_out_results(agate_node *kernel, agate_layout layout)
         kernel->results[i].type = agate_kernel_yield(kernel)->operands[i]->type;
 }
 
+static bool is_operand_of(const agate_node *node, const agate_value *value)
+{
+    for (int32_t i = 0; i < node->operand_count; i++)
+        if (node->operands[i] == value)
+            return true;
+    return false;
+}
+
 static bool block_kernel(assigner *a, agate_node *kernel, agate_node *anchor)
 {
     const agate_type *result = &agate_kernel_yield(kernel)->operands[0]->type;
@@ -335,7 +340,8 @@ static bool block_kernel(assigner *a, agate_node *kernel, agate_node *anchor)
         return false;
     for (int32_t i = 0; i < kernel->operand_count; i++) {
         if (is_anchored(kernel, i)) {
-            if (!is_conv && !set_layout(a, kernel, i, a->blocked))
+            bool packed = is_conv && is_operand_of(anchor, kernel->body->params[i]);
+            if (!packed && !set_layout(a, kernel, i, a->blocked))
                 return false;
         } else if (!block_epilogue_operand(a, kernel, i, result)) {
             return false;

@@ -7,7 +7,8 @@
  *                                          yield %2 }
  *
  * Any chain or DAG of pointwise ops of the anchor's type joins; a value of it that is needed elsewhere as
- * well becomes one more result, so it still is written only once. The kernel stands behind the last of its
+ * well becomes one more result, so it still is written only once. Behind a convolution, slices and pads of what
+ * else they read join, too. The kernel stands behind the last of its
  * operands, and in front of everything that reads one of its results, which also rules out cycles:
  *
  *     place   the latest node that makes an operand; the kernel goes right behind it
@@ -37,6 +38,36 @@ static void offer_users(epilogue *e, const agate_value *value)
     }
 }
 
+/* A move of images that keeps channels in runs, which only one node reads. */
+static bool is_run_move(const agate_value *value)
+{
+    const agate_node *node = value->node;
+
+    if (!node || value->use_count > 1 || value->type.rank != 4)
+        return false;
+    return node->op == AGATE_OP_pad ? node->attrs.pad.mode == AGATE_PAD_CONSTANT
+                                    : node->op == AGATE_OP_slice && node->attrs.slice.steps.v[1] == 1;
+}
+
+/* Where the epilogue of a convolution reads `value`: through such moves, at the cost of a mask or two. So a shortcut that
+ * is cut down and padded with zeros is not written before it is added. */
+static agate_value *source_of(const epilogue *e, agate_value *value)
+{
+    if (e->anchor->op == AGATE_OP_conv && agate_same_dims(&value->type, &agate_result(e->anchor)->type))
+        while (is_run_move(value) && !agate_region_has(&e->region, value->node))
+            value = value->node->operands[0];
+    return value;
+}
+
+/* Takes the moves between `value` and what it is read from in, the first one first. */
+static void add_moves(epilogue *e, agate_value *value, const agate_value *source)
+{
+    if (value == source)
+        return;
+    add_moves(e, value->node->operands[0], source);
+    agate_region_add(&e->region, value->node);
+}
+
 /* Why `node` cannot join; NULL: it can, with the kernel at *out_place. */
 static const char *refuse(const epilogue *e, const agate_node *node, agate_node **out_place)
 {
@@ -47,8 +78,9 @@ static const char *refuse(const epilogue *e, const agate_node *node, agate_node 
     if (reason)
         return reason;
     for (int32_t i = 0; i < node->operand_count; i++) {
-        agate_node *maker = node->operands[i]->node;
-        if (!maker || agate_is_constant(node->operands[i]) || agate_region_has(&e->region, maker))
+        const agate_value *source = source_of(e, node->operands[i]);
+        agate_node *maker = source->node;
+        if (!maker || agate_is_constant(source) || agate_region_has(&e->region, maker))
             continue;
         if (agate_order(maker) > agate_order(*out_place))
             *out_place = maker;
@@ -66,6 +98,8 @@ static agate_node *fuse(agate_pass *pass, agate_node *anchor, int64_t *marks)
     for (agate_node *node; (node = agate_region_next(&e.region));) {
         const char *reason = refuse(&e, node, &place);
         if (!reason && agate_pass_spend(pass, node, "fuse")) {
+            for (int32_t i = 0; i < node->operand_count; i++)
+                add_moves(&e, node->operands[i], source_of(&e, node->operands[i]));
             agate_region_add(&e.region, node);
             e.place = place;
             offer_users(&e, agate_result(node));

@@ -97,6 +97,20 @@ AGATE_REF(concat)
     return AGATE_OK;
 }
 
+AGATE_REF(interleave)
+{
+    int64_t axis = call->attrs->axis.axis;
+
+    for (int32_t i = 0; i < call->input_count; i++) {
+        view from = view_of(call->inputs[i]), to = view_of(call->outputs[0]);
+
+        to.offset = i * to.strides[axis];
+        to.strides[axis] *= call->input_count;
+        copy_box(from.tensor->rank, from.tensor->dims, &to, &from);
+    }
+    return AGATE_OK;
+}
+
 static int64_t modulo(int64_t a, int64_t b)
 {
     return (a % b + b) % b;
