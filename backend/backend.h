@@ -20,6 +20,10 @@ typedef struct agate_codegen_options {
     const agate_allocator *allocator; /* of the constants; NULL: they share the graph's data */
     const char
         *suffix; /* of the functions' names, where code for several machines comes together; NULL: none */
+    void (*timed)(void *user, const char *what,
+                  uint64_t ns); /* NULL: not timed. A name that begins with a blank:
+                                                                 part of the one in front, summed over threads */
+    void *timed_user;
 } agate_codegen_options;
 
 /* Compiles every kernel of a planned graph, links, and builds the module. The module, the code and the constants (their

@@ -22,12 +22,17 @@ typedef enum agate_codegen_output {
     AGATE_CODEGEN_LLVM
 } agate_codegen_output;
 
+/* Nanoseconds that went into parts of the work. */
+typedef struct agate_codegen_times {
+    uint64_t emit, optimize, generate;
+} agate_codegen_times;
+
 /* Emits, optimizes and compiles a scheduled kernel as the function `symbol`. The buffer is the caller's, to
- * dispose of with LLVMDisposeMemoryBuffer. `scratch` is rewound. Thread-safe for distinct targets and arenas.
- */
+ * dispose of with LLVMDisposeMemoryBuffer. `scratch` is rewound; `times` grow. Thread-safe for distinct targets, arenas
+ * and times. */
 AGATE_MUST_USE agate_status agate_codegen_kernel(const agate_node *kernel, const char *symbol,
                                                  LLVMTargetMachineRef target, agate_arena *scratch,
-                                                 agate_codegen_output output,
+                                                 agate_codegen_output output, agate_codegen_times *times,
                                                  LLVMMemoryBufferRef *out_buffer);
 
 /* ---- link.c -------------------------------------------------------------------------------------------- */

@@ -21,14 +21,25 @@ static agate_status link_units(agate_units *units, agate_linker **out_linker)
     return AGATE_OK;
 }
 
+static void tell_time(const agate_codegen_options *options, const char *what, uint64_t start_ns)
+{
+    if (options->timed)
+        options->timed(options->timed_user, what, agate_clock_ns() - start_ns);
+}
+
 static agate_status compile_into(agate_compiled *compiled, const agate_graph *graph, agate_units *units,
                                  const agate_codegen_options *options)
 {
+    uint64_t start_ns = agate_clock_ns();
+
     AGATE_TRY(agate_units_init(units, graph, options->suffix, compiled->arena));
     AGATE_TRY(agate_module_build(compiled, graph, units, options->machine));
+    tell_time(options, "steps", start_ns);
     AGATE_TRY(agate_units_compile(units, options, AGATE_CODEGEN_OBJECT, compiled));
+    start_ns = agate_clock_ns();
     AGATE_TRY(link_units(units, &compiled->linker));
     agate_module_link(compiled, units);
+    tell_time(options, "link", start_ns);
     return AGATE_OK;
 }
 

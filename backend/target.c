@@ -81,10 +81,8 @@ static void allow_widest(LLVMModuleRef module, LLVMTargetMachineRef target)
     LLVMDisposeMessage(features);
 }
 
-static agate_status compile(LLVMModuleRef module, LLVMTargetMachineRef target, agate_codegen_output output,
-                            LLVMMemoryBufferRef *out_buffer)
+static agate_status optimize(LLVMModuleRef module, LLVMTargetMachineRef target)
 {
-    char *message = NULL;
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(target);
 
     LLVMSetTarget(module, TRIPLE);
@@ -92,7 +90,14 @@ static agate_status compile(LLVMModuleRef module, LLVMTargetMachineRef target, a
     LLVMDisposeTargetData(layout);
     allow_widest(module, target);
     AGATE_TRY(verify(module));
-    AGATE_TRY(agate_llvm_run_passes(module, target, PASSES));
+    return agate_llvm_run_passes(module, target, PASSES);
+}
+
+static agate_status generate(LLVMModuleRef module, LLVMTargetMachineRef target, agate_codegen_output output,
+                             LLVMMemoryBufferRef *out_buffer)
+{
+    char *message = NULL;
+
     if (output == AGATE_CODEGEN_LLVM) {
         char *text = LLVMPrintModuleToString(module);
         *out_buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(text, strlen(text), "llvm");
@@ -110,8 +115,9 @@ static agate_status compile(LLVMModuleRef module, LLVMTargetMachineRef target, a
 
 agate_status agate_codegen_kernel(const agate_node *kernel, const char *symbol, LLVMTargetMachineRef target,
                                   agate_arena *scratch, agate_codegen_output output,
-                                  LLVMMemoryBufferRef *out_buffer)
+                                  agate_codegen_times *times, LLVMMemoryBufferRef *out_buffer)
 {
+    uint64_t start = agate_clock_ns();
     size_t mark = agate_arena_mark(scratch);
     LLVMContextRef context = LLVMContextCreate();
     agate_emitter emitter;
@@ -119,9 +125,16 @@ agate_status agate_codegen_kernel(const agate_node *kernel, const char *symbol, 
     agate_emitter_init(&emitter, context, kernel, symbol, scratch);
     agate_emit_kernel(&emitter);
     agate_emitter_deinit(&emitter);
-    agate_status status = compile(emitter.module, target, output, out_buffer);
+    uint64_t emitted = agate_clock_ns();
+    agate_status status = optimize(emitter.module, target);
+    uint64_t optimized = agate_clock_ns();
+    if (!status)
+        status = generate(emitter.module, target, output, out_buffer);
     LLVMDisposeModule(emitter.module);
     LLVMContextDispose(context);
     agate_arena_rewind(scratch, mark);
+    times->emit += emitted - start;
+    times->optimize += optimized - emitted;
+    times->generate += agate_clock_ns() - optimized;
     return status ? agate_error_within(status, "kernel %s", symbol) : AGATE_OK;
 }

@@ -95,19 +95,38 @@ typedef struct queue {
     size_t constant_count;
     atomic_size_t next; /* units first, which take longer */
     atomic_bool failed;
-    pthread_mutex_t progress_lock;
+    pthread_mutex_t lock; /* of what follows */
     size_t done;
+    agate_codegen_times times;
+    uint64_t constants_ns;
 } queue;
 
 static agate_status compile_unit(queue *q, agate_unit *unit, LLVMTargetMachineRef target,
                                  agate_arena *scratch)
 {
-    AGATE_TRY(agate_codegen_kernel(unit->kernel, unit->symbol, target, scratch, q->output, &unit->output));
-    pthread_mutex_lock(&q->progress_lock);
+    agate_codegen_times times = {0};
+
+    AGATE_TRY(
+        agate_codegen_kernel(unit->kernel, unit->symbol, target, scratch, q->output, &times, &unit->output));
+    pthread_mutex_lock(&q->lock);
+    q->times.emit += times.emit;
+    q->times.optimize += times.optimize;
+    q->times.generate += times.generate;
     q->done++;
     if (q->options->progress)
         q->options->progress(q->options->progress_user, q->done, q->units->count);
-    pthread_mutex_unlock(&q->progress_lock);
+    pthread_mutex_unlock(&q->lock);
+    return AGATE_OK;
+}
+
+static agate_status make_constant(queue *q, size_t index)
+{
+    uint64_t start = agate_clock_ns();
+
+    AGATE_TRY(agate_constant_make(q->compiled, index));
+    pthread_mutex_lock(&q->lock);
+    q->constants_ns += agate_clock_ns() - start;
+    pthread_mutex_unlock(&q->lock);
     return AGATE_OK;
 }
 
@@ -118,7 +137,7 @@ static agate_status work_through(queue *q, LLVMTargetMachineRef target, agate_ar
         if (i >= q->units->count + q->constant_count || atomic_load(&q->failed))
             return AGATE_OK;
         if (i >= q->units->count) {
-            AGATE_TRY(agate_constant_make(q->compiled, i - q->units->count));
+            AGATE_TRY(make_constant(q, i - q->units->count));
             continue;
         }
         agate_unit *unit = &q->units->units[i];
@@ -159,6 +178,20 @@ static agate_status first_failure(agate_units *units)
     return AGATE_OK;
 }
 
+static void tell_times(const queue *q, uint64_t start)
+{
+    void (*timed)(void *, const char *, uint64_t) = q->options->timed;
+    void *user = q->options->timed_user;
+
+    if (!timed)
+        return;
+    timed(user, "kernels and weights", agate_clock_ns() - start);
+    timed(user, "  LLVM IR, on all threads", q->times.emit);
+    timed(user, "  LLVM's optimization", q->times.optimize);
+    timed(user, "  LLVM's code generation", q->times.generate);
+    timed(user, "  weights", q->constants_ns);
+}
+
 #define MAX_THREADS 256
 
 agate_status agate_units_compile(agate_units *units, const agate_codegen_options *options,
@@ -169,8 +202,9 @@ agate_status agate_units_compile(agate_units *units, const agate_codegen_options
                .output = output,
                .compiled = compiled,
                .constant_count = compiled ? compiled->constant_count : 0,
-               .progress_lock = PTHREAD_MUTEX_INITIALIZER};
+               .lock = PTHREAD_MUTEX_INITIALIZER};
     int64_t tasks = (int64_t)(units->count + q.constant_count);
+    uint64_t start_ns = agate_clock_ns();
     int64_t wanted = options->threads > 0 ? options->threads : agate_cpu_count();
     pthread_t threads[MAX_THREADS];
     int32_t started = 0;
@@ -189,5 +223,6 @@ agate_status agate_units_compile(agate_units *units, const agate_codegen_options
         else
             status = result;
     }
+    tell_times(&q, start_ns);
     return status ? status : first_failure(units);
 }

@@ -79,7 +79,8 @@ typedef struct agate_pass_options {
     const agate_pass_info
         *extra; /* one more pass, run once behind the rounds of the first stage; NULL: none. For trying
                                      a pass out, and for tests of what finds a wrong one */
-    void (*timed)(void *user, const char *pass, uint64_t ns); /* NULL: not timed */
+    void (*timed)(void *user, const char *what,
+                  uint64_t ns); /* a pass, or what the driver does; NULL: not timed */
     void *timed_user;
 } agate_pass_options;
 

@@ -1,6 +1,4 @@
 /* runner.c: runs passes, and owns verifying, dumping, diffing, skipping, timing, fuel and remarks. */
-#include <time.h>
-
 #include "ir/text.h"
 #include "ir/verify.h"
 #include "passes/rewrite.h"
@@ -96,13 +94,6 @@ static bool is_shown(const runner *r, const char *name)
     return r->options->dump && wanted && (strcmp(wanted, "all") == 0 || strcmp(wanted, name) == 0);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static bool run_timed(runner *r, const agate_pass_info *info)
 {
     agate_pass pass = {.name = info->name,
@@ -114,11 +105,11 @@ static bool run_timed(runner *r, const agate_pass_info *info)
                        .rewrote = r->options->rewrote,
                        .rewrote_user = r->options->rewrote_user};
     size_t mark = agate_arena_mark(r->scratch);
-    uint64_t start_ns = now_ns();
+    uint64_t start_ns = agate_clock_ns();
     bool changed = info->run(&pass, r->graph);
 
     if (r->options->timed)
-        r->options->timed(r->options->timed_user, info->name, now_ns() - start_ns);
+        r->options->timed(r->options->timed_user, info->name, agate_clock_ns() - start_ns);
     agate_arena_rewind(r->scratch, mark);
     return changed;
 }
@@ -193,8 +184,14 @@ static agate_status begin(runner *r, agate_graph *graph, const agate_pass_option
 
 static agate_status end(runner *r, agate_status status)
 {
+    uint64_t start_ns = agate_clock_ns();
+
     agate_arena_release(r->scratch);
-    return status != AGATE_OK ? status : agate_verify_status(r->graph);
+    if (status == AGATE_OK)
+        status = agate_verify_status(r->graph);
+    if (r->options->timed)
+        r->options->timed(r->options->timed_user, "verify", agate_clock_ns() - start_ns);
+    return status;
 }
 
 static agate_status run_to_stage(runner *r, agate_stage stage)

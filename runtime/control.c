@@ -1,15 +1,6 @@
 /* control.c: what watches a session, or ends its runs early: cancelling, deadlines, profiles. */
 #include "runtime/session.h"
 
-#include <time.h>
-
-uint64_t agate_clock_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
 void agate_session_cancel(agate_session *session)
 {
     atomic_store_explicit(&session->cancelled, true, memory_order_relaxed);

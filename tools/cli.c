@@ -5,7 +5,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ir/text.h"
@@ -246,10 +245,34 @@ static void remark(void *user, const char *pass, const agate_node *node, const c
     agate_text_deinit(&text);
 }
 
-static void timed(void *user, const char *pass, uint64_t ns)
+static void time_passes(agate_cli_times *settings, agate_pass_options *options)
 {
-    (void)user;
-    fprintf(stderr, "%10.3f ms  %s\n", (double)ns / 1e6, pass);
+    if (!settings->wanted)
+        return;
+    settings->times.begin_ns = agate_clock_ns();
+    options->timed = agate_times_add;
+    options->timed_user = &settings->times;
+}
+
+void agate_cli_times_begin(agate_cli_times *settings, agate_driver_options *options)
+{
+    time_passes(settings, &options->passes);
+    if (settings->wanted)
+        options->compile.cache_directory = NULL;
+}
+
+void agate_cli_times_end(agate_cli_times *settings)
+{
+    if (settings->times.count > 0)
+        agate_times_print(&settings->times, agate_clock_ns() - settings->times.begin_ns, stderr);
+    settings->times.count = 0;
+}
+
+void agate_cli_passes_end(agate_cli_passes *settings)
+{
+    agate_cli_times_end(&settings->times);
+    agate_remarks_print(&settings->heard, stderr);
+    agate_remarks_deinit(&settings->heard);
 }
 
 int agate_cli_pass_options(const agate_cli_verb *verb, agate_cli_passes *settings,
@@ -273,9 +296,12 @@ int agate_cli_pass_options(const agate_cli_verb *verb, agate_cli_passes *setting
         .rewrote_user = settings,
         .verify_each = settings->verify_each,
         .fuel = settings->fuel,
-        .remark = settings->remarks ? remark : NULL,
-        .timed = settings->time_passes ? timed : NULL,
+        .remark = settings->remarks_all ? remark
+                  : settings->remarks   ? agate_remarks_add
+                                        : NULL,
+        .remark_user = &settings->heard,
     };
+    time_passes(&settings->times, out_options);
     return -1;
 }
 
@@ -286,12 +312,4 @@ void agate_cli_progress(void *user, size_t done, size_t total)
         return;
     fprintf(stderr, "\rcompiling %zu/%zu%s", done, total, done == total ? "\r\033[K" : "");
     fflush(stderr);
-}
-
-uint64_t agate_cli_now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }

@@ -3,6 +3,8 @@
 #define AGATE_CLI_H
 
 #include "tools/driver.h"
+#include "tools/remarks.h"
+#include "tools/times.h"
 
 enum {
     AGATE_EXIT_OK = 0,
@@ -115,13 +117,33 @@ typedef struct agate_cli_rewrites {
     size_t name_count;
 } agate_cli_rewrites;
 
+/* Where the time goes. */
+typedef struct agate_cli_times {
+    bool wanted;
+    agate_times times;
+} agate_cli_times;
+
+#define AGATE_CLI_TIME_ROW(settings, member)                                                                 \
+    {                                                                                                        \
+        "time-passes", AGATE_CLI_FLAG, NULL, offsetof(settings, member.wanted),                              \
+            "print on standard error where the time goes; goes past the cache"                               \
+    }
+
+/* Begins to count, in `options`, if that is wanted, and leaves out the cache; `settings` must outlive them. */
+void agate_cli_times_begin(agate_cli_times *settings, agate_driver_options *options);
+
+/* Prints what was counted since, once; nothing where it is not wanted. */
+void agate_cli_times_end(agate_cli_times *settings);
+
 /* How to run the passes. */
 typedef struct agate_cli_passes {
     agate_cli_list skip;
     int64_t fuel;
     const char *print_after;
-    bool diff, diff_all, origins, verify_each, remarks, time_passes;
-    agate_cli_rewrites rewrites; /* no option: counted while passes run */
+    bool diff, diff_all, origins, verify_each, remarks, remarks_all;
+    agate_cli_times times;
+    agate_cli_rewrites rewrites; /* no options: counted while passes run */
+    agate_remarks heard;
 } agate_cli_passes;
 
 #define AGATE_CLI_PASS_ROWS(settings, member)                                                                \
@@ -140,22 +162,21 @@ typedef struct agate_cli_passes {
         {"verify-each", AGATE_CLI_FLAG, NULL, offsetof(settings, member.verify_each),                        \
          "check the graph after every pass"},                                                                \
         {"remarks", AGATE_CLI_FLAG, NULL, offsetof(settings, member.remarks),                                \
-         "say on standard error what passes did not do, and why"},                                           \
-    {                                                                                                        \
-        "time-passes", AGATE_CLI_FLAG, NULL, offsetof(settings, member.time_passes),                         \
-            "print each pass's time on standard error"                                                       \
-    }
+         "sum up on standard error what passes did not do, and why"},                                        \
+        {"remarks-all", AGATE_CLI_FLAG, NULL, offsetof(settings, member.remarks_all),                        \
+         "the same one by one, with the nodes, and each rewrite"},                                           \
+        AGATE_CLI_TIME_ROW(settings, member.times)
 
 /* Fills `options` but for the machine. Graphs are printed on standard output. Returns -1, or the exit code of
  * a mistake that has been reported. */
 int agate_cli_pass_options(const agate_cli_verb *verb, agate_cli_passes *settings,
                            agate_pass_options *out_options);
 
+/* Prints what was gathered while passes ran: remarks and times. Call it once they are through. */
+void agate_cli_passes_end(agate_cli_passes *settings);
+
 /* Prints "compiling 12/40" in one line of standard error, if that is a terminal; an agate_progress_fn. */
 void agate_cli_progress(void *user, size_t done, size_t total);
-
-/* Nanoseconds of a clock that only moves forward. */
-uint64_t agate_cli_now_ns(void);
 
 /* ---- the verbs ---------------------------------------------------------------------------------------- */
 

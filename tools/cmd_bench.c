@@ -6,6 +6,7 @@
 
 #include "tools/inputs.h"
 #include "tools/peaks.h"
+#include "tools/profile.h"
 #include "tools/tensor.h"
 
 #define WARM_UP_NS   200000000u /* and at least WARM_UP_RUNS runs */
@@ -20,6 +21,7 @@ typedef struct settings {
     const char *trace;
     agate_cli_compile compile;
     agate_cli_cache cache;
+    agate_cli_times times;
 } settings;
 
 static const agate_cli_option options[] = {
@@ -38,6 +40,7 @@ static const agate_cli_option options[] = {
     {"json", AGATE_CLI_FLAG, NULL, offsetof(settings, json), "print a JSON object"},
     AGATE_CLI_COMPILE_ROWS(settings, compile),
     AGATE_CLI_CACHE_ROWS(settings, cache),
+    AGATE_CLI_TIME_ROW(settings, times),
     {0},
 };
 
@@ -48,8 +51,9 @@ typedef struct measurement {
     uint64_t compile_ns;
     int64_t batch;
     double flops;         /* of one run */
-    uint64_t *step_times; /* of all profiled runs, per step of the module */
+    uint64_t *step_times; /* per step of the module: the least of all profiled runs */
     size_t profiled_runs;
+    size_t peak_rss_bytes;   /* before the machine's peaks are measured, which takes memory too */
     uint64_t *begins, *ends; /* of the last profiled run, per step */
     agate_peaks peaks;
 } measurement;
@@ -63,6 +67,13 @@ typedef struct bench {
 
 /* ---- measuring ---------------------------------------------------------------------------------------- */
 
+static size_t peak_rss_bytes(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0;
+}
+
 static int64_t thread_count(const settings *set)
 {
     const int64_t granted = agate_cpu_count();
@@ -72,11 +83,11 @@ static int64_t thread_count(const settings *set)
 
 static agate_status run_once(bench *b, uint64_t *out_ns)
 {
-    uint64_t start = agate_cli_now_ns();
+    uint64_t start = agate_clock_ns();
 
     AGATE_TRY(agate_session_run(b->runner.session, b->inputs, b->runner.input_count, b->outputs,
                                 b->runner.output_count));
-    *out_ns = agate_cli_now_ns() - start;
+    *out_ns = agate_clock_ns() - start;
     return AGATE_OK;
 }
 
@@ -122,7 +133,9 @@ static void add_step_time(void *user, const agate_step_profile *step)
 {
     measurement *m = user;
 
-    m->step_times[step->index] += step->end_ns - step->start_ns;
+    uint64_t ns = step->end_ns - step->start_ns, *least = &m->step_times[step->index];
+
+    *least = m->profiled_runs == 0 || ns < *least ? ns : *least;
     m->begins[step->index] = step->start_ns;
     m->ends[step->index] = step->end_ns;
 }
@@ -157,6 +170,7 @@ static agate_status measure(bench *b, const settings *set)
         b->m.flops += (double)agate_dim_at(module->steps[i].flops, b->m.batch);
     AGATE_TRY(warm_up(b));
     AGATE_TRY(time_runs(b, set));
+    b->m.peak_rss_bytes = peak_rss_bytes();
     return set->profile || set->trace ? profile_runs(b, (int32_t)thread_count(set)) : AGATE_OK;
 }
 
@@ -211,7 +225,7 @@ static double per_second(double flops, double milliseconds)
 
 static double step_ms(const measurement *m, uint32_t step)
 {
-    return ms(m->step_times[step]) / (double)m->profiled_runs;
+    return ms(m->step_times[step]);
 }
 
 /* Bytes that a step reads and writes once each, weights as they are packed. */
@@ -255,13 +269,6 @@ static step_facts facts_of(const bench *b, uint32_t step)
     return f;
 }
 
-static size_t peak_rss_bytes(void)
-{
-    struct rusage usage;
-
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0;
-}
-
 static size_t constant_bytes(const agate_module *module)
 {
     size_t total = 0;
@@ -271,7 +278,9 @@ static size_t constant_bytes(const agate_module *module)
     return total;
 }
 
-static json_t *profile_json(const bench *b)
+#define LOW_ROOF 0.6 /* a kernel below it deserves a remark */
+
+static json_t *profile_json(const bench *b, int64_t threads)
 {
     const agate_module *module = agate_model_module(b->runner.model);
     json_t *array = json_array();
@@ -284,6 +293,10 @@ static json_t *profile_json(const bench *b)
                       "tasks", (json_int_t)agate_dim_at(step->task_count, b->m.batch), "ms", f.ms, "gflops",
                       f.gflops, "gb_per_second", f.gb_per_second, "roofline", f.roofline);
 
+        const char *reason =
+            f.roofline < LOW_ROOF ? agate_profile_reason(module, step, b->m.batch, threads, f.ms) : NULL;
+        if (reason)
+            json_object_set_new(row, "reason", json_string(reason));
         /* Names from a model need not be UTF-8. */
         json_object_set_new(row, "origin", json_string(step->origin) ?: json_string("?"));
         json_array_append_new(array, row);
@@ -311,14 +324,14 @@ static agate_status print_json(const bench *b, const char *model, int64_t thread
     json_object_set_new(root, "gflops", json_real(per_second(m->flops, median_ms(m))));
     json_object_set_new(root, "compile_ms", json_real(ms(m->compile_ns)));
     json_object_set_new(root, "from_cache", json_boolean(b->runner.cache.hit));
-    json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)peak_rss_bytes()));
+    json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)m->peak_rss_bytes));
     json_object_set_new(root, "slab_bytes",
                         json_integer((json_int_t)agate_session_slab_size(b->runner.session)));
     json_object_set_new(root, "constant_bytes", json_integer((json_int_t)constant_bytes(module)));
     if (m->step_times) {
         json_object_set_new(root, "peak_gflops", json_real(m->peaks.gflops));
         json_object_set_new(root, "peak_gb_per_second", json_real(m->peaks.gb_per_second));
-        json_object_set_new(root, "profile", profile_json(b));
+        json_object_set_new(root, "profile", profile_json(b, threads));
     }
     text = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     json_decref(root);
@@ -329,7 +342,54 @@ static agate_status print_json(const bench *b, const char *model, int64_t thread
     return AGATE_OK;
 }
 
-static void print_profile(const bench *b)
+#define NODES_WIDTH 44
+#define LEAST_SHARE 0.005 /* of the time, for a remark */
+
+static void print_rows(const bench *b, double total)
+{
+    const agate_module *module = agate_model_module(b->runner.model);
+
+    printf("\n%8s %6s %8s %6s %5s  %-40s %s\n", "ms", "share", "GFLOP/s", "GB/s", "roof", "kernel", "nodes");
+    for (uint32_t i = 0; i < module->step_count; i++) {
+        const agate_module_step *step = &module->steps[i];
+        step_facts f = facts_of(b, i);
+        agate_text kernel = {0}, nodes = {0};
+
+        agate_profile_kernel(step->label, &kernel);
+        agate_profile_nodes(step->origin, NODES_WIDTH, &nodes);
+        printf("%8.3f %5.1f%% %8.1f %6.1f %4.0f%%  %-40s %s\n", f.ms, total > 0 ? 100 * f.ms / total : 0,
+               f.gflops, f.gb_per_second, 100 * f.roofline, agate_text_c(&kernel), agate_text_c(&nodes));
+        agate_text_deinit(&kernel);
+        agate_text_deinit(&nodes);
+    }
+}
+
+/* Says of each kernel that matters and is far from what the peaks allow why that is. */
+static void print_low_roofs(const bench *b, double total, int64_t threads)
+{
+    const agate_module *module = agate_model_module(b->runner.model);
+    bool first = true;
+
+    for (uint32_t i = 0; i < module->step_count; i++) {
+        const agate_module_step *step = &module->steps[i];
+        step_facts f = facts_of(b, i);
+        agate_text nodes = {0};
+
+        if (f.roofline >= LOW_ROOF || f.ms < LEAST_SHARE * total)
+            continue;
+        const char *reason = agate_profile_reason(module, step, b->m.batch, threads, f.ms);
+        if (first)
+            printf("\nbelow %.0f %% of the roofline, with %.1f %% of the time or more:\n", 100 * LOW_ROOF,
+                   100 * LEAST_SHARE);
+        first = false;
+        agate_profile_nodes(step->origin, NODES_WIDTH, &nodes);
+        printf("  %-*s %3.0f%%  %s\n", NODES_WIDTH, agate_text_c(&nodes), 100 * f.roofline,
+               reason ? reason : "no reason is known");
+        agate_text_deinit(&nodes);
+    }
+}
+
+static void print_profile(const bench *b, int64_t threads)
 {
     const agate_module *module = agate_model_module(b->runner.model);
     double total = 0;
@@ -340,16 +400,8 @@ static void print_profile(const bench *b)
         "\npeaks measured in this run: %.1f GFLOP/s (%s multiply-adds in registers), %.1f GB/s (reads from "
         "memory)\n",
         b->m.peaks.gflops, module->isa, b->m.peaks.gb_per_second);
-    printf("\n%9s %6s %8s %7s %6s %6s  %-44s %s\n", "ms", "share", "GFLOP/s", "GB/s", "roof", "tasks",
-           "kernel", "from");
-    for (uint32_t i = 0; i < module->step_count; i++) {
-        const agate_module_step *step = &module->steps[i];
-        step_facts f = facts_of(b, i);
-
-        printf("%9.4f %5.1f%% %8.1f %7.1f %5.0f%% %6lld  %-44s %s\n", f.ms,
-               total > 0 ? 100 * f.ms / total : 0, f.gflops, f.gb_per_second, 100 * f.roofline,
-               (long long)agate_dim_at(step->task_count, b->m.batch), step->label, step->origin);
-    }
+    print_rows(b, total);
+    print_low_roofs(b, total, threads);
 }
 
 static void print_report(const bench *b, const char *model, int64_t threads, bool with_profile)
@@ -365,9 +417,9 @@ static void print_report(const bench *b, const char *model, int64_t threads, boo
     printf("  speed    %10.1f GFLOP/s of %.3f GFLOP\n", per_second(m->flops, median_ms(m)), m->flops / 1e9);
     printf("  memory   %10.1f MiB slab, %.1f MiB constants, %.1f MiB peak resident\n",
            (double)agate_session_slab_size(b->runner.session) / 1048576,
-           (double)constant_bytes(module) / 1048576, (double)peak_rss_bytes() / 1048576);
+           (double)constant_bytes(module) / 1048576, (double)m->peak_rss_bytes / 1048576);
     if (with_profile)
-        print_profile(b);
+        print_profile(b, threads);
 }
 
 /* One complete event ("ph": "X") per step, in microseconds from the first. */
@@ -397,16 +449,19 @@ static agate_status write_trace(const bench *b, const char *path)
     return failed ? agate_error_make(AGATE_CODE_IO, "%s cannot be written", path) : AGATE_OK;
 }
 
-static agate_status run_bench(const char *model, const settings *set, const agate_runner_options *how)
+static agate_status run_bench(const char *model, settings *set, agate_runner_options *how)
 {
     int64_t threads = set->compile.threads ? set->compile.threads : agate_cpu_count();
     bench b = {0};
-    uint64_t start = agate_cli_now_ns();
-    agate_status status = agate_runner_init(&b.runner, model, how);
+    uint64_t start = agate_clock_ns();
+    agate_status status;
 
+    agate_cli_times_begin(&set->times, &how->driver);
+    status = agate_runner_init(&b.runner, model, how);
+    agate_cli_times_end(&set->times);
     if (status != AGATE_OK)
         return status;
-    b.m.compile_ns = agate_cli_now_ns() - start;
+    b.m.compile_ns = agate_clock_ns() - start;
     agate_cli_cache_report(&set->cache, model, &b.runner.cache);
     status = prepare_and_measure(&b, set);
     if (status == AGATE_OK && set->json)
@@ -455,8 +510,11 @@ const agate_cli_verb agate_cmd_bench = {
         "--cache none to time the compiler), peak_rss_bytes, slab_bytes, constant_bytes; with\n"
         "--profile: peak_gflops, peak_gb_per_second, and profile, a list of label, symbol, tasks, ms, "
         "gflops,\n"
-        "gb_per_second, roofline and origin per kernel. Profiled runs are apart from the timed ones. "
-        "GB/s counts\n"
+        "gb_per_second, roofline, origin and, below a roofline of 0.6, reason (where one is known) per "
+        "kernel. Profiled\n"
+        "runs are apart from the timed ones; a kernel's time is the least of them. The table shortens "
+        "names and leaves\n"
+        "out tiles of 1 and the vectors' width; the JSON object has them whole. GB/s counts\n"
         "what a kernel reads and writes once each. \"roof\" is its share of the nearer of two peaks, "
         "measured with\n"
         "as many threads: multiply-adds in registers, and reads from memory; what caches hold can "

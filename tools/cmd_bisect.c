@@ -134,6 +134,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
             return agate_cli_usage(verb, "--input %s: a .npy or .pb file is needed", set.inputs.items[i]);
     how.reference = !set.compiled;
     status = bisect(operands.items[0], &set, &how, &result);
+    agate_cli_passes_end(&set.passes);
     if (status != AGATE_OK)
         return agate_cli_fail(status);
     code = print_result(&result, operands.items[0]);

@@ -129,6 +129,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     if (operands.count != 1)
         return agate_cli_usage(verb, "one model is needed");
     status = dump(operands.items[0], &request, &set, &driver);
+    agate_cli_passes_end(&set.passes);
     return status == AGATE_OK ? AGATE_EXIT_OK : agate_cli_fail(status);
 }
 

@@ -87,6 +87,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     if (operands.count != 1)
         return agate_cli_usage(verb, "one file is needed (- for standard input)");
     status = optimize(operands.items[0], &set, &passes);
+    agate_cli_passes_end(&set.passes);
     return status == AGATE_OK ? AGATE_EXIT_OK : agate_cli_fail(status);
 }
 

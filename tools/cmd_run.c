@@ -18,6 +18,7 @@ typedef struct settings {
     bool reference;
     agate_cli_compile compile;
     agate_cli_cache cache;
+    agate_cli_times times;
 } settings;
 
 static const agate_cli_option options[] = {
@@ -37,6 +38,7 @@ static const agate_cli_option options[] = {
      "interpret by the reference kernels instead"},
     AGATE_CLI_COMPILE_ROWS(settings, compile),
     AGATE_CLI_CACHE_ROWS(settings, cache),
+    AGATE_CLI_TIME_ROW(settings, times),
     {0},
 };
 
@@ -217,7 +219,9 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
         return agate_cli_usage(verb, "no preprocessing %s", set.preprocess);
     how.reference = set.reference;
     agate_cli_cache_options(&set.cache, &room, &how.driver.compile);
+    agate_cli_times_begin(&set.times, &how.driver);
     status = agate_runner_init(&runner, operands.items[0], &how);
+    agate_cli_times_end(&set.times);
     if (status == AGATE_OK) {
         agate_cli_cache_report(&set.cache, operands.items[0], &runner.cache);
         status = run_all(&runner, &set, &operands);

@@ -350,6 +350,7 @@ static void run_child(int to, const char *folder, const settings *set, const aga
 
     alarm((unsigned)set->timeout);
     verdict = (char)('0' + run_folder(folder, set, how, &reason));
+    agate_cli_passes_end((agate_cli_passes *)&set->passes); /* this child's own */
     /* Should the parent be gone, nobody is left to tell. */
     if (write(to, &verdict, 1) == 1 && reason.size_bytes > 0 && write(to, reason.data, reason.size_bytes) < 0)
         exit(AGATE_EXIT_FAILED);

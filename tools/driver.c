@@ -45,6 +45,12 @@ agate_status agate_driver_machine(const char *isa, agate_machine *out_machine)
     return AGATE_OK;
 }
 
+static void tell_time(const agate_driver_options *options, const char *what, uint64_t start_ns)
+{
+    if (options->passes.timed)
+        options->passes.timed(options->passes.timed_user, what, agate_clock_ns() - start_ns);
+}
+
 agate_status agate_driver_import(const agate_model_source *source, agate_data *file,
                                  const agate_driver_options *options, const agate_import_files *files,
                                  agate_graph **out_graph)
@@ -63,8 +69,11 @@ agate_status agate_driver_import(const agate_model_source *source, agate_data *f
         .memory_limit_bytes = options->compile.memory_limit_bytes,
     };
 
-    return source->text ? agate_parse(data, size_bytes, out_graph)
-                        : agate_import(data, size_bytes, &import, out_graph);
+    uint64_t start_ns = agate_clock_ns();
+    agate_status status = source->text ? agate_parse(data, size_bytes, out_graph)
+                                       : agate_import(data, size_bytes, &import, out_graph);
+    tell_time(options, "import", start_ns);
+    return status;
 }
 
 bool agate_driver_is_compiled(const char *path)
@@ -110,8 +119,10 @@ agate_status agate_driver_read(const char *path, const agate_driver_options *opt
 {
     agate_model_source source;
     agate_data *file;
+    uint64_t start_ns = agate_clock_ns();
 
     AGATE_TRY(agate_file_map(path, &file));
+    tell_time(options, "read", start_ns);
     agate_status status = agate_source_init(&source, path);
     if (!status)
         status = agate_driver_import(&source, file, options, NULL, out_graph);
@@ -148,6 +159,8 @@ agate_status agate_driver_link(const agate_graph *graph, const agate_machine *ma
         .progress = options->compile.progress,
         .progress_user = options->compile.progress_user,
         .allocator = options->compile.allocator,
+        .timed = options->passes.timed,
+        .timed_user = options->passes.timed_user,
     };
     const agate_module *module;
     void *code = NULL;
@@ -185,8 +198,10 @@ static agate_status load_uncached(const agate_model_source *source, const agate_
     agate_data *file = NULL;
     agate_graph *graph;
 
+    uint64_t start_ns = agate_clock_ns();
     if (!source->data)
         AGATE_TRY(agate_file_map(source->path, &file));
+    tell_time(options, "read", start_ns);
     agate_status status = agate_driver_import(source, file, options, NULL, &graph);
     agate_data_release(file);
     if (!status)

@@ -13,7 +13,8 @@
 #define FMA_PIECES  60
 #define CHAINS      12
 #define READ_BYTES  ((size_t)96 << 20)
-#define READ_PIECES 4
+#define READ_ROUNDS 4
+#define PIECE_BYTES ((size_t)6 << 20) /* short enough that now and then nothing comes between */
 #define MAX_THREADS 64
 
 #define CHAIN(n)      a##n = a##n * x + y;
@@ -75,17 +76,18 @@ static void measure_read(worker *w)
     if (!data)
         return;
     memset(data, 0, READ_BYTES);
-    for (int i = 0; i < READ_PIECES; i++) {
+    for (size_t i = 0; i < READ_ROUNDS * (READ_BYTES / PIECE_BYTES); i++) {
+        const vector *piece = data + i % (READ_BYTES / PIECE_BYTES) * (PIECE_BYTES / sizeof *data);
         uint64_t start = agate_clock_ns();
         double rate;
 
-        for (size_t k = 0; k < READ_BYTES / sizeof *data; k += 4) {
-            sums[0] += data[k];
-            sums[1] += data[k + 1];
-            sums[2] += data[k + 2];
-            sums[3] += data[k + 3];
+        for (size_t k = 0; k < PIECE_BYTES / sizeof *data; k += 4) {
+            sums[0] += piece[k];
+            sums[1] += piece[k + 1];
+            sums[2] += piece[k + 2];
+            sums[3] += piece[k + 3];
         }
-        rate = (double)READ_BYTES / (double)(agate_clock_ns() - start + 1);
+        rate = (double)PIECE_BYTES / (double)(agate_clock_ns() - start + 1);
         w->gb_per_second = rate > w->gb_per_second ? rate : w->gb_per_second;
         w->sink += sums[0][0] + sums[1][1] + sums[2][2] + sums[3][3];
     }

@@ -49,9 +49,13 @@ static agate_status init_reference(agate_runner *runner, agate_graph *graph,
 static agate_status init_session(agate_runner *runner, const agate_runner_options *options)
 {
     agate_session_options session = {.threads = options->driver.compile.threads};
+    const agate_pass_options *passes = &options->driver.passes;
+    uint64_t start_ns = agate_clock_ns();
     const agate_module *module;
 
     AGATE_TRY(agate_session_create(runner->model, &session, &runner->session));
+    if (passes->timed)
+        passes->timed(passes->timed_user, "session", agate_clock_ns() - start_ns);
     module = agate_model_module(runner->model);
     runner->inputs = module->inputs;
     runner->outputs = module->outputs;

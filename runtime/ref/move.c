@@ -26,12 +26,20 @@ static void copy_element(const agate_tensor *to, int64_t to_index, const agate_t
            (const char *)from->data + (size_t)from_index * size_bytes, size_bytes);
 }
 
-/* Copies the box of `dims` from one view to the other. */
+/* Copies the box of `dims` from one view to the other, its last dimension in a plain loop. */
 static void copy_box(int32_t rank, const int64_t *dims, const view *to, const view *from)
 {
-    for (agate_walk w = agate_walk_begin(rank, dims); w.live; agate_walk_next(&w))
-        copy_element(to->tensor, to->offset + agate_offset(rank, w.at, to->strides), from->tensor,
-                     from->offset + agate_offset(rank, w.at, from->strides));
+    int32_t outer = rank > 0 ? rank - 1 : 0;
+    int64_t count = rank > 0 ? dims[outer] : 1, to_step = rank > 0 ? to->strides[outer] : 0,
+            from_step = rank > 0 ? from->strides[outer] : 0;
+
+    for (agate_walk w = agate_walk_begin(outer, dims); w.live; agate_walk_next(&w)) {
+        int64_t to_index = to->offset + agate_offset(outer, w.at, to->strides);
+        int64_t from_index = from->offset + agate_offset(outer, w.at, from->strides);
+
+        for (int64_t i = 0; i < count; i++)
+            copy_element(to->tensor, to_index + i * to_step, from->tensor, from_index + i * from_step);
+    }
 }
 
 /* Fills the whole output from `from`. */

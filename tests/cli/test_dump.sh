@@ -37,7 +37,11 @@ cp "$out" "$work/unfueled"
 expect 0 dump "$model" --stage canonical --fuel 2
 cmp -s "$out" "$work/unfueled" && die "one rewrite changed nothing"
 expect 0 dump "$model" --remarks --time-passes --verify-each
-says "$err" '^remark: ' ' ms  schedule'
+says "$err" '^remark: schedule: [1-9][0-9]*x .* refused: ' ' %  import$' ' %  schedule$' ' 100.0 %  in all$'
+[ "$(grep -c '^remark: ' "$err")" -lt 20 ] || die "a long summary"
+expect 0 dump "$model" --remarks-all
+says "$err" '^remark: schedule: %' '^remark: [a-z-]*: .*: rewrite: '
+[ "$(grep -c '^remark: ' "$err")" -gt 20 ] || die "a list that is no longer than its summary"
 expect 0 dump "$model" --stage import --origins
 says "$out" ' from "'
 

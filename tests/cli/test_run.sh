@@ -92,4 +92,11 @@ expect 1 run "$model" "$tensor" --labels "$work/nothing.txt"
 printf 'one\ntwo\n' >"$work/two.txt"
 expect 1 run "$model" "$tensor" --labels "$work/two.txt"
 expect 1 run "$model" "$tensor" --output-dir "$labels"
+
+# Nearly all of the time from file to session has a name.
+expect 0 run "$digits/digits.onnx" --time-passes
+says "$err" ' %  read$' ' %  import$' ' %  fold-affine ' ' %  kernels and weights$' "LLVM's code generation" ' %  link$' \
+    ' %  session$'
+awk '$NF == "other" { found = 1; if ($3 > 5) exit 1 } END { exit !found }' "$err" || die "time without a name"
+
 exit 0
