@@ -364,27 +364,64 @@ static void print_rows(const bench *b, double total)
     }
 }
 
-/* Says of each kernel that matters and is far from what the peaks allow why that is. */
-static void print_low_roofs(const bench *b, double total, int64_t threads)
+/* Kernels far from what the peaks allow, for one reason (NULL: none is known). */
+typedef struct low_group {
+    const char *reason;
+    size_t count;
+    double least, most; /* share of the roofline */
+    uint32_t worst;     /* the step with the least */
+} low_group;
+
+#define LOW_GROUPS 16
+
+static size_t group_low_roofs(const bench *b, double total, int64_t threads, low_group *groups)
 {
     const agate_module *module = agate_model_module(b->runner.model);
-    bool first = true;
+    size_t count = 0;
 
     for (uint32_t i = 0; i < module->step_count; i++) {
-        const agate_module_step *step = &module->steps[i];
         step_facts f = facts_of(b, i);
-        agate_text nodes = {0};
+        size_t g = 0;
 
         if (f.roofline >= LOW_ROOF || f.ms < LEAST_SHARE * total)
             continue;
-        const char *reason = agate_profile_reason(module, step, b->m.batch, threads, f.ms);
-        if (first)
-            printf("\nbelow %.0f %% of the roofline, with %.1f %% of the time or more:\n", 100 * LOW_ROOF,
-                   100 * LEAST_SHARE);
-        first = false;
-        agate_profile_nodes(step->origin, NODES_WIDTH, &nodes);
-        printf("  %-*s %3.0f%%  %s\n", NODES_WIDTH, agate_text_c(&nodes), 100 * f.roofline,
-               reason ? reason : "no reason is known");
+        const char *reason = agate_profile_reason(module, &module->steps[i], b->m.batch, threads, f.ms);
+        while (g < count && groups[g].reason != reason)
+            g++;
+        if (g == LOW_GROUPS)
+            continue;
+        if (g == count)
+            groups[count++] = (low_group){.reason = reason, .least = f.roofline, .worst = i};
+        groups[g].count++;
+        groups[g].most = f.roofline > groups[g].most ? f.roofline : groups[g].most;
+        if (f.roofline < groups[g].least)
+            groups[g].least = f.roofline, groups[g].worst = i;
+    }
+    return count;
+}
+
+/* Says of the kernels that matter and are far from what the peaks allow why that is. */
+static void print_low_roofs(const bench *b, double total, int64_t threads)
+{
+    const agate_module *module = agate_model_module(b->runner.model);
+    low_group groups[LOW_GROUPS];
+    size_t count = group_low_roofs(b, total, threads, groups);
+
+    if (count > 0)
+        printf("\nbelow %.0f %% of the roofline, among kernels with %.1f %% of the time or more:\n",
+               100 * LOW_ROOF, 100 * LEAST_SHARE);
+    for (size_t g = 0; g < count; g++) {
+        const low_group *group = &groups[g];
+        bool many = !group->reason && 2 * group->count > module->step_count;
+        agate_text nodes = {0};
+
+        agate_profile_nodes(module->steps[group->worst].origin, NODES_WIDTH, &nodes);
+        printf("  %zu of %u, at %.0f to %.0f %%: %s (least: %s)\n", group->count, module->step_count,
+               100 * group->least, 100 * group->most,
+               group->reason ? group->reason
+               : many        ? "no reason is known; with so many, something else may be using the cores"
+                             : "no reason is known",
+               agate_text_c(&nodes));
         agate_text_deinit(&nodes);
     }
 }
