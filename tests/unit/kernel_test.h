@@ -134,9 +134,10 @@ static agate_kernel_fn compile_kernel(const agate_node *kernel, const agate_mach
     LLVMMemoryBufferRef object;
     agate_kernel_fn fn;
     agate_arena *scratch = agate_arena_create();
+    agate_codegen_times times = {0};
 
     must(agate_target_create(machine, &target));
-    must(agate_codegen_kernel(kernel, "kernel", target, scratch, AGATE_CODEGEN_OBJECT, &object));
+    must(agate_codegen_kernel(kernel, "kernel", target, scratch, AGATE_CODEGEN_OBJECT, &times, &object));
     must(agate_linker_create(linker));
     must(agate_linker_add(*linker, object));
     must(agate_linker_find(*linker, "kernel", &fn));
