@@ -23,6 +23,15 @@ says "$out" 'median'
 if command -v readelf >/dev/null; then
     ! readelf -lW "$so" | grep -q 'RWE' || die "a segment is both written and run"
     readelf -sW "$so" | grep -q 'agate_artifact_v1' || die "no query symbol"
+    # Debuggers and profilers know kernels by name.
+    readelf -sW "$so" | grep -q 'FUNC.* direct_conv_' || die "no symbols of kernels"
+fi
+# So do they where the model is compiled as it is run: what the cache keeps is such a file.
+if command -v gdb >/dev/null; then
+    AGATE_CACHE_DIR=$work/cache gdb -q -nx -batch -ex 'break agate_session_run' -ex run -ex 'info functions ^direct_conv_' \
+        --args "$agate" run "$model" >"$out" 2>"$err" </dev/null
+    # A machine may forbid debugging.
+    ! grep -q '^Breakpoint 1,\|hit Breakpoint 1' "$out" || says "$out" '^0x[0-9a-f]*  direct_conv_'
 fi
 
 # The same bytes from any place, by any number of threads.
