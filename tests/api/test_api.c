@@ -2,8 +2,8 @@
  *
  * Links only the shared library, so what it needs and the library does not export shows here. */
 #include "models.h"
+#include "../suite.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -226,10 +226,5 @@ int main(void)
     tcase_add_test(tests, many_models_load_at_once);
     tcase_add_test(tests, what_is_no_model_is_refused);
     suite_add_tcase(suite, tests);
-
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

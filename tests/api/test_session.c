@@ -1,8 +1,8 @@
 /* test_session.c: what a session offers beside a plain run: bound tensors, the caller's memory and threads, cancelling,
  * deadlines, profiles; and what a model says of its file. */
 #include "models.h"
+#include "../suite.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -400,10 +400,5 @@ int main(void)
     tcase_add_test(tests, a_profile_names_what_runs);
     tcase_add_test(tests, a_model_says_where_it_comes_from);
     suite_add_tcase(suite, tests);
-
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

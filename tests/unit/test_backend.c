@@ -1,12 +1,12 @@
 /* links: backend runtime ir ref base */
 /* test_backend.c: whole graphs: one unit for equal kernels, views, library steps, copies, progress, errors, text. */
-#include <check.h>
 #include <stdlib.h>
 
 #include "backend/backend.h"
 #include "ir/interpret.h"
 #include "ir/text.h"
 #include "runtime/model.h"
+#include "tests/suite.h"
 
 static void must(agate_status status)
 {
@@ -229,9 +229,5 @@ int main(void)
     tcase_add_test(tcase, errors);
     tcase_add_test(tcase, code_as_text);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

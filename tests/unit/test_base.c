@@ -3,8 +3,8 @@
  * machines. */
 #include "runtime/base/attrs.h"
 #include "runtime/base/features.h"
+#include "tests/suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -416,10 +416,5 @@ int main(void)
     tcase_add_test(tests, cpu_features_print);
     tcase_add_test(tests, features_build_on_each_other);
     suite_add_tcase(suite, tests);
-
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,12 +1,12 @@
 /* links: cli driver passes backend frontend runtime ir ref base */
 /* test_bisect.c: a wrong rewrite is put among right ones, and found; and how far tensors are apart. */
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "tools/bisect.h"
+#include "tests/suite.h"
 
 /* Two additions of zero and a double negation, which go; the fourth relu of five is what the wrong pass takes. */
 static const char model[] = "graph @chain(%x: f32[N,4]) -> f32[N,4] {\n"
@@ -140,16 +140,11 @@ int main(void)
 {
     Suite *suite = suite_create("bisect");
     TCase *cases = tcase_create("bisect");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(cases, nothing_wrong, 0, 2);
     tcase_add_loop_test(cases, wrong_rewrite, 0, 2);
     tcase_add_test(cases, differences);
     tcase_add_test(cases, integers);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -3,7 +3,6 @@
  * that must not be loaded. */
 #include "tests/unit/onnx_text.h"
 
-#include <check.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 #include "tools/cached.h"
 #include "tools/compile.h"
 #include "tools/file.h"
+#include "tests/suite.h"
 
 static char folder[32];
 
@@ -485,9 +485,5 @@ int main(void)
     tcase_add_test(tests, only_whole_files_are_loaded);
     tcase_add_test(tests, a_sealed_file_needs_a_plan);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

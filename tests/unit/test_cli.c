@@ -1,6 +1,5 @@
 /* links: cli driver passes backend frontend runtime ir ref base */
 /* test_cli.c: what the verbs are built from: .npy files, comparing, diffs, seeds. */
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "tools/file.h"
 #include "tools/npy.h"
 #include "tools/tensor.h"
+#include "tests/suite.h"
 
 /* ---- .npy --------------------------------------------------------------------------------------------- */
 
@@ -200,8 +200,6 @@ int main(void)
 {
     Suite *suite = suite_create("cli");
     TCase *tests = tcase_create("cli");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, npy_headers);
     tcase_add_test(tests, npy_damage);
@@ -210,9 +208,5 @@ int main(void)
     tcase_add_test(tests, seeds);
     tcase_add_test(tests, diffs);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

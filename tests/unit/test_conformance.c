@@ -2,7 +2,6 @@
 /* test_conformance.c: ONNX's own operator tests, imported and run by the reference kernels. A model that
  * agate does not support is left out; one that it imports must give the expected numbers. Set
  * AGATE_CONFORMANCE to a part of a test's name to run only those and see why others are left out. */
-#include <check.h>
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "frontend/import.h"
 #include "ir/interpret.h"
 #include "onnx.pb-c.h"
+#include "tests/suite.h"
 
 enum { MAX_TENSORS = 64, LEAST_PASSED = 500, MOST_MISFITS = 4 };
 
@@ -237,9 +237,5 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, operators);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

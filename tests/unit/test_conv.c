@@ -1,9 +1,9 @@
 /* links: backend ir ref base */
 /* test_conv.c: compiled convolutions and matrix products of random shapes against the reference kernels. */
-#include <check.h>
 #include <stdio.h>
 
 #include "tests/unit/kernel_case.h"
+#include "tests/suite.h"
 
 /* ---- convolutions ----------------------------------------------------------------------------------------
  */
@@ -530,9 +530,5 @@ int main(void)
     tcase_add_loop_test(tcase, random_products, 0, machines);
     tcase_add_loop_test(tcase, rows_do_not_show, 0, machines);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

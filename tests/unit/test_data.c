@@ -1,6 +1,5 @@
 /* links: passes ir ref base */
 /* test_data.c: contents of constants that are made later: the same as at once, in whole and in part. */
-#include <check.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 
 #include "ir/reorder.h"
 #include "passes/scaled.h"
+#include "tests/suite.h"
 
 enum { OUT = 37, IN = 19, TAPS = 3, COUNT = OUT * IN * TAPS };
 
@@ -241,9 +241,5 @@ int main(void)
     tcase_add_test(tests, threads_that_ask_at_once_get_the_same_bytes);
     tcase_add_test(tests, blocks_of_every_size_are_clear_and_aligned);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

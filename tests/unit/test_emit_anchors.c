@@ -2,6 +2,7 @@
 /* test_emit_anchors.c: pools, reductions and softmax by their strategies, and every anchor by the generic
  * nest. */
 #include "tests/unit/kernel_test.h"
+#include "tests/suite.h"
 
 typedef struct anchor {
     const char *op, *result;
@@ -265,9 +266,5 @@ int main(void)
     tcase_add_test(tcase, nests);
     tcase_add_test(tcase, epilogues_and_prologues);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 /* test_emit_moves.c: transposes, slices, pads, concats, gathers, reorders: through rows and through
  * transposed tiles. */
 #include "tests/unit/kernel_test.h"
+#include "tests/suite.h"
 
 typedef struct move {
     const char *op, *result;
@@ -168,9 +169,5 @@ int main(void)
     tcase_add_test(tcase, expands_and_reshapes);
     tcase_add_test(tcase, moves_within_chains);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

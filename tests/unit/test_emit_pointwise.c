@@ -2,6 +2,7 @@
 /* test_emit_pointwise.c: scalar chains and broadcasting, flat and by rows, in every dtype that is compiled.
  */
 #include "tests/unit/kernel_test.h"
+#include "tests/suite.h"
 
 /* One op of `arity` operands of type `in`, giving `out`. */
 static void check_op(const char *op, int arity, const char *in, const char *out, kernel_case c)
@@ -153,9 +154,5 @@ int main(void)
     tcase_add_test(tcase, casts);
     tcase_add_test(tcase, several_results_and_constants);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

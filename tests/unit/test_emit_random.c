@@ -2,6 +2,7 @@
 /* test_emit_random.c: random shapes, blocks and attributes through the emitters of pools, reductions, moves, softmax and
  * scalar chains; and a body long enough to be evaluated from its beginning. */
 #include "tests/unit/kernel_test.h"
+#include "tests/suite.h"
 
 #define CASES 12
 
@@ -133,9 +134,5 @@ int main(void)
     tcase_add_test(tcase, chains_with_broadcasting);
     tcase_add_test(tcase, long_body);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

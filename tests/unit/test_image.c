@@ -6,6 +6,7 @@
 #include "runtime/digest.h"
 #include "runtime/image.h"
 #include "runtime/ref/table.h"
+#include "tests/suite.h"
 
 #define WEIGHTS_BYTES 128
 
@@ -283,9 +284,5 @@ int main(void)
     tcase_add_test(tests, the_digest_sees_each_bit);
     tcase_add_test(tests, the_digest_by_pieces_is_one);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

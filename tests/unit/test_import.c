@@ -1,11 +1,11 @@
 /* links: frontend */
 /* test_import.c: what models become, as text, and what is said of bad ones. */
-#include <check.h>
 #include <unistd.h>
 
 #include "frontend/import.h"
 #include "ir/text.h"
 #include "tests/unit/onnx_text.h"
+#include "tests/suite.h"
 
 static agate_status import_lines(const char *lines, const agate_import_options *options,
                                  agate_graph **out_graph)
@@ -571,9 +571,5 @@ int main(void)
     tcase_add_test(bad, external_data);
     suite_add_tcase(suite, good);
     suite_add_tcase(suite, bad);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

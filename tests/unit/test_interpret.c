@@ -1,10 +1,10 @@
 /* links: ir ref base */
 /* test_interpret.c: graphs with kernels, blocked weights and a batch, run by the reference kernels. */
-#include <check.h>
 #include <stdlib.h>
 
 #include "ir/interpret.h"
 #include "ir/reorder.h"
+#include "tests/suite.h"
 
 static agate_type f32(int32_t rank, const agate_dim *dims)
 {
@@ -91,15 +91,9 @@ int main(void)
 {
     Suite *suite = suite_create("interpret");
     TCase *tests = tcase_create("interpret");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, kernel_with_blocked_weight_at_two_batches);
     tcase_add_test(tests, errors);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,7 +1,6 @@
 /* links: passes ir ref base */
 /* test_passes.c: the runner and its options; and that no pass changes what a graph computes, over every
  * filetest of the passes, with any amount of fuel. */
-#include <check.h>
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "ir/text.h"
 #include "passes/rewrite.h"
 #include "tests/unit/random_graph.h"
+#include "tests/suite.h"
 
 #define BATCH         2
 #define TOLERANCE     1e-5
@@ -531,9 +531,5 @@ int main(void)
     tcase_add_test(tests, fuel_limits_rewrites);
     tcase_add_test(tests, long_graphs_stay_fast);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

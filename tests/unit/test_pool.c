@@ -1,8 +1,8 @@
 /* links: runtime */
 /* test_pool.c: every task is done once, before the call returns, and no thread keeps more than it is at. */
 #include "runtime/pool.h"
+#include "tests/suite.h"
 
-#include <check.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -137,10 +137,5 @@ int main(void)
     tcase_add_test(tests, billions_of_tasks);
     tcase_add_test(tests, an_idle_pool_can_go);
     suite_add_tcase(suite, tests);
-
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

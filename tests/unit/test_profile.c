@@ -1,11 +1,11 @@
 /* links: cli */
 /* test_profile.c: names cut to the width of a table, reasons for slow kernels, remarks and times summed up. */
-#include <check.h>
 #include <stdlib.h>
 
 #include "tools/profile.h"
 #include "tools/remarks.h"
 #include "tools/times.h"
+#include "tests/suite.h"
 
 START_TEST(kernels_lose_what_says_nothing)
 {
@@ -136,9 +136,5 @@ int main(void)
     tcase_add_test(tests, remarks_are_grouped_and_counted);
     tcase_add_test(tests, times_add_up_to_the_whole);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

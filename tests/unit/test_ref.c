@@ -1,11 +1,11 @@
 /* links: ir ref base */
 /* test_ref.c: every reference kernel against values worked out by hand or by formula. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "ir/graph.h"
 #include "runtime/ref/element.h"
+#include "tests/suite.h"
 
 #define MAX_VALUES 64
 
@@ -444,8 +444,6 @@ int main(void)
 {
     Suite *suite = suite_create("ref");
     TCase *tests = tcase_create("ref");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, scalars_by_formula);
     tcase_add_test(tests, scalars_broadcast_in_every_type);
@@ -462,9 +460,5 @@ int main(void)
     tcase_add_test(tests, moves_of_every_size);
     tcase_add_test(tests, pad_modes);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* links: runtime ref */
 /* test_run_errors.c: what callers get wrong is explained, and harms nothing. */
 #include "tests/unit/residual.h"
+#include "tests/suite.h"
 
 /* ---- what callers get wrong ---------------------------------------------------------------------------- */
 
@@ -202,10 +203,5 @@ int main(void)
     tcase_add_test(tests, inputs_agree_on_the_batch);
     tcase_add_test(tests, a_library_kernel_may_fail);
     suite_add_tcase(suite, tests);
-
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* links: runtime ref */
 /* test_runtime.c: models, and sessions that run. */
 #include "tests/unit/residual.h"
+#include "tests/suite.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -333,10 +334,5 @@ int main(void)
     tcase_add_test(tests, sessions_run_concurrently);
     tcase_add_test(tests, a_session_runs_one_inference_at_a_time);
     suite_add_tcase(suite, tests);
-
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

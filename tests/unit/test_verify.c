@@ -1,9 +1,9 @@
 /* links: ir ref base */
 /* test_verify.c: graphs that no text can spell, which the verifier must still see through; and the text interface's edges. */
-#include <check.h>
 
 #include "ir/text.h"
 #include "ir/verify.h"
+#include "tests/suite.h"
 
 static const char two_nodes[] = "graph @g(%x: f32[N,4]) -> f32[N,4] {\n"
                                 "  %0 = relu %x : f32[N,4]\n"
@@ -255,9 +255,5 @@ int main(void)
     tcase_add_test(cases, bytes_that_are_no_text);
     tcase_add_test(cases, equal_names);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }
