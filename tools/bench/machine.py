@@ -31,7 +31,7 @@ def facts():
     return dict(
         cpu=processor.get('model name', platform.machine()), features=[f for f in FEATURES if f in flags],
         cores_granted=len(os.sched_getaffinity(0)), cores=os.cpu_count(), caches=caches,
-        memory_gib=round(int(memory) / 2**20, 1), kernel=platform.release(),
+        memory_gib=round(int(memory) / 2**20, 1), kernel=platform.release().split('-')[0],
         governor=read('/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor', 'not known'))
 
 
