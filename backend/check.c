@@ -1,6 +1,7 @@
 /* check.c: is a kernel what its strategy can emit? The schedule sees to that; a hand-edited text may not have it. */
 #include "backend/emit.h"
 #include "backend/units.h"
+#include "ir/bands.h"
 #include "ir/parts.h"
 
 /* The family of the anchor that a strategy is for; AGATE_FAMILY_terminator: none at all, AGATE_FAMILY_kernel: any with loops
@@ -11,6 +12,7 @@ static const agate_family anchors[AGATE_STRATEGY_COUNT] = {
     [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,       [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,
     [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,   [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator,
     [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,       [AGATE_STRATEGY_rows] = AGATE_FAMILY_reduce,
+    [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,
 };
 
 static bool has_loops(agate_family family)
@@ -72,6 +74,19 @@ static bool is_in_parts(const agate_node *kernel, const agate_node *conv, const 
     return count > 1;
 }
 
+/* A pair of ops, of which no more is kept than a stack has room for. */
+static const char *refuse_bands(const agate_node *kernel)
+{
+    agate_bands bands;
+    const char *reason = agate_bands_find(kernel->body, &bands);
+
+    if (reason)
+        return reason;
+    return agate_bands_bytes(&bands, &kernel->tiles) > AGATE_BANDS_BYTES
+               ? "it keeps more of what is between its two ops than a thread's stack has room for"
+               : NULL;
+}
+
 const char *agate_emit_refuses(const agate_node *kernel)
 {
     const agate_node *anchor = agate_emit_anchor_of(kernel);
@@ -95,6 +110,10 @@ const char *agate_emit_refuses(const agate_node *kernel)
     if (kernel->strategy == AGATE_STRATEGY_rows) {
         if (!agate_reduces_rows(kernel->body))
             return "it is more than reductions over the same axes and scalar ops on the rows";
+    } else if (kernel->strategy == AGATE_STRATEGY_bands) {
+        const char *reason = refuse_bands(kernel);
+        if (reason)
+            return reason;
     } else if (wanted != AGATE_FAMILY_kernel && count > 1)
         return "it holds more than one op with loops";
     if (wanted != AGATE_FAMILY_terminator && wanted != AGATE_FAMILY_kernel &&

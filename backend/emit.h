@@ -16,6 +16,14 @@
 
 #include "ir/graph.h"
 
+/* A value of the body of which the last `rows` rows of an image are kept, row y in place y modulo `rows`. */
+typedef struct agate_ring {
+    const agate_value *value;
+    LLVMValueRef base; /* where its channel 0 would lie */
+    agate_type type;   /* of what is kept */
+    int64_t rows;
+} agate_ring;
+
 typedef struct agate_emitter {
     LLVMContextRef context;
     LLVMModuleRef module;
@@ -28,6 +36,7 @@ typedef struct agate_emitter {
     LLVMValueRef *results; /* base pointer of each kernel result */
     agate_arena *scratch;
     struct agate_binding *bindings; /* values known at the current coordinates, newest first */
+    const agate_ring *ring;         /* what is finished goes there, and nowhere else; NULL: to the results */
     const agate_node *part; /* the slice that opens the part to be finished (ir/parts.h); NULL: all of it */
 } agate_emitter;
 
@@ -122,6 +131,9 @@ LLVMValueRef agate_emit_live(agate_emitter *e, LLVMValueRef at, LLVMValueRef ext
 /* Narrows coords->live by `condition`: lanes' own, or one i1 for all. */
 void agate_coords_guard(agate_emitter *e, agate_coords *coords, LLVMValueRef condition);
 
+/* Memory on the stack, once for the whole function. */
+LLVMValueRef agate_emit_reserve(agate_emitter *e, LLVMTypeRef type, int64_t count, int32_t align_bytes);
+
 /* ---- values of the body -------------------------------------------------------------------------------- */
 
 /* The value at `coords`: bound, loaded, or computed. */
@@ -130,7 +142,7 @@ LLVMValueRef agate_emit_value(agate_emitter *e, const agate_value *value, const 
 /* Says that `value` is `vector` at the coordinates of the next agate_emit_finish. */
 void agate_emit_bind(agate_emitter *e, const agate_value *value, LLVMValueRef vector);
 
-/* Evaluates and stores every yielded value (of e->part) at `coords`, then forgets the bindings. */
+/* Evaluates and stores every yielded value (of e->part), or e->ring's value, at `coords`, then forgets the bindings. */
 void agate_emit_finish(agate_emitter *e, const agate_coords *coords);
 
 /* The anchor of the body: the first node that is neither pointwise, cast, move nor constant; NULL: none. */

@@ -110,7 +110,8 @@ static void note_epilogue(agate_conv *c)
     bool apart = false, plain = false;
     for (int32_t i = 0; i < body->param_count; i++) {
         const agate_value *param = body->params[i];
-        if (param == c->anchor->operands[0] || param == c->anchor->operands[1])
+        if (param == c->anchor->operands[0] ||
+            (c->anchor->operand_count > 1 && param == c->anchor->operands[1]))
             continue;
         bool is_bias = c->anchor->operand_count > 2 && param == c->anchor->operands[2];
         apart |= !is_bias && !runs_flat(&param->type, result);
@@ -143,20 +144,53 @@ static int64_t image_stride(const agate_type *x)
     return axes[0].stride.offset;
 }
 
-static void measure(agate_conv *c, const agate_node *kernel)
+static agate_conv_axis pool_axis(const agate_node *anchor, int32_t spatial)
 {
-    const agate_tiles *tiles = &kernel->tiles;
-    c->kernel = kernel;
-    c->anchor = agate_emit_anchor_of(kernel);
+    const agate_attrs_pool *attrs = &anchor->attrs.pool;
+    return (agate_conv_axis){.in = anchor->operands[0]->type.dims[2 + spatial].offset,
+                             .out = anchor->results[0].type.dims[2 + spatial].offset,
+                             .taps = attrs->kernel.v[spatial],
+                             .stride = attrs->strides.v[spatial],
+                             .dilation = attrs->dilations.v[spatial],
+                             .pad = attrs->pads.v[spatial]};
+}
+
+static void measure_pool(agate_conv *c)
+{
+    const agate_type *y = &c->anchor->results[0].type;
+    c->x = pool_axis(c->anchor, 1);
+    c->y = pool_axis(c->anchor, 0);
+    c->groups = c->channels = 1;
+    c->filters = y->dims[1].offset;
+    c->lanes = y->layout.block;
+    c->part_count = 1;
+    c->parts[0] = (agate_part){&c->anchor->results[0], 0, c->filters};
+}
+
+static void measure_conv(agate_conv *c)
+{
     const agate_type *x = &c->anchor->operands[0]->type, *w = &c->anchor->operands[1]->type;
     c->x = conv_axis(c->anchor, x->rank - 3);
     c->y = x->rank == 4 ? conv_axis(c->anchor, 0) : (agate_conv_axis){1, 1, 1, 1, 1, 0};
-    c->image_stride = image_stride(x);
     c->groups = c->anchor->attrs.conv.group;
     c->channels = w->dims[1].offset;
     c->filters = w->dims[0].offset;
     c->part_count = agate_conv_parts(c->anchor, c->parts);
     c->lanes = w->layout.block;
+}
+
+void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_node *anchor,
+                        const agate_tiles *tiles, bool by_lane)
+{
+    const agate_type *x = &anchor->operands[0]->type;
+    c->kernel = kernel;
+    c->anchor = anchor;
+    c->tiles = *tiles;
+    if (anchor->op == AGATE_OP_conv)
+        measure_conv(c);
+    else
+        measure_pool(c);
+    c->image_stride = image_stride(x);
     c->block = is_channel_blocked(x) ? c->lanes : 1;
     c->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, c->block));
     c->flat = tiles->flat && c->block > 1 && is_pointwise(&c->x) && is_pointwise(&c->y) && x->rank == 4;
@@ -166,14 +200,21 @@ static void measure(agate_conv *c, const agate_node *kernel)
         c->x.in = c->x.out = c->y.out * c->x.out;
         c->y = (agate_conv_axis){1, 1, 1, 1, 1, 0};
     }
-    bool by_lane =
-        kernel->strategy == AGATE_STRATEGY_depthwise || kernel->strategy == AGATE_STRATEGY_grouped_conv;
+    c->plane = c->y.in;
     if (by_lane) /* a tile is one vector, and cuts no group */
         c->groups = 1;
     c->ahead = (int32_t)agate_min(tiles->ahead, MAX_AHEAD);
     agate_tile_clamp(by_lane ? 1 : tiles->oc, tiles->ow, &c->vectors, &c->pixels);
     while (c->groups > 1 && agate_ceil_div(c->filters, c->lanes) / c->groups % c->vectors)
         c->vectors--;
+}
+
+/* The one convolution of a kernel. */
+static void measure(agate_conv *c, const agate_node *kernel)
+{
+    bool by_lane =
+        kernel->strategy == AGATE_STRATEGY_depthwise || kernel->strategy == AGATE_STRATEGY_grouped_conv;
+    agate_conv_measure(c, kernel, agate_emit_anchor_of(kernel), &kernel->tiles, by_lane);
 }
 
 /* How many rows (flat: tiles of pixels), and channel tiles, one task computes; 0 is all. */
@@ -191,7 +232,7 @@ typedef struct task_grid {
 
 static task_grid cut_tasks(const agate_conv *c)
 {
-    const agate_tiles *tiles = &c->kernel->tiles;
+    const agate_tiles *tiles = &c->tiles;
     int64_t banded = agate_max(1, c->flat ? agate_ceil_div(c->x.out, c->pixels) : c->y.out);
     int64_t channel_tiles = 0;
     for (int32_t p = 0; p < c->part_count; p++)
@@ -212,8 +253,13 @@ agate_dim agate_conv_tasks(const agate_node *kernel)
     return (agate_dim){images.scale * grid.bands * grid.groups, images.offset * grid.bands * grid.groups};
 }
 
-static void cut_tiles(agate_conv *c)
+void agate_conv_open(agate_conv *c, agate_emitter *e, void (*emit_tile)(agate_conv *c))
 {
+    const agate_value *input = c->anchor->operands[0];
+    c->e = e;
+    c->emit_tile = emit_tile;
+    c->input = input->node ? NULL : e->params[input->index];
+    note_epilogue(c);
     cut_channels(c, &c->channel);
     cut_pixels(c, &c->pixel);
     cut_rows(c, &c->row);
@@ -294,6 +340,31 @@ void agate_conv_taps(agate_conv *c, LLVMValueRef *out_lo, LLVMValueRef *out_hi)
     *out_hi = taps.hi;
 }
 
+static int64_t row_size(const agate_conv *c)
+{
+    return c->x.in * c->block;
+}
+
+LLVMValueRef agate_conv_row(agate_conv *c, LLVMValueRef inputs)
+{
+    int64_t row = row_size(c);
+    return c->ring ? inputs : agate_emit_advance(c->e, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
+}
+
+LLVMValueRef agate_conv_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap)
+{
+    agate_emitter *e = c->e;
+    if (!c->ring)
+        return agate_emit_advance(e, inputs, tap, c->y.dilation * row_size(c), 0);
+    if (c->ring == 1)
+        return inputs;
+    LLVMValueRef row =
+        agate_emit_add(e, agate_emit_mul(e, c->row.at, c->y.stride), agate_emit_mul(e, tap, c->y.dilation));
+    row = agate_emit_add(e, row, agate_emit_int(e, -c->y.pad));
+    return agate_emit_advance(e, inputs, LLVMBuildURem(e->builder, row, agate_emit_int(e, c->ring), ""),
+                              row_size(c), 0);
+}
+
 /* ---- the walk ------------------------------------------------------------------------------------------ */
 
 static void walk(agate_conv *c, agate_conv_level *const *levels, int32_t count)
@@ -321,7 +392,7 @@ static void walk(agate_conv *c, agate_conv_level *const *levels, int32_t count)
 }
 
 /* Task `number` of a level cut into tasks of `each` tiles. */
-static void clip(agate_conv *c, agate_conv_level *level, LLVMValueRef number, int64_t each)
+void agate_conv_clip(agate_conv *c, agate_conv_level *level, LLVMValueRef number, int64_t each)
 {
     agate_emitter *e = c->e;
     if (each >= level->tile_count) {
@@ -334,12 +405,18 @@ static void clip(agate_conv *c, agate_conv_level *level, LLVMValueRef number, in
                                agate_emit_int(e, level->tile_count));
 }
 
+void agate_conv_walk(agate_conv *c)
+{
+    agate_conv_level *channels_outside[] = {&c->channel, &c->row, &c->pixel};
+    agate_conv_level *pixels_outside[] = {&c->row, &c->pixel, &c->channel};
+    walk(c, c->tiles.order ? pixels_outside : channels_outside, 3);
+}
+
 void agate_conv_emit(agate_emitter *e, void (*emit_tile)(agate_conv *c))
 {
-    agate_conv c = {.e = e, .emit_tile = emit_tile};
+    agate_conv c = {0};
     measure(&c, e->kernel);
-    note_epilogue(&c);
-    cut_tiles(&c);
+    agate_conv_open(&c, e, emit_tile);
     task_grid grid = cut_tasks(&c);
     agate_conv_level *banded = c.flat ? &c.pixel : &c.row, *whole = c.flat ? &c.row : &c.pixel;
 
@@ -348,12 +425,10 @@ void agate_conv_emit(agate_emitter *e, void (*emit_tile)(agate_conv *c))
     LLVMValueRef extents[3] = {NULL, agate_emit_int(e, grid.bands), agate_emit_int(e, grid.groups)};
     agate_emit_digits(e, tasks.index, extents, 3, digits);
     c.image = digits[0];
-    clip(&c, banded, digits[1], grid.band);
-    clip(&c, whole, agate_emit_int(e, 0), whole->tile_count);
-    clip(&c, &c.channel, digits[2], grid.group);
-    agate_conv_level *channels_outside[] = {&c.channel, &c.row, &c.pixel};
-    agate_conv_level *pixels_outside[] = {&c.row, &c.pixel, &c.channel};
-    walk(&c, e->kernel->tiles.order ? pixels_outside : channels_outside, 3);
+    agate_conv_clip(&c, banded, digits[1], grid.band);
+    agate_conv_clip(&c, whole, agate_emit_int(e, 0), whole->tile_count);
+    agate_conv_clip(&c, &c.channel, digits[2], grid.group);
+    agate_conv_walk(&c);
     agate_loop_end(e, &tasks, NULL);
 }
 

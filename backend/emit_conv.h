@@ -38,7 +38,11 @@ typedef struct agate_conv agate_conv;
 struct agate_conv {
     agate_emitter *e;
     const agate_node *kernel, *anchor;
+    agate_tiles tiles;
     agate_conv_axis y, x; /* rows, pixels of a row */
+    LLVMValueRef input;   /* where channel 0 of image 0 begins */
+    int64_t plane;        /* rows from one block of input channels to the next */
+    int64_t ring;         /* > 0: the input has this many rows, of which row y lies in place y modulo that */
     int64_t groups;
     int64_t image_stride; /* elements from one input image to the next */
     int64_t channels;     /* inputs of one group */
@@ -65,6 +69,29 @@ agate_dim agate_conv_tasks(const agate_node *kernel);
 
 /* One tile of a dense convolution. */
 void agate_conv_tile(agate_conv *c);
+
+/* Writes the shape of convolution (or pool) `anchor` of `kernel`, as `tiles` cut it; `by_lane`: each lane has weights of its
+ * own. Nothing else of `c` is set. */
+void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_node *anchor,
+                        const agate_tiles *tiles, bool by_lane);
+
+/* Prepares to emit what was measured: the levels, uncut into tasks, and what the epilogue asks for. */
+void agate_conv_open(agate_conv *c, agate_emitter *e, void (*emit_tile)(agate_conv *c));
+
+/* Emits the tiles at which the levels' `lo` and `hi` are set: channels outside, then rows, then pixels. */
+void agate_conv_walk(agate_conv *c);
+
+/* A level's tiles for task `number` of those that have `each`. */
+void agate_conv_clip(agate_conv *c, agate_conv_level *level, LLVMValueRef number, int64_t each);
+
+/* `inputs` moved to the row that kernel row 0 reads (in a ring, where rows do not follow each other: not moved), and
+ * that moved on to what kernel row `tap` reads. */
+LLVMValueRef agate_conv_row(agate_conv *c, LLVMValueRef inputs);
+LLVMValueRef agate_conv_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap);
+
+/* One tile of a depthwise convolution, and of a pool. */
+void agate_depthwise_tile(agate_conv *c);
+void agate_pool_tile(agate_conv *c);
 
 /* Kernel rows lo <= kh < hi that meet the image in the tile's row. */
 void agate_conv_taps(agate_conv *c, LLVMValueRef *out_lo, LLVMValueRef *out_hi);

@@ -20,7 +20,7 @@ static int64_t blocks_of_group(const agate_conv *c)
 static int64_t blocks_of_part(const agate_conv *c)
 {
     int64_t products = c->y.taps * c->x.taps * c->block;
-    return c->kernel->tiles.kc > 0 ? agate_max(1, (c->kernel->tiles.kc + products / 2) / products) : 0;
+    return c->tiles.kc > 0 ? agate_max(1, (c->tiles.kc + products / 2) / products) : 0;
 }
 
 /* Turns of the innermost loop for one kernel row and block of channels. */
@@ -55,7 +55,7 @@ static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, LLVMValueRef
                        int64_t channels)
 {
     agate_emitter *e = c->e;
-    int64_t pixels = c->y.in * c->x.in, row_weights = c->x.taps * c->block * c->lanes;
+    int64_t pixels = c->plane * c->x.in, row_weights = c->x.taps * c->block * c->lanes;
     int64_t row_ahead = turns(c) * c->ahead * LINE;
     int64_t whole = channels / c->unroll * c->unroll;
     LLVMValueRef lo, hi;
@@ -67,7 +67,7 @@ static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, LLVMValueRef
                    agate_emit_advance(e, base.ahead, icb.index, c->y.taps * row_ahead, 0)};
     agate_loop kh = agate_tile_loop_begin(e, tile, lo, hi, 1);
     bases row = {agate_emit_advance(e, block.weights, kh.index, row_weights, 0),
-                 agate_emit_advance(e, block.inputs, kh.index, c->y.dilation * c->x.in * c->block, 0),
+                 agate_conv_tap(c, block.inputs, kh.index),
                  agate_emit_advance(e, block.ahead, kh.index, row_ahead, 0)};
     if (whole)
         sum_channels(c, tile, row, 0, whole, c->unroll);
@@ -84,15 +84,15 @@ static bases tile_bases(agate_conv *c, const agate_tile *tile)
     int64_t group_blocks =
         agate_ceil_div(c->filters, c->lanes) / c->groups; /* several groups: whole blocks each */
     LLVMValueRef weights = e->params[c->anchor->operands[1]->index];
-    LLVMValueRef inputs = e->params[c->anchor->operands[0]->index];
+    LLVMValueRef inputs = c->input;
     weights = agate_emit_advance(e, weights, c->channel.at,
                                  blocks * c->y.taps * c->x.taps * c->block * c->lanes, 0);
     inputs = agate_emit_advance(e, inputs, c->image, c->image_stride, 0);
     if (c->groups > 1) {
         LLVMValueRef group = LLVMBuildUDiv(e->builder, c->channel.at, agate_emit_int(e, group_blocks), "");
-        inputs = agate_emit_advance(e, inputs, group, blocks * c->y.in * row, 0);
+        inputs = agate_emit_advance(e, inputs, group, blocks * c->plane * row, 0);
     }
-    inputs = agate_emit_advance(e, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
+    inputs = agate_conv_row(c, inputs);
     inputs = agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
     /* Each tile of pixels prefetches its own part of the weights of the next channels. */
     int64_t part = blocks * c->y.taps * turns(c) * c->ahead * LINE;

@@ -26,17 +26,16 @@ static void sum_column(agate_conv *c, agate_tile *tile, const LLVMValueRef *weig
         }
 }
 
-static void depthwise_tile(agate_conv *c)
+void agate_depthwise_tile(agate_conv *c)
 {
     agate_emitter *e = c->e;
     int64_t row = c->x.in * c->lanes;
     agate_tile tile = {.lanes = c->lanes, .vectors = 1, .points = (int32_t)c->pixel.span->run.width};
-    LLVMValueRef weights = e->params[c->anchor->operands[1]->index],
-                 inputs = e->params[c->anchor->operands[0]->index];
+    LLVMValueRef weights = e->params[c->anchor->operands[1]->index], inputs = c->input;
     weights = agate_emit_advance(e, weights, c->channel.at, c->y.taps * c->x.taps * c->lanes, 0);
     inputs = agate_emit_advance(e, inputs, c->image, c->image_stride, 0);
-    inputs = agate_emit_advance(e, inputs, c->channel.at, c->y.in * row, 0);
-    inputs = agate_emit_advance(e, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
+    inputs = agate_emit_advance(e, inputs, c->channel.at, c->plane * row, 0);
+    inputs = agate_conv_row(c, inputs);
     inputs = agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->lanes, -c->x.pad * c->lanes);
 
     LLVMValueRef lo, hi;
@@ -44,7 +43,7 @@ static void depthwise_tile(agate_conv *c)
     agate_conv_taps(c, &lo, &hi);
     agate_loop kh = agate_tile_loop_begin(e, &tile, lo, hi, 1);
     LLVMValueRef row_weights = agate_emit_advance(e, weights, kh.index, c->x.taps * c->lanes, 0);
-    LLVMValueRef row_inputs = agate_emit_advance(e, inputs, kh.index, c->y.dilation * row, 0);
+    LLVMValueRef row_inputs = agate_conv_tap(c, inputs, kh.index);
     LLVMValueRef w[AGATE_MAX_STATIC_TAPS];
     for (int64_t kw = 0; kw < c->x.taps; kw++) {
         LLVMValueRef address = agate_emit_advance(e, row_weights, NULL, 0, kw * c->lanes);
@@ -60,7 +59,7 @@ static void depthwise_tile(agate_conv *c)
 
 void agate_emit_depthwise(agate_emitter *e)
 {
-    agate_conv_emit(e, depthwise_tile);
+    agate_conv_emit(e, agate_depthwise_tile);
 }
 
 agate_dim agate_tasks_depthwise(const agate_node *kernel)

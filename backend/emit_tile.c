@@ -105,19 +105,6 @@ void agate_tile_loop_end(agate_emitter *e, agate_tile *tile, agate_loop *loop)
 
 /* ---- sums in parts -------------------------------------------------------------------------------------- */
 
-/* Stack memory is reserved in the entry block: once, whatever loops stand around. */
-static LLVMValueRef reserve(agate_emitter *e, LLVMTypeRef type, int32_t count, int32_t align_bytes)
-{
-    LLVMBasicBlockRef here = LLVMGetInsertBlock(e->builder);
-    LLVMBasicBlockRef entry = LLVMGetEntryBasicBlock(e->function);
-
-    LLVMPositionBuilderBefore(e->builder, LLVMGetFirstInstruction(entry));
-    LLVMValueRef memory = LLVMBuildAlloca(e->builder, LLVMArrayType2(type, (uint64_t)count), "totals");
-    LLVMSetAlignment(memory, (unsigned)align_bytes);
-    LLVMPositionBuilderAtEnd(e->builder, here);
-    return memory;
-}
-
 agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int64_t steps, int64_t most)
 {
     agate_tile_parts parts = {.lo = agate_emit_int(e, 0), .hi = agate_emit_int(e, steps)};
@@ -127,7 +114,7 @@ agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int6
     int64_t part = agate_ceil_div(steps, agate_ceil_div(steps, most));
     LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
 
-    parts.totals = reserve(e, type, count, tile->lanes * 4);
+    parts.totals = agate_emit_reserve(e, type, count, tile->lanes * 4);
     for (int32_t i = 0; i < count; i++) {
         LLVMBuildStore(e->builder, tile->sums[i],
                        agate_emit_advance(e, parts.totals, NULL, 0, i * tile->lanes));

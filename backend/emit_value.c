@@ -201,10 +201,26 @@ static bool is_due(const agate_emitter *e, const agate_value *value)
     return !e->part || agate_part_of(e->part->operands[0]->node, value->node) == e->part;
 }
 
+static void fill_ring(agate_emitter *e, const agate_coords *coords)
+{
+    const agate_ring *ring = e->ring;
+    LLVMValueRef vector = agate_emit_value(e, ring->value, coords);
+    agate_coords at = *coords;
+
+    at.at[0] = agate_emit_int(e, 0);
+    at.at[2] = LLVMBuildURem(e->builder, at.at[2], agate_emit_int(e, ring->rows), "");
+    agate_emit_store(e, ring->base, &ring->type, &at, vector);
+    e->bindings = NULL;
+}
+
 void agate_emit_finish(agate_emitter *e, const agate_coords *coords)
 {
     const agate_node *yield = e->body->last;
 
+    if (e->ring) {
+        fill_ring(e, coords);
+        return;
+    }
     if (is_long(e->body) && !e->part)
         evaluate_in_order(e, coords);
     /* All values first: a result may share the memory of an operand. */

@@ -51,6 +51,19 @@ void agate_emitter_deinit(agate_emitter *e)
     e->builder = NULL;
 }
 
+/* In the entry block: once, whatever loops stand around. */
+LLVMValueRef agate_emit_reserve(agate_emitter *e, LLVMTypeRef type, int64_t count, int32_t align_bytes)
+{
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(e->builder);
+    LLVMBasicBlockRef entry = LLVMGetEntryBasicBlock(e->function);
+
+    LLVMPositionBuilderBefore(e->builder, LLVMGetFirstInstruction(entry));
+    LLVMValueRef memory = LLVMBuildAlloca(e->builder, LLVMArrayType2(type, (uint64_t)count), "");
+    LLVMSetAlignment(memory, (unsigned)align_bytes);
+    LLVMPositionBuilderAtEnd(e->builder, here);
+    return memory;
+}
+
 /* ---- numbers ------------------------------------------------------------------------------------------- */
 
 LLVMTypeRef agate_emit_type(agate_emitter *e, agate_dtype dtype, int32_t lanes)

@@ -9,6 +9,7 @@
  * layout, once per value. A convolution of few channels (a stem) reads its input plain, so that the image needs no
  * reorder. Needs kernels for all computations; breaks nothing.
  */
+#include "ir/bands.h"
 #include "ir/reorder.h"
 #include "passes/rewrite.h"
 #include "passes/strategy.h"
@@ -393,8 +394,23 @@ static bool plain_kernel(assigner *a, agate_node *kernel, const agate_node *anch
     return true;
 }
 
+/* A pair of ops for bands of rows, as a text may hold it, is laid out: its operands are to lie as it reads them. */
+static bool keep_layouts(assigner *a, agate_node *kernel)
+{
+    for (int32_t i = 0; i < kernel->operand_count; i++)
+        if (!set_layout(a, kernel, i, kernel->body->params[i]->type.layout))
+            return false;
+    return true;
+}
+
 static void assign_kernel(assigner *a, agate_node *kernel)
 {
+    agate_bands bands;
+    if (!agate_bands_find(kernel->body, &bands)) {
+        if (!keep_layouts(a, kernel))
+            agate_pass_remark(a->pass, kernel, "memory is too short for a reordered constant");
+        return;
+    }
     agate_node *anchor = agate_kernel_anchor(kernel);
     wish wants = kernel_wish(a, kernel, anchor);
     bool blocked = wants == WISH_BLOCKED || (wants == WISH_FOLLOW && follows_blocked(kernel, anchor));

@@ -54,6 +54,18 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
 /* Taps in a row are unrolled: more than this is another kind of problem. */
 #define MAX_KERNEL_WIDTH 16
 
+/* Is the convolution the only node that is not pointwise? */
+static const char *not_alone(const agate_candidate *c)
+{
+    AGATE_EACH_NODE (node, c->kernel->body) {
+        agate_family family = agate_node_info(node)->family;
+        bool loops = family == AGATE_FAMILY_conv || family == AGATE_FAMILY_window;
+        if (node != c->anchor && loops)
+            return "it holds more than one op with loops";
+    }
+    return NULL;
+}
+
 static const char *not_blocked_conv(const agate_candidate *c)
 {
     if (!c->anchor || c->anchor->op != AGATE_OP_conv)
@@ -66,7 +78,7 @@ static const char *not_blocked_conv(const agate_candidate *c)
         if (c->anchor->operands[i]->node)
             return "its operands are computed in the kernel";
     return c->anchor->operands[1]->type.dims[3].offset > MAX_KERNEL_WIDTH ? "kernel too wide to unroll"
-                                                                          : NULL;
+                                                                          : not_alone(c);
 }
 
 /* Input, weights and result laid out as the emitter reads them? */
@@ -167,6 +179,18 @@ static double choose_register_tile(const conv_shape *s, const agate_machine *mac
     return best;
 }
 
+agate_tiles agate_direct_conv_rows(const agate_machine *machine, const agate_node *conv, double *out_cycles)
+{
+    agate_tiles tiles = {.v = agate_machine_lanes(machine)};
+    conv_shape s = shape_of(conv, tiles.v);
+
+    s.width = conv->results[0].type.dims[3].offset;
+    tiles.ic = s.blocked ? (int32_t)agate_max(1, 4 / s.kernel_width) : 1;
+    tiles.kc = agate_sum_part(s.products);
+    *out_cycles = choose_register_tile(&s, machine, &tiles) * (double)conv->results[0].type.dims[2].offset;
+    return tiles;
+}
+
 double agate_direct_conv_cycles(const agate_machine *machine, const agate_node *conv, const int64_t *filters,
                                 int32_t count)
 {
@@ -239,12 +263,17 @@ const char *agate_depthwise_applies(const agate_candidate *c)
     return is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_o) ? NULL : "weights not packed for it";
 }
 
+int32_t agate_depthwise_points(const agate_machine *machine, int64_t width)
+{
+    int64_t most = machine->vector_registers >= 32 ? 14 : 6;
+    return (int32_t)agate_ceil_div(width, agate_ceil_div(width, most));
+}
+
 agate_tiles agate_depthwise_plan(const agate_candidate *c)
 {
     agate_tiles tiles = {.v = agate_machine_lanes(c->machine)};
     conv_shape s = shape_of(c->anchor, tiles.v);
-    int64_t most = c->machine->vector_registers >= 32 ? 14 : 6;
-    tiles.ow = (int32_t)agate_ceil_div(s.width, agate_ceil_div(s.width, most));
+    tiles.ow = agate_depthwise_points(c->machine, s.width);
     tiles.oh = (int32_t)s.height;
     tiles.ocs = 1;
     return tiles;

@@ -23,6 +23,16 @@ typedef agate_tiles (*agate_plan_fn)(const agate_candidate *candidate);
 double agate_direct_conv_cycles(const agate_machine *machine, const agate_node *conv, const int64_t *filters,
                                 int32_t count);
 
+/* Register tile and sums of a dense convolution that goes row by row, and its cycles as above. */
+agate_tiles agate_direct_conv_rows(const agate_machine *machine, const agate_node *conv, double *out_cycles);
+
+/* About how many cycles an image takes less when the pair of ops in such a kernel, which agate_bands_applies took, runs by
+ * bands than in two kernels. Not above 0: it does not pay. */
+double agate_bands_gain(const agate_candidate *candidate);
+
+/* Pixels of a depthwise convolution's register tile, where rows have `width`. */
+int32_t agate_depthwise_points(const agate_machine *machine, int64_t width);
+
 /* Vectors of columns in a tile of a matmul, and in a panel of its packed weights. */
 int32_t agate_gemm_vectors(const agate_machine *machine);
 

@@ -162,13 +162,30 @@ static void *work(void *argument)
     }
 }
 
+/* Kernels keep up to 192 KB there (AGATE_BANDS_BYTES); not every C library gives a thread that much. */
+#define STACK_BYTES ((size_t)1 << 20)
+
+static void ask_for_stack(pthread_attr_t *attr)
+{
+    size_t size_bytes = 0;
+
+    if (pthread_attr_getstacksize(attr, &size_bytes) == 0 && size_bytes < STACK_BYTES)
+        pthread_attr_setstacksize(attr, STACK_BYTES);
+}
+
 /* Signals sent to the process are the application's business: its handlers shall not run on our threads. */
 static int start(worker *self)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failure = pthread_create(&self->thread, NULL, work, self);
+    pthread_attr_t attr;
+    int failure = pthread_attr_init(&attr);
+    if (failure == 0) {
+        ask_for_stack(&attr);
+        failure = pthread_create(&self->thread, &attr, work, self);
+        pthread_attr_destroy(&attr);
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failure;
 }
