@@ -12,6 +12,9 @@
 #define BYTES_PER_CYCLE 24
 #define ADDS_PER_CYCLE  2
 
+/* The share of all cycles that these estimates may be wrong by where little is moved. */
+#define DOUBT 0.01
+
 static const agate_node *dense_of(const agate_bands *b)
 {
     return b->producer_by_lane ? b->by_channel ? NULL : b->consumer : b->producer;
@@ -154,14 +157,17 @@ static double extra_cycles(const agate_machine *machine, const agate_bands *b, c
 
 double agate_bands_gain(const agate_candidate *c)
 {
+    const agate_machine *machine = c->machine;
     agate_bands b;
 
     agate_bands_find(c->kernel->body, &b);
     agate_tiles tiles = agate_bands_plan(c);
     int64_t bytes = image_bytes(&b.between->type);
     double saved = (double)bytes / BYTES_PER_CYCLE;
-    /* From its own cache a core reads beside computing. */
-    if (bytes < c->machine->l2_bytes / (b.by_channel ? 2 : 1))
-        saved -= compute_cycles(c->machine, &b, b.consumer, false);
-    return saved - extra_cycles(c->machine, &b, &tiles);
+    if (bytes < machine->l2_bytes / (b.by_channel ? 2 : 1)) {
+        /* From its own cache a core reads beside computing. */
+        double consumer = compute_cycles(machine, &b, b.consumer, false);
+        saved -= consumer + DOUBT * (consumer + compute_cycles(machine, &b, b.producer, false));
+    }
+    return saved - extra_cycles(machine, &b, &tiles);
 }
