@@ -1,5 +1,5 @@
 /* check.c: is a kernel what its strategy can emit? The schedule sees to that; a hand-edited text may not have it. */
-#include "backend/emit.h"
+#include "backend/emit_winograd.h"
 #include "backend/units.h"
 #include "ir/bands.h"
 #include "ir/parts.h"
@@ -7,18 +7,18 @@
 /* The family of the anchor that a strategy is for; AGATE_FAMILY_terminator: none at all, AGATE_FAMILY_kernel: any with loops
  * (agate_emit_inner). */
 static const agate_family anchors[AGATE_STRATEGY_COUNT] = {
-    [AGATE_STRATEGY_direct_conv] = AGATE_FAMILY_conv,  [AGATE_STRATEGY_depthwise] = AGATE_FAMILY_conv,
-    [AGATE_STRATEGY_grouped_conv] = AGATE_FAMILY_conv, [AGATE_STRATEGY_gemm] = AGATE_FAMILY_matmul,
-    [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,       [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,
-    [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,   [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator,
-    [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,       [AGATE_STRATEGY_rows] = AGATE_FAMILY_reduce,
-    [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_winograd] = AGATE_FAMILY_winograd,    [AGATE_STRATEGY_direct_conv] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_depthwise] = AGATE_FAMILY_conv,       [AGATE_STRATEGY_grouped_conv] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_gemm] = AGATE_FAMILY_matmul,          [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,
+    [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,        [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,
+    [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator, [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,
+    [AGATE_STRATEGY_rows] = AGATE_FAMILY_reduce,          [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,
 };
 
 static bool has_loops(agate_family family)
 {
-    return family == AGATE_FAMILY_conv || family == AGATE_FAMILY_matmul || family == AGATE_FAMILY_window ||
-           family == AGATE_FAMILY_reduce;
+    return family == AGATE_FAMILY_conv || family == AGATE_FAMILY_winograd || family == AGATE_FAMILY_matmul ||
+           family == AGATE_FAMILY_window || family == AGATE_FAMILY_reduce;
 }
 
 static bool is_half(agate_dtype dtype)
@@ -119,7 +119,7 @@ const char *agate_emit_refuses(const agate_node *kernel)
     if (wanted != AGATE_FAMILY_terminator && wanted != AGATE_FAMILY_kernel &&
         (!anchor || agate_node_info(anchor)->family != wanted))
         return "it holds no op of the kind that the strategy computes";
-    const char *reason = NULL;
+    const char *reason = wanted == AGATE_FAMILY_winograd ? agate_winograd_refuses(kernel) : NULL;
     bool in_parts = wanted == AGATE_FAMILY_conv && is_in_parts(kernel, anchor, &reason);
     return reason ? reason : refuse_types(kernel, in_parts);
 }

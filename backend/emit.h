@@ -28,8 +28,8 @@ typedef struct agate_emitter {
     LLVMContextRef context;
     LLVMModuleRef module;
     LLVMBuilderRef builder;
-    LLVMValueRef function; /* void (ptr buffers, i64 batch, i64 first, i64 last) */
-    LLVMValueRef batch, first, last;
+    LLVMValueRef function; /* void (ptr buffers, i64 batch, i64 first, i64 last, ptr workspace) */
+    LLVMValueRef batch, first, last, workspace;
     const agate_node *kernel;
     const agate_graph *body;
     LLVMValueRef *params;  /* base pointer of each body parameter */
@@ -61,6 +61,9 @@ void agate_emit_kernel(agate_emitter *e);
 
 /* How many tasks a scheduled kernel has. */
 agate_dim agate_task_count(const agate_node *kernel);
+
+/* Bytes of the workspace that each thread needs for a scheduled kernel; 0: none. */
+int64_t agate_workspace_bytes(const agate_node *kernel);
 
 /* ---- numbers ------------------------------------------------------------------------------------------- */
 

@@ -27,7 +27,8 @@ void agate_emitter_init(agate_emitter *e, LLVMContextRef context, const agate_no
                         const char *symbol, agate_arena *scratch)
 {
     LLVMTypeRef i64 = LLVMInt64TypeInContext(context);
-    LLVMTypeRef params[4] = {LLVMPointerTypeInContext(context, 0), i64, i64, i64};
+    LLVMTypeRef pointer = LLVMPointerTypeInContext(context, 0);
+    LLVMTypeRef params[5] = {pointer, i64, i64, i64, pointer};
 
     *e = (agate_emitter){.context = context, .kernel = kernel, .body = kernel->body, .scratch = scratch};
     e->module = LLVMModuleCreateWithNameInContext(symbol, context);
@@ -40,6 +41,7 @@ void agate_emitter_init(agate_emitter *e, LLVMContextRef context, const agate_no
     e->batch = LLVMGetParam(e->function, 1);
     e->first = LLVMGetParam(e->function, 2);
     e->last = LLVMGetParam(e->function, 3);
+    e->workspace = LLVMGetParam(e->function, 4);
     LLVMPositionBuilderAtEnd(e->builder, LLVMAppendBasicBlockInContext(context, e->function, "entry"));
     load_buffers(e);
 }

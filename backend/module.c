@@ -224,6 +224,10 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
     module->args = b.args;
     module->steps = b.steps;
     module->copies = b.copies;
+    AGATE_EACH_NODE (node, graph)
+        if (node->op == AGATE_OP_kernel)
+            module->workspace_size_bytes =
+                agate_max(module->workspace_size_bytes, agate_workspace_bytes(node));
     if (!agate_graph_slab_size(graph, &module->slab_size_bytes))
         return agate_error_make(AGATE_CODE_INVALID_MODEL, "a tensor is too large");
     module->metadata = agate_metadata_copy(graph->metadata, b.arena);

@@ -1,5 +1,5 @@
 /* strategy.c: the emitters' half of strategies.def, as one table. */
-#include "backend/emit.h"
+#include "backend/emit_winograd.h"
 
 typedef struct strategy {
     void (*emit)(agate_emitter *e);
@@ -23,6 +23,11 @@ agate_dim agate_task_count(const agate_node *kernel)
 {
     assert(strategies[kernel->strategy].tasks);
     return strategies[kernel->strategy].tasks(kernel);
+}
+
+int64_t agate_workspace_bytes(const agate_node *kernel)
+{
+    return kernel->strategy == AGATE_STRATEGY_winograd ? agate_winograd_workspace_bytes(kernel) : 0;
 }
 
 /* A library kernel is a call that the runtime makes, on one thread: there is nothing to emit. */

@@ -20,6 +20,11 @@ static int64_t flops_each(const agate_node *node)
         for (int32_t i = 1; i < type->rank; i++)
             each = times(each, type->dims[i].offset);
         return times(each, 2);
+    case AGATE_FAMILY_winograd: { /* of a tile's products, the share of one output */
+        int64_t points = type->dims[1].offset, outputs = points - 2;
+        each = times(times(type->dims[3].offset, 2), points * points);
+        return each / (outputs * outputs);
+    }
     case AGATE_FAMILY_matmul:
         type = &node->operands[0]->type;
         return times(type->dims[type->rank - 1].offset, 2);

@@ -26,6 +26,7 @@ typedef enum agate_op {
 typedef enum agate_family {
     AGATE_FAMILY_pointwise,
     AGATE_FAMILY_conv,
+    AGATE_FAMILY_winograd,
     AGATE_FAMILY_matmul,
     AGATE_FAMILY_window,
     AGATE_FAMILY_reduce,

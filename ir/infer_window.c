@@ -133,6 +133,64 @@ AGATE_INFER(conv)
     return conv_layouts(node, &type, fault);
 }
 
+/* ---- winograd ------------------------------------------------------------------------------------------- */
+
+static bool all_are(const agate_ints *list, int64_t value)
+{
+    for (int32_t i = 0; i < list->count; i++)
+        if (list->v[i] != value)
+            return false;
+    return true;
+}
+
+static bool winograd_layouts(const agate_node *node, const agate_type *result, agate_text *fault)
+{
+    agate_layout x = agate_operand_type(node, 0)->layout;
+
+    if (!kind_is(x, AGATE_LAYOUT_plain, AGATE_LAYOUT_channel, AGATE_LAYOUT_plain) ||
+        !kind_is(result->layout, AGATE_LAYOUT_plain, AGATE_LAYOUT_channel, AGATE_LAYOUT_plain))
+        return agate_fault(fault, "winograd reads and writes plain or channel-blocked images");
+    for (int32_t i = 1; i < node->operand_count; i++)
+        if (!kind_is(agate_operand_type(node, i)->layout, AGATE_LAYOUT_plain, AGATE_LAYOUT_o,
+                     AGATE_LAYOUT_plain))
+            return agate_fault(fault, "winograd reads plain or o-blocked weights and bias");
+    return true;
+}
+
+/* Its weights are [O,t,t,I]: t is 4 for F(2x2,3x3), 6 for F(4x4,3x3). */
+AGATE_INFER(winograd)
+{
+    static const int64_t kernel[] = {3, 3};
+    agate_attrs_conv *attrs = &node->attrs.conv;
+    const agate_type *x = agate_operand_type(node, 0), *u = agate_operand_type(node, 1);
+    agate_type type = *x;
+
+    if (x->rank != 4 || u->rank != 4 || x->dtype != AGATE_F32 || u->dtype != AGATE_F32)
+        return agate_fault(fault, "winograd needs f32 input and weight of rank 4");
+    if (!agate_type_is_fixed(u) || !agate_dim_is_fixed(x->dims[1]))
+        return agate_fault(fault, "channels or weights follow the batch");
+    if ((u->dims[1].offset != 4 && u->dims[1].offset != 6) || u->dims[2].offset != u->dims[1].offset)
+        return agate_fault(fault, "transformed weights are 4x4 or 6x6, not %lldx%lld",
+                           (long long)u->dims[1].offset, (long long)u->dims[2].offset);
+    if (x->dims[1].offset != u->dims[3].offset)
+        return agate_fault(fault, "the input has %lld channels, the weight reads %lld",
+                           (long long)x->dims[1].offset, (long long)u->dims[3].offset);
+    if (node->operand_count == 3) {
+        const agate_type *bias = agate_operand_type(node, 2);
+        if (bias->rank != 1 || !agate_dim_equal(bias->dims[0], u->dims[0]) || bias->dtype != AGATE_F32)
+            return agate_fault(fault, "the bias must be f32[%lld]", (long long)u->dims[0].offset);
+    }
+    window w = {kernel, &attrs->strides, &attrs->pads, &attrs->dilations, false};
+    type.dims[1] = u->dims[0];
+    if (!window_dims(&w, x, &type, fault))
+        return false;
+    if (!all_are(&attrs->strides, 1) || !all_are(&attrs->dilations, 1) || attrs->group != 1)
+        return agate_fault(fault, "winograd has stride 1, dilation 1 and one group");
+    type.layout = agate_infer_layout(node, x->layout);
+    *out_type = type;
+    return winograd_layouts(node, &type, fault);
+}
+
 /* ---- pooling ------------------------------------------------------------------------------------------- */
 
 /* A window that lies wholly in the padding would have nothing to pool. */

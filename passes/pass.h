@@ -33,6 +33,7 @@ typedef struct agate_pass {
     const agate_machine *machine;
     agate_arena *scratch;   /* emptied after each pass */
     int64_t *fuel;          /* rewrites left; negative: no limit */
+    uint64_t allowed;       /* bit s: strategy s, which is to be asked for by name, may be used */
     agate_remark_fn remark; /* NULL: nobody listens */
     void *remark_user;
     agate_rewrote_fn rewrote; /* NULL: nobody listens */
@@ -66,6 +67,7 @@ typedef struct agate_pass_options {
     const agate_machine *machine; /* required */
     const char *const *skip;      /* names of passes left out */
     size_t skip_count;
+    const char *allow;       /* strategies to be asked for by name, separated by commas; NULL: none */
     const char *print_after; /* a pass, or "all"; NULL: none */
     bool diff;               /* hand `before` to dump as well */
     agate_dump_fn dump;

@@ -78,6 +78,7 @@ typedef struct runner {
     const agate_pass_options *options;
     agate_arena *scratch;
     int64_t fuel;
+    uint64_t allowed;
 } runner;
 
 static bool is_skipped(const runner *r, const char *name)
@@ -100,6 +101,7 @@ static bool run_timed(runner *r, const agate_pass_info *info)
                        .machine = r->options->machine,
                        .scratch = r->scratch,
                        .fuel = &r->fuel,
+                       .allowed = r->allowed,
                        .remark = r->options->remark,
                        .remark_user = r->options->remark_user,
                        .rewrote = r->options->rewrote,
@@ -169,6 +171,38 @@ static agate_status check_name(const char *name)
     return status;
 }
 
+/* Strategies whose results differ from the reference's by more than the order of sums. */
+static const agate_strategy by_name_only[] = {AGATE_STRATEGY_winograd};
+
+static agate_status no_such_allowance(const char *name, size_t length)
+{
+    agate_text names = {0};
+    for (size_t i = 0; i < AGATE_COUNT(by_name_only); i++)
+        agate_text_add(&names, "%s%s", i ? ", " : "", agate_strategy_name(by_name_only[i]));
+    agate_status status =
+        agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "there is no \"%.*s\" to allow, but: %s", (int)length,
+                         name, agate_text_c(&names));
+    agate_text_deinit(&names);
+    return status;
+}
+
+static agate_status parse_allowed(const char *list, uint64_t *out_allowed)
+{
+    *out_allowed = 0;
+    while (list && *list) {
+        const size_t length = strcspn(list, ",");
+        const agate_strategy strategy = agate_strategy_find(list, length);
+        bool found = false;
+        for (size_t i = 0; i < AGATE_COUNT(by_name_only); i++)
+            found |= by_name_only[i] == strategy;
+        if (!found)
+            return no_such_allowance(list, length);
+        *out_allowed |= UINT64_C(1) << strategy;
+        list += length + (list[length] == ',');
+    }
+    return AGATE_OK;
+}
+
 static agate_status begin(runner *r, agate_graph *graph, const agate_pass_options *options)
 {
     *r = (runner){.graph = graph, .options = options, .fuel = options->fuel - 1};
@@ -176,6 +210,7 @@ static agate_status begin(runner *r, agate_graph *graph, const agate_pass_option
         AGATE_TRY(check_name(options->skip[i]));
     if (options->print_after && strcmp(options->print_after, "all") != 0)
         AGATE_TRY(check_name(options->print_after));
+    AGATE_TRY(parse_allowed(options->allow, &r->allowed));
     r->scratch = agate_arena_create();
     if (!r->scratch)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no address space for the passes' scratch memory");

@@ -133,6 +133,11 @@ static double tile_cycles(int64_t oc, int64_t pixels, bool fused)
     return cycles > 4 ? cycles : 4;
 }
 
+double agate_register_tile_cycles(const agate_machine *machine, int64_t oc, int64_t points)
+{
+    return tile_cycles(oc, points, machine->vector_bits >= 256);
+}
+
 /* oc vectors by a row of `width` pixels in tiles of at most `ow`, as even as they can be. */
 static double row_cycles(int64_t oc, int64_t ow, int64_t width, bool fused)
 {

@@ -23,6 +23,9 @@ typedef agate_tiles (*agate_plan_fn)(const agate_candidate *candidate);
 double agate_direct_conv_cycles(const agate_machine *machine, const agate_node *conv, const int64_t *filters,
                                 int32_t count);
 
+/* ... for one register tile of oc vectors by `points`. */
+double agate_register_tile_cycles(const agate_machine *machine, int64_t oc, int64_t points);
+
 /* Register tile and sums of a dense convolution that goes row by row, and its cycles as above. */
 agate_tiles agate_direct_conv_rows(const agate_machine *machine, const agate_node *conv, double *out_cycles);
 

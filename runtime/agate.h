@@ -166,6 +166,8 @@ typedef struct agate_compile_options {
         *allocator; /* copied; for the model's constants; NULL: the C library's; no cache serves it */
     const char *cache_directory; /* where compiled models are kept and found again; NULL: nowhere */
     uint64_t cache_limit_bytes;  /* the most that folder may hold: least recently used ones go; 0: 4 GiB */
+    const char
+        *allow; /* faster ways to compute that round otherwise, separated by commas: "winograd"; NULL: none */
 } agate_compile_options;
 
 /* Reads and compiles an ONNX file, or maps a compiled one. External data is looked for beside it. `options` may be NULL. On success

@@ -127,14 +127,14 @@ static bool claim(share *from, bool front, int64_t *out_first, int64_t *out_last
 }
 
 /* Does what it can claim of share `index`, then of the others. */
-static void take_part(agate_pool *pool, int64_t index)
+static void take_part(agate_pool *pool, int32_t index)
 {
     const step *s = &pool->step;
     int64_t first, last;
     for (int64_t i = 0; i < s->share_count; i++) {
         share *from = &pool->shares[(index + i) % s->share_count];
         while (claim(from, i == 0, &first, &last))
-            s->tasks(s->context, first * s->unit, agate_min(last * s->unit, s->task_count));
+            s->tasks(s->context, first * s->unit, agate_min(last * s->unit, s->task_count), index);
     }
 }
 
@@ -306,7 +306,7 @@ void agate_pool_run(agate_pool *pool, int32_t threads, int64_t task_count, agate
     const int64_t shares = agate_min(agate_min(threads, pool->width), task_count);
     if (shares <= 1) {
         if (task_count > 0)
-            tasks(context, 0, task_count);
+            tasks(context, 0, task_count, 0);
         return;
     }
     cut(pool, shares, task_count, tasks, context);

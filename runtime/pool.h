@@ -6,8 +6,8 @@
 
 typedef struct agate_pool agate_pool;
 
-/* Does tasks first <= t < last. */
-typedef void (*agate_tasks_fn)(const void *context, int64_t first, int64_t last);
+/* Does tasks first <= t < last. `thread` tells those apart that run at once: 0 <= thread < agate_pool_threads. */
+typedef void (*agate_tasks_fn)(const void *context, int64_t first, int64_t last, int32_t thread);
 
 /* A pool in which `threads` >= 1 threads work, the caller of agate_pool_run being one of them. Fails if the
  * system refuses a thread. Thread-compatible. */

@@ -54,6 +54,23 @@ void agate_session_unmap(agate_session *session)
     session->slab_region = NULL;
 }
 
+/* From one thread's workspace to the next. */
+static int64_t workspace_stride(const agate_session *session)
+{
+    return agate_ceil_div(session->module->workspace_size_bytes, AGATE_ALIGNMENT) * AGATE_ALIGNMENT;
+}
+
+/* Where the workspaces begin in the slab. */
+static bool workspaces_at(const agate_session *session, int64_t batch, int64_t *out_offset)
+{
+    int64_t values;
+    if (!agate_dim_resolve(session->module->slab_size_bytes, batch, &values) ||
+        values > INT64_MAX - AGATE_ALIGNMENT)
+        return false;
+    *out_offset = agate_ceil_div(values, AGATE_ALIGNMENT) * AGATE_ALIGNMENT;
+    return true;
+}
+
 /* Memory of at least `size_bytes` of the caller's allocator or the system; NULL if it is refused. */
 static char *map(const agate_session *session, size_t size_bytes)
 {
@@ -66,8 +83,10 @@ static char *map(const agate_session *session, size_t size_bytes)
 
 agate_status agate_session_reserve(agate_session *session, int64_t batch)
 {
-    int64_t need;
-    if (!agate_dim_resolve(session->module->slab_size_bytes, batch, &need) || need > INT64_MAX / 2)
+    int64_t need, workspaces;
+    if (!workspaces_at(session, batch, &need) ||
+        __builtin_mul_overflow(workspace_stride(session), agate_pool_threads(session->pool), &workspaces) ||
+        __builtin_add_overflow(need, workspaces, &need) || need > INT64_MAX / 2)
         return batch_too_large(batch);
     const size_t size = (size_t)agate_max(need, AGATE_ALIGNMENT);
     if (session->slab && size <= session->slab_size_bytes)
@@ -131,6 +150,11 @@ static agate_status resolve_step(agate_session *session, uint32_t index, int64_t
         .kernel = step->kernel, .buffers = session->buffers + step->first_arg, .batch = batch};
     if (!agate_dim_resolve(step->task_count, batch, &ready.task_count))
         return batch_too_large(batch);
+    int64_t workspaces;
+    if (!workspaces_at(session, batch, &workspaces))
+        return batch_too_large(batch);
+    ready.workspace = (char *)session->slab + workspaces;
+    ready.workspace_stride = workspace_stride(session);
     ready.threads = worthwhile_threads(session, step, batch);
     session->steps[index] = ready;
     return AGATE_OK;

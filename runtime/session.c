@@ -144,10 +144,10 @@ static void bind(agate_session *session, const agate_tensor *inputs, const agate
     }
 }
 
-static void run_tasks(const void *context, int64_t first, int64_t last)
+static void run_tasks(const void *context, int64_t first, int64_t last, int32_t thread)
 {
     const agate_session_step *step = context;
-    step->kernel(step->buffers, step->batch, first, last);
+    step->kernel(step->buffers, step->batch, first, last, step->workspace + thread * step->workspace_stride);
 }
 
 static agate_status run_library(const agate_session *session, const agate_module_step *step)
@@ -171,7 +171,7 @@ static agate_status run_step(agate_session *session, uint32_t index)
     if (step->threads > 1)
         agate_pool_run(session->pool, step->threads, step->task_count, run_tasks, step);
     else if (step->task_count > 0)
-        run_tasks(step, 0, step->task_count);
+        run_tasks(step, 0, step->task_count, 0);
     return AGATE_OK;
 }
 

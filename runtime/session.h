@@ -13,6 +13,8 @@ typedef struct agate_session_step {
     void *const *buffers;   /* its arguments in session->buffers */
     int64_t batch;
     int64_t task_count;
+    char *workspace; /* of thread 0; the others' follow it */
+    int64_t workspace_stride;
     int32_t threads; /* how many it is worth */
 } agate_session_step;
 
@@ -36,7 +38,7 @@ struct agate_session {
     agate_tensor *bound_inputs; /* rank -1: not bound */
     agate_tensor *bound_outputs;
 
-    void *slab; /* aligned to AGATE_ALIGNMENT */
+    void *slab; /* aligned to AGATE_ALIGNMENT; behind the values, a workspace for each thread */
     size_t slab_size_bytes;
     void *slab_region; /* the mapping, or the allocator's block, around it */
     size_t slab_region_size_bytes;

@@ -1,6 +1,9 @@
 /* sound.c: do the numbers of a module fit together? Whatever a run trusts is checked here, once. */
 #include "runtime/model.h"
 
+/* A workspace is meant for a cache: more is no plan of ours. */
+#define MAX_WORKSPACE_BYTES (INT64_C(1) << 30)
+
 /* Elements as a function of the batch; false where they are no linear one. */
 static bool count_elements(const agate_module_type *type, agate_dim *out_count)
 {
@@ -117,6 +120,8 @@ static agate_status damaged(const char *what, uint32_t index, agate_code code)
 
 agate_status agate_module_check(const agate_module *module, agate_code code)
 {
+    if (module->workspace_size_bytes < 0 || module->workspace_size_bytes > MAX_WORKSPACE_BYTES)
+        return agate_error_make(code, "the workspace of the compiled module is damaged");
     for (uint32_t i = 0; i < module->input_count; i++)
         if (!value_is_sound(&module->inputs[i]))
             return damaged("input", i, code);

@@ -84,6 +84,7 @@ static agate_status print_graph(const search *s, int64_t rewrites, const char *p
     AGATE_TRY(agate_driver_machine(s->options->runner.driver.compile.isa, &machine));
     AGATE_TRY(agate_driver_read(s->model, &s->options->runner.driver, &graph));
     passes.machine = &machine;
+    passes.allow = s->options->runner.driver.compile.allow;
     passes.fuel = rewrites + 1;
     /* The passes of the first stage run in rounds, which end with the next stage. */
     status = agate_passes_run(graph, &passes, agate_max(stage, AGATE_STAGE_canonical));

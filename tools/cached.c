@@ -20,8 +20,8 @@
 
 /* Whoever adds an option says here whether code depends on it (make_base), or a cache cannot serve it
  * (agate_cached_refuses). */
-_Static_assert(sizeof(agate_compile_options) == 80, "an option was added");
-_Static_assert(sizeof(agate_pass_options) == 128, "an option was added");
+_Static_assert(sizeof(agate_compile_options) == 88, "an option was added");
+_Static_assert(sizeof(agate_pass_options) == 136, "an option was added");
 
 typedef struct request {
     const agate_cache *cache;
@@ -140,6 +140,7 @@ static agate_status make_base(request *r)
     add_word(base, agate_version());
     add_word(base, agate_llvm_version());
     add_machine(base, &r->machine);
+    add_word(base, c->allow ? c->allow : "");
     agate_text_add(base, "%d %zu %zu %zu\n", r->source->text, c->memory_limit_bytes, c->dim_count,
                    r->options->known_input_count);
     for (size_t i = 0; i < c->dim_count; i++) {

@@ -178,6 +178,7 @@ int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *set
     *out_options = (agate_compile_options){
         .isa = settings->isa,
         .threads = (int32_t)settings->threads,
+        .allow = settings->allow,
         .dims = bindings,
         .dim_count = settings->dims.count,
         .progress = agate_cli_progress,

@@ -65,6 +65,7 @@ int agate_cli_fail(agate_status status);
 typedef struct agate_cli_compile {
     const char *isa;
     int64_t threads;
+    const char *allow;
     agate_cli_list dims; /* NAME=V */
 } agate_cli_compile;
 
@@ -73,6 +74,8 @@ typedef struct agate_cli_compile {
      "use at most this instruction set: sse2, sse4, avx2 or avx512"},                                        \
         {"threads", AGATE_CLI_COUNT, "N", offsetof(settings, member.threads),                                \
          "threads to compile and run with (default: every core granted)"},                                   \
+        {"allow", AGATE_CLI_TEXT, "NAME[,NAME]", offsetof(settings, member.allow),                           \
+         "compute faster in ways that round otherwise: winograd"},                                           \
     {                                                                                                        \
         "dim", AGATE_CLI_LIST, "NAME=V", offsetof(settings, member.dims),                                    \
             "fix a free dimension of the inputs; may be repeated"                                            \

@@ -58,6 +58,7 @@ static agate_status plan(const job *j, const agate_machine *machine, agate_graph
 
     AGATE_TRY(agate_driver_import(&j->source, j->file, j->driver, NULL, &graph));
     passes.machine = machine;
+    passes.allow = j->driver->compile.allow;
     agate_status status = agate_passes_run(graph, &passes, AGATE_STAGE_planned);
     if (status)
         agate_graph_release(graph);

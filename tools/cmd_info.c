@@ -116,6 +116,7 @@ static agate_status gather(facts *f, const char *model, agate_driver_options *dr
     AGATE_TRY(agate_driver_read(model, driver, &f->graph));
     gather_imported(f);
     driver->passes.machine = &machine;
+    driver->passes.allow = driver->compile.allow;
     driver->passes.remark = hear_remark;
     driver->passes.remark_user = f;
     AGATE_TRY(

@@ -9,7 +9,7 @@
 typedef struct settings {
     agate_cli_list names;
     bool list;
-    const char *isa;
+    const char *isa, *allow;
     agate_cli_passes passes;
 } settings;
 
@@ -18,6 +18,8 @@ static const agate_cli_option options[] = {
     {"list", AGATE_CLI_FLAG, NULL, offsetof(settings, list), "print all passes, in the pipeline's order"},
     {"isa", AGATE_CLI_TEXT, "ISA", offsetof(settings, isa),
      "the machine to schedule for: sse2, sse4, avx2 or avx512"},
+    {"allow", AGATE_CLI_TEXT, "NAME[,NAME]", offsetof(settings, allow),
+     "compute faster in ways that round otherwise: winograd"},
     AGATE_CLI_PASS_ROWS(settings, passes),
     {0},
 };
@@ -52,6 +54,7 @@ static agate_status optimize(const char *path, const settings *set, agate_pass_o
     AGATE_TRY(agate_driver_machine_exact(set->isa, &machine));
     AGATE_TRY(parse_file(path, &graph));
     passes->machine = &machine;
+    passes->allow = set->allow;
     status = agate_passes_run_named(graph, passes, set->names.items, set->names.count);
     if (status == AGATE_OK && !set->passes.print_after) {
         agate_print(graph, &(agate_print_options){.origins = set->passes.origins}, &text);

@@ -93,10 +93,12 @@ bool agate_driver_is_compiled(const char *path)
 agate_status agate_driver_load_compiled(const char *path, const agate_driver_options *options,
                                         agate_model **out_model)
 {
-    if (options->compile.dim_count > 0 || options->known_input_count > 0)
-        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
-                                "%s is compiled already: give dimensions and known inputs when compiling",
-                                path);
+    if (options->compile.dim_count > 0 || options->known_input_count > 0 || options->compile.allow)
+        return agate_error_make(
+            AGATE_CODE_INVALID_ARGUMENT,
+            "%s is compiled already: give dimensions, known inputs and what is allowed when "
+            "compiling",
+            path);
     return agate_model_load_artifact(path, out_model);
 }
 
@@ -147,6 +149,7 @@ agate_status agate_driver_plan(agate_graph *graph, const agate_driver_options *o
     AGATE_TRY(check_allocator(options->compile.allocator));
     AGATE_TRY(agate_driver_machine(options->compile.isa, out_machine));
     passes.machine = out_machine;
+    passes.allow = options->compile.allow;
     return agate_passes_run(graph, &passes, AGATE_STAGE_planned);
 }
 

@@ -119,6 +119,9 @@ static agate_status print_report(const facts *f, const char *path)
     agate_info_print_amount("packed", agate_dim_fixed((int64_t)f->weight_bytes), "B");
     agate_info_print_amount("work", f->flops, "FLOP");
     agate_info_print_amount("slab", f->module->slab_size_bytes, "B");
+    if (f->module->workspace_size_bytes > 0)
+        agate_info_print_amount("workspace", agate_dim_fixed(f->module->workspace_size_bytes),
+                                "B per thread");
     AGATE_TRY(print_variants(f));
     printf("%u kernels for %s, by strategy\n", f->module->step_count, f->variant.isa);
     agate_info_print_tally(&f->strategies);
@@ -159,6 +162,7 @@ static agate_status print_json(const facts *f, const char *path)
     json_object_set_new(root, "packed_bytes", json_integer((json_int_t)f->weight_bytes));
     json_object_set_new(root, "flops", agate_info_amount(f->flops));
     json_object_set_new(root, "slab_bytes", agate_info_amount(f->module->slab_size_bytes));
+    json_object_set_new(root, "workspace_bytes", json_integer((json_int_t)f->module->workspace_size_bytes));
     json_object_set_new(root, "isa", agate_info_string(f->variant.isa));
     json_object_set_new(root, "isas", isas);
     json_object_set_new(root, "runs_here", json_boolean(f->runs_here));

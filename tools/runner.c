@@ -28,6 +28,7 @@ static agate_status init_reference(agate_runner *runner, agate_graph *graph,
     runner->graph = graph;
     AGATE_TRY(agate_driver_machine(options->driver.compile.isa, &machine));
     passes.machine = &machine;
+    passes.allow = options->driver.compile.allow;
     if (options->stage != AGATE_STAGE_import)
         AGATE_TRY(agate_passes_run(graph, &passes, options->stage));
     runner->values = calloc(inputs + outputs + 1, sizeof *runner->values);

@@ -13,7 +13,7 @@
  *     this file)
  *     variants:        needs (agate_cpu_feature bits), text isa, bytes of its part
  *     then each one's part:
- *     dimension slab bytes
+ *     dimension slab bytes, workspace bytes of a thread
  *     inputs, outputs: text name, type
  *     constants:       offset in the weights, bytes
  *     arguments:       storage, index, dimension offset, type
@@ -35,7 +35,7 @@
 #include "runtime/base/module.h"
 
 #define AGATE_IMAGE_MAGIC   "agateimg" /* 8 bytes */
-#define AGATE_IMAGE_VERSION 2
+#define AGATE_IMAGE_VERSION 3
 
 /* Name of the plan in a compiled file, and of both parts in an object that is to be linked into something else. */
 #define AGATE_PLAN_SYMBOL     "agate_artifact_v1"

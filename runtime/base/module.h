@@ -9,12 +9,15 @@
 
 #include "runtime/base/call.h"
 
-#define AGATE_MODULE_VERSION 1
+#define AGATE_MODULE_VERSION 2
 
 /* Compiled code: computes tasks first <= t < last. `buffers` are the step's arguments, operands then results. Buffers in
  * the slab (at offsets that are) and constants are aligned to AGATE_ALIGNMENT, the caller's inputs and outputs to their
- * element type only. A buffer of no bytes may be NULL. Called on any thread, on several at once for disjoint tasks. */
-typedef void (*agate_kernel_fn)(void *const *buffers, int64_t batch, int64_t first, int64_t last);
+ * element type only. A buffer of no bytes may be NULL. `workspace` is memory of module->workspace_size_bytes, aligned as the slab
+ * is, that no other thread uses during the call; what it holds before is unspecified. Called on any thread, on several at
+ * once for disjoint tasks. */
+typedef void (*agate_kernel_fn)(void *const *buffers, int64_t batch, int64_t first, int64_t last,
+                                void *workspace);
 
 typedef enum agate_storage {
     AGATE_STORAGE_INPUT,    /* index: which model input */
@@ -80,6 +83,7 @@ typedef struct agate_module {
     const agate_module_copy *copies;
     uint32_t input_count, output_count, constant_count, arg_count, step_count, copy_count;
     agate_dim slab_size_bytes;
+    int64_t workspace_size_bytes;   /* of each thread; 0 or more */
     const agate_metadata *metadata; /* NULL: nothing is known of the file */
 } agate_module;
 

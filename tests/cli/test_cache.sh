@@ -69,15 +69,17 @@ expect 0 cache clear
 start compiled
 start compiled --isa sse2
 start 'from the cache' --isa sse2
+start compiled --isa sse2 --allow winograd
+start 'from the cache' --isa sse2 --allow winograd
 start 'from the cache'
 expect 0 bench "$model" --iterations 1 --json --cache none
 says "$out" '"from_cache": false'
 expect 0 run "$model" --reference --batch 3 --seed 5
-[ "$(entries)" -eq 2 ] || die "$(entries) entries"
+[ "$(entries)" -eq 3 ] || die "$(entries) entries"
 
 # The verb.
 expect 0 cache
-says "$out" '2 models' 'sse2, [0-9]* kernels' "$cache"
+says "$out" '3 models' 'sse2, [0-9]* kernels' "$cache"
 expect 0 cache list --cache "$work/empty"
 says "$out" '0 models'
 expect 0 cache --cache none

@@ -10,6 +10,16 @@ says "$out" '^errors are accumulated' ' 0 past the tolerance'
 expect 0 compare "$model" --json --isa sse2
 says "$out" '"errors": "isolated"' '"first_past": null' '"max_ulp": [0-9]' '"within": true'
 
+# What is allowed by name, on one thread and on two.
+for isa in sse2 avx2 avx512; do
+    for threads in 1 2; do
+        expect 0 compare "$model" --allow winograd --batch 3 --isa $isa --threads $threads
+        says "$out" ' ok .*winograd<' ' 0 past the tolerance'
+    done
+done
+expect 1 compare "$model" --allow nothing
+says "$err" 'there is no "nothing" to allow, but: winograd'
+
 # Rounding differs somewhere in nine convolutions.
 expect 1 compare "$model" --rtol 0 --atol 0
 says "$out" ' PAST ' '^the first one: ' 'elements)$'

@@ -16,6 +16,12 @@ says "$work/planned.agt" 'slab\['
 expect 0 dump "$model"
 same "$out" "$work/planned.agt"
 
+expect 0 dump "$model" --remarks
+says "$err" 'winograd refused: it is not allowed (--allow winograd)'
+expect 0 dump "$model" --remarks --allow winograd
+says "$out" 'winograd<'
+says "$err" 'as F(4x4,3x3) it would take' 'winograd refused: the stride is not 1'
+
 expect 0 dump "$model" --stage llvm
 says "$out" '^define '
 expect 0 dump "$model" --stage asm --isa avx2

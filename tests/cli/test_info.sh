@@ -26,6 +26,11 @@ if command -v ld >/dev/null; then
         '^slab .*B per row' '^  sse2$' '^  avx512+amx-tile+amx-int8' 'kernels for avx512+amx' 'direct_conv'
     expect 0 info "$work/digits.so" --json --isa sse2
     says "$out" '"isa": "sse2"' '"runs_here": true' '"per_row": [1-9]' '"N"' '"direct_conv": [1-9]'
+    expect 0 compile "$digits/digits.onnx" -o "$work/allowed.so" --allow winograd
+    expect 0 info "$work/allowed.so"
+    says "$out" '^workspace .*B per thread' ' winograd$'
+    expect 1 run "$work/allowed.so" --allow winograd
+    says "$err" 'is compiled already'
     expect 1 info "$work/digits.so" --isa avx2
     says "$err" 'it was not compiled for avx2, but for sse2, avx512'
     head -c 5000 "$work/digits.so" >"$work/cut.so"

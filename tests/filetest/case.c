@@ -38,6 +38,8 @@ static bool set_option(command *c, const char *name, const char *value)
 {
     if (strcmp(name, "machine") == 0)
         c->machine = value;
+    else if (strcmp(name, "allow") == 0)
+        c->allow = value;
     else if (strcmp(name, "tol") == 0)
         c->tolerance = strtod(value, NULL);
     else if (strcmp(name, "seed") == 0)

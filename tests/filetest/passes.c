@@ -19,7 +19,8 @@ bool find_machine(const test_run *run, const char *otherwise, agate_machine *out
 static bool run_named(const test_run *run, agate_graph *graph, const char *const *names, size_t count)
 {
     agate_machine machine;
-    agate_pass_options options = {.machine = &machine, .verify_each = true, .fuel = run->command->fuel};
+    agate_pass_options options = {
+        .machine = &machine, .allow = run->command->allow, .verify_each = true, .fuel = run->command->fuel};
 
     if (!find_machine(run, "avx512", &machine))
         return false;
@@ -64,7 +65,7 @@ void run_schedule(const test_run *run)
 static void run_both(const test_run *run, const agate_machine *machine, const agate_graph *before,
                      agate_graph *after)
 {
-    agate_pass_options options = {.machine = machine, .verify_each = true};
+    agate_pass_options options = {.machine = machine, .allow = run->command->allow, .verify_each = true};
     agate_status status = agate_passes_run(after, &options, AGATE_STAGE_planned);
 
     if (status != AGATE_OK) {

@@ -31,9 +31,10 @@ typedef struct kernel_case {
     void *owner;
     int64_t batch, tasks;
     int32_t input_count, result_count;
-    agate_type types[KERNEL_CASE_BUFFERS];      /* at this batch; operands, then results */
-    float *plain[KERNEL_CASE_BUFFERS];          /* row-major */
-    void *buffers[KERNEL_CASE_BUFFERS];         /* as laid out */
+    agate_type types[KERNEL_CASE_BUFFERS]; /* at this batch; operands, then results */
+    float *plain[KERNEL_CASE_BUFFERS];     /* row-major */
+    void *buffers[KERNEL_CASE_BUFFERS];    /* as laid out */
+    void *workspace;
     agate_tensor expected[KERNEL_CASE_BUFFERS]; /* of each result */
     agate_tensor sums[KERNEL_CASE_BUFFERS];     /* the same of the inputs' absolute values */
 } kernel_case;
@@ -152,6 +153,8 @@ static inline kernel_case case_open_graph(agate_graph *graph, const agate_machin
     agate_status status = agate_backend_compile(c.graph, &options, &c.module, &c.owner);
     CASE_REQUIRE(status == AGATE_OK, "%s", agate_status_message(status));
     c.tasks = agate_dim_at(c.module->steps[0].task_count, batch);
+    c.workspace = agate_block_create((size_t)c.module->workspace_size_bytes);
+    CASE_REQUIRE(c.workspace != NULL, "memory is short");
     c.input_count = c.graph->param_count;
     c.result_count = c.kernel->result_count;
     CASE_REQUIRE(c.input_count + c.result_count <= KERNEL_CASE_BUFFERS, "too many buffers");
@@ -181,7 +184,7 @@ static inline void case_expect(kernel_case *c)
 
 static inline void case_run(kernel_case *c, int64_t first, int64_t last)
 {
-    c->module->steps[0].kernel(c->buffers, c->batch, first, last);
+    c->module->steps[0].kernel(c->buffers, c->batch, first, last, c->workspace);
 }
 
 /* Result `index` in row-major order, in new memory. */
@@ -227,6 +230,7 @@ static inline void case_close(kernel_case *c)
         case_release_buffer(c->buffers[i]);
         free(c->plain[i]);
     }
+    agate_block_release(c->workspace, (size_t)c->module->workspace_size_bytes);
     agate_backend_release(c->owner);
     agate_graph_release(c->graph);
 }

@@ -176,6 +176,7 @@ static void run_once(agate_kernel_fn fn, const agate_node *kernel, void **buffer
 {
     int64_t tasks = agate_dim_at(agate_task_count(kernel), batch);
     fenced results[kernel->result_count];
+    fenced workspace = fenced_make((size_t)agate_workspace_bytes(kernel), AGATE_ALIGNMENT);
 
     for (int32_t i = 0; i < kernel->result_count; i++) {
         agate_type type = type_at(&kernel->results[i].type, batch);
@@ -184,9 +185,10 @@ static void run_once(agate_kernel_fn fn, const agate_node *kernel, void **buffer
     }
     if (backwards)
         for (int64_t t = tasks; t-- > 0;)
-            fn(buffers, batch, t, t + 1);
+            fn(buffers, batch, t, t + 1, workspace.data);
     else
-        fn(buffers, batch, 0, tasks);
+        fn(buffers, batch, 0, tasks, workspace.data);
+    fenced_drop(&workspace);
     for (int32_t i = 0; i < kernel->result_count; i++) {
         agate_type type = type_at(&kernel->results[i].type, batch), plain = plain_of(&type);
         ck_assert(agate_reorder_bytes(&type, results[i].data, &plain, out_plain[i]));

@@ -32,8 +32,10 @@ enum { WIDTH = 16, MOST_ROWS = 512 };
         }                                                                                                    \
     }
 
-static inline void scale_rows(void *const *buffers, int64_t batch, int64_t first, int64_t last)
+static inline void scale_rows(void *const *buffers, int64_t batch, int64_t first, int64_t last,
+                              void *workspace)
 {
+    (void)workspace;
     const float *x = buffers[0], *w = buffers[1];
     float *y = buffers[2];
     MUST(last <= batch);
@@ -41,8 +43,9 @@ static inline void scale_rows(void *const *buffers, int64_t batch, int64_t first
         y[i] = x[i] * w[i % WIDTH];
 }
 
-static inline void add_rows(void *const *buffers, int64_t batch, int64_t first, int64_t last)
+static inline void add_rows(void *const *buffers, int64_t batch, int64_t first, int64_t last, void *workspace)
 {
+    (void)workspace;
     const float *a = buffers[0], *b = buffers[1];
     float *y = buffers[2];
     MUST(last <= batch);

@@ -162,7 +162,7 @@ static void check_bits(const texts *t, const pair *p, const agate_machine *machi
     }
     run_once(fused.fn, fused.kernel, buffers, batch, false, &got);
     apart[3] = middle.data;
-    first.fn(apart, batch, 0, agate_dim_at(agate_task_count(first.kernel), batch));
+    first.fn(apart, batch, 0, agate_dim_at(agate_task_count(first.kernel), batch), NULL);
     apart[0] = middle.data;
     for (int32_t i = 3; i < count; i++)
         apart[i - 2] = operands[i].data;

@@ -8,18 +8,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { MOST_TASKS = 1000 };
+enum { MOST_TASKS = 1000, MOST_THREADS = 8 };
 
 typedef struct job {
     int32_t runs[MOST_TASKS]; /* how often each task was done; plain memory, so that a race is a race */
+    atomic_bool busy[MOST_THREADS];
 } job;
 
-static void count_tasks(const void *context, int64_t first, int64_t last)
+static void count_tasks(const void *context, int64_t first, int64_t last, int32_t thread)
 {
     job *self = *(job *const *)context;
+    ck_assert(!atomic_exchange(&self->busy[thread], true));
     ck_assert_int_lt(first, last);
     for (int64_t t = first; t < last; t++)
         self->runs[t]++;
+    atomic_store(&self->busy[thread], false);
 }
 
 /* Runs `rounds` jobs of `tasks` tasks on a pool of `threads`, naps between them, and checks each. */
@@ -73,8 +76,9 @@ typedef struct stuck {
     _Atomic int64_t done;
 } stuck;
 
-static void wait_with_last(const void *context, int64_t first, int64_t last)
+static void wait_with_last(const void *context, int64_t first, int64_t last, int32_t thread)
 {
+    (void)thread;
     stuck *self = *(stuck *const *)context;
     if (last == self->tasks)
         while (atomic_load(&self->done) < first)
@@ -97,8 +101,9 @@ START_TEST(a_stuck_thread_keeps_what_it_has_claimed_only)
 END_TEST
 
 /* More tasks than a share can count one by one. */
-static void add_length(const void *context, int64_t first, int64_t last)
+static void add_length(const void *context, int64_t first, int64_t last, int32_t thread)
 {
+    (void)thread;
     atomic_fetch_add(*(_Atomic int64_t *const *)context, last - first);
 }
 

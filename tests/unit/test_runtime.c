@@ -1,9 +1,11 @@
 /* links: runtime ref */
 /* test_runtime.c: models, and sessions that run. */
-#include "tests/unit/residual.h"
+#include "runtime/base/features.h"
 #include "tests/suite.h"
+#include "tests/unit/residual.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 /* ---- counting allocations ------------------------------------------------------------------------------ */
@@ -290,9 +292,9 @@ END_TEST
 static agate_session *again_session;
 static trial again_memory;
 
-static void run_again(void *const *buffers, int64_t batch, int64_t first, int64_t last)
+static void run_again(void *const *buffers, int64_t batch, int64_t first, int64_t last, void *workspace)
 {
-    (void)buffers, (void)batch, (void)first, (void)last;
+    (void)buffers, (void)batch, (void)first, (void)last, (void)workspace;
     check_error(agate_session_run(again_session, again_memory.inputs, 1, again_memory.outputs, 3),
                 AGATE_CODE_INVALID_ARGUMENT,
                 "the session is already running on another thread; create a session per thread");
@@ -310,6 +312,45 @@ START_TEST(a_session_runs_one_inference_at_a_time)
     trial_run(&again_memory, again_session, 4, 1);
     agate_session_release(again_session);
     agate_model_release(model);
+}
+END_TEST
+
+/* A kernel that writes its workspace, lets other threads run, and finds it as it was. */
+#define WORKSPACE_BYTES 1000
+
+static void keep_workspace(void *const *buffers, int64_t batch, int64_t first, int64_t last, void *workspace)
+{
+    (void)buffers, (void)batch, (void)last;
+    MUST((uintptr_t)workspace % AGATE_ALIGNMENT == 0);
+    memset(workspace, (int)(first % 251), WORKSPACE_BYTES);
+    for (int i = 0; i < 20; i++)
+        sched_yield();
+    for (size_t i = 0; i < WORKSPACE_BYTES; i++)
+        MUST(((unsigned char *)workspace)[i] == first % 251);
+}
+
+START_TEST(each_thread_has_a_workspace)
+{
+    static trial memory;
+    const agate_module_step steps[] = {
+        residual_steps[0], {STEP(keep_workspace, 0, 2)}, residual_steps[1], residual_steps[2]};
+    agate_module module = residual;
+    module.steps = steps;
+    module.step_count = 4;
+    module.workspace_size_bytes = WORKSPACE_BYTES;
+    agate_model *model = model_of(&module);
+    for (int32_t threads = 1; threads <= agate_cpu_count(); threads++) {
+        agate_session *session = session_of(model, threads);
+        for (int64_t rows = 1; rows <= MOST_ROWS; rows = 2 * rows + 1)
+            trial_run(&memory, session, rows, 1); /* what the workspaces lie behind is unharmed */
+        ck_assert_uint_ge(agate_session_slab_size(session), (size_t)threads * WORKSPACE_BYTES);
+        agate_session_release(session);
+    }
+    agate_model_release(model);
+
+    module.workspace_size_bytes = -1;
+    check_error(agate_model_create(&module, NULL, NULL, &model), AGATE_CODE_INTERNAL,
+                "the workspace of the compiled module is damaged");
 }
 END_TEST
 
@@ -333,6 +374,7 @@ int main(void)
 #endif
     tcase_add_test(tests, sessions_run_concurrently);
     tcase_add_test(tests, a_session_runs_one_inference_at_a_time);
+    tcase_add_test(tests, each_thread_has_a_workspace);
     suite_add_tcase(suite, tests);
     return suite_run(suite);
 }
