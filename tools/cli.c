@@ -267,6 +267,7 @@ void agate_cli_times_end(agate_cli_times *settings)
     if (settings->times.count > 0)
         agate_times_print(&settings->times, agate_clock_ns() - settings->times.begin_ns, stderr);
     settings->times.count = 0;
+    settings->times.begin_ns = agate_clock_ns();
 }
 
 void agate_cli_passes_end(agate_cli_passes *settings)

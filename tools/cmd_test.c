@@ -4,16 +4,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tools/cli.h"
 #include "tools/runner.h"
 #include "tools/tensor.h"
+#include "tools/worker.h"
 
 typedef struct settings {
     double rtol, atol; /* negative: not given */
@@ -330,66 +329,37 @@ static verdict run_folder(const char *folder, const settings *set, const agate_r
     return result;
 }
 
-/* ---- children ----------------------------------------------------------------------------------------- */
+/* ---- the worker: a crash or a hang costs only the folder at hand -------------------------------------------- */
 
-/* Reads until the other end closes. The first byte is the verdict, the rest its reason. */
-static void read_all(int from, agate_text *text)
+typedef struct guard {
+    const settings *set;
+    const agate_runner_options *how;
+    agate_worker worker;
+} guard;
+
+/* In the worker. The first byte of the answer is the verdict, the rest its reason. */
+static void answer_for(void *user, const char *folder, agate_text *answer)
 {
-    char buffer[4096];
-    ssize_t size;
-
-    while ((size = read(from, buffer, sizeof buffer)) > 0 || (size < 0 && errno == EINTR))
-        if (size > 0)
-            agate_text_add_bytes(text, buffer, (size_t)size);
-}
-
-static void run_child(int to, const char *folder, const settings *set, const agate_runner_options *how)
-{
+    const guard *g = user;
     agate_text reason = {0};
-    char verdict;
+    char result = (char)('0' + run_folder(folder, g->set, g->how, &reason));
 
-    alarm((unsigned)set->timeout);
-    verdict = (char)('0' + run_folder(folder, set, how, &reason));
-    agate_cli_passes_end((agate_cli_passes *)&set->passes); /* this child's own */
-    /* Should the parent be gone, nobody is left to tell. */
-    if (write(to, &verdict, 1) == 1 && reason.size_bytes > 0 && write(to, reason.data, reason.size_bytes) < 0)
-        exit(AGATE_EXIT_FAILED);
+    agate_cli_passes_end((agate_cli_passes *)&g->set->passes); /* the worker's own copy */
+    agate_text_add_bytes(answer, &result, 1);
+    agate_text_add_bytes(answer, agate_text_c(&reason), reason.size_bytes);
     agate_text_deinit(&reason);
-    exit(AGATE_EXIT_OK);
 }
 
-/* A child of its own for each folder, so that a crash or a hang costs only that one. */
-static verdict run_guarded(const char *folder, const settings *set, const agate_runner_options *how,
-                           agate_text *reason)
+static verdict run_guarded(guard *g, const char *folder, agate_text *reason)
 {
     agate_text answer = {0};
-    int ends[2], end = 0;
     verdict result = FAIL;
-    pid_t child;
 
-    fflush(stdout);
-    if (pipe(ends) != 0 || (child = fork()) < 0) {
-        agate_text_add(reason, "no process to run it in: %s", strerror(errno));
-        return FAIL;
-    }
-    if (child == 0) {
-        close(ends[0]);
-        run_child(ends[1], folder, set, how);
-    }
-    close(ends[1]);
-    read_all(ends[0], &answer);
-    close(ends[0]);
-    while (waitpid(child, &end, 0) < 0 && errno == EINTR)
-        continue;
-    if (WIFSIGNALED(end) && WTERMSIG(end) == SIGALRM) {
-        agate_text_add(reason, "no answer within %lld s", (long long)set->timeout);
-    } else if (WIFSIGNALED(end)) {
-        agate_text_add(reason, "crashed: %s", strsignal(WTERMSIG(end)));
-    } else if (WEXITSTATUS(end) != 0 || answer.size_bytes == 0) {
-        agate_text_add(reason, "ended with exit code %d", WEXITSTATUS(end));
-    } else {
+    if (agate_worker_do(&g->worker, folder, &answer)) {
         result = (verdict)(answer.data[0] - '0');
         agate_text_add(reason, "%s", answer.data + 1);
+    } else {
+        agate_text_add(reason, "%s", agate_text_c(&answer));
     }
     agate_text_deinit(&answer);
     return result;
@@ -422,21 +392,21 @@ static bool is_folder(const char *path)
     return lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static void run_tree(const char *folder, const settings *set, const agate_runner_options *how, totals *totals)
+static void run_tree(const char *folder, guard *g, totals *totals)
 {
     agate_text model = {0}, reason = {0};
     struct dirent **entries;
     int count;
 
     if (find_model(folder, &model))
-        report(folder, run_guarded(folder, set, how, &reason), &reason, totals);
+        report(folder, run_guarded(g, folder, &reason), &reason, totals);
     else if ((count = scandir(folder, &entries, NULL, versionsort)) >= 0) {
         for (int i = 0; i < count; i++) {
             agate_text path = {0};
 
             agate_text_add(&path, "%s/%s", folder, entries[i]->d_name);
             if (entries[i]->d_name[0] != '.' && is_folder(agate_text_c(&path)))
-                run_tree(agate_text_c(&path), set, how, totals);
+                run_tree(agate_text_c(&path), g, totals);
             agate_text_deinit(&path);
             free(entries[i]);
         }
@@ -453,7 +423,11 @@ static size_t total(const totals *totals)
 
 static int run_all(agate_cli_list *folders, const settings *set, const agate_runner_options *how)
 {
+    guard g = {.set = set,
+               .how = how,
+               .worker = {.run = answer_for, .user = &g, .timeout_seconds = (unsigned)set->timeout}};
     totals totals = {0};
+    agate_text why = {0};
     int code = AGATE_EXIT_OK;
 
     for (size_t i = 0; i < folders->count; i++) {
@@ -462,12 +436,18 @@ static int run_all(agate_cli_list *folders, const settings *set, const agate_run
 
         while (length > 1 && folder[length - 1] == '/')
             folder[--length] = 0;
-        run_tree(folder, set, how, &totals);
+        run_tree(folder, &g, &totals);
         if (total(&totals) == before) {
             fprintf(stderr, "agate: %s: no test folder is there\n", folder);
             code = AGATE_EXIT_FAILED;
         }
     }
+    if (!agate_worker_end(&g.worker, &why)) {
+        fprintf(stderr, "agate: the process that ran the last tests, once they were done: %s\n",
+                agate_text_c(&why));
+        code = AGATE_EXIT_FAILED;
+    }
+    agate_text_deinit(&why);
     printf("%zu passed, %zu failed, %zu skipped\n", totals.counts[PASS], totals.counts[FAIL],
            totals.counts[SKIP]);
     return totals.counts[FAIL] ? AGATE_EXIT_FAILED : code;

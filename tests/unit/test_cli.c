@@ -1,6 +1,7 @@
 /* links: cli driver passes backend frontend runtime ir ref base */
-/* test_cli.c: what the verbs are built from: .npy files, comparing, diffs, seeds. */
+/* test_cli.c: what the verbs are built from: .npy files, comparing, diffs, seeds, workers. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "tools/file.h"
 #include "tools/npy.h"
 #include "tools/tensor.h"
+#include "tools/worker.h"
 #include "tests/suite.h"
 
 /* ---- .npy --------------------------------------------------------------------------------------------- */
@@ -196,6 +198,76 @@ START_TEST(diffs)
 }
 END_TEST
 
+/* ---- workers ------------------------------------------------------------------------------------------ */
+
+static void obey(void *user, const char *job, agate_text *answer)
+{
+    int *done = user;
+
+    if (strcmp(job, "crash") == 0)
+        raise(SIGKILL);
+    if (strcmp(job, "exit") == 0)
+        exit(3);
+    while (strcmp(job, "hang") == 0)
+        pause();
+    if (strcmp(job, "much") == 0)
+        for (int i = 0; i < 100000; i++)
+            agate_text_add(answer, "%d,", i);
+    agate_text_add(answer, "%s %d", job, ++*done);
+}
+
+START_TEST(workers)
+{
+    static const struct {
+        const char *job, *answer; /* the end of it */
+        bool answered;
+    } jobs[] = {
+        {"a", "a 1", true},
+        {"b", "b 2", true}, /* by the same child */
+        {"crash", "crashed: Killed", false},
+        {"c", "c 1", true}, /* by a new one */
+        {"exit", "ended with exit code 3", false},
+        {"", " 1", true},
+        {"hang", "no answer within 1 s", false},
+        {"much", ",99999,much 1", true},
+    };
+    int done = 0;
+    agate_worker worker = {.run = obey, .user = &done, .timeout_seconds = 1};
+    agate_text why = {0};
+
+    ck_assert(agate_worker_end(&worker, &why)); /* none was there */
+    for (size_t i = 0; i < AGATE_COUNT(jobs); i++) {
+        agate_text answer = {0};
+        const char *text;
+
+        ck_assert_int_eq(agate_worker_do(&worker, jobs[i].job, &answer), jobs[i].answered);
+        text = agate_text_c(&answer);
+        ck_assert_uint_ge(answer.size_bytes, strlen(jobs[i].answer));
+        ck_assert_str_eq(text + answer.size_bytes - strlen(jobs[i].answer), jobs[i].answer);
+        agate_text_deinit(&answer);
+    }
+    ck_assert_int_eq(done, 0); /* here, nothing was */
+    ck_assert(agate_worker_end(&worker, &why));
+    ck_assert_uint_eq(why.size_bytes, 0);
+}
+END_TEST
+
+/* A child that can do its jobs but not end well, as one that leaks under a sanitizer. */
+START_TEST(worker_that_ends_badly)
+{
+    int done = 0;
+    agate_worker worker = {.run = obey, .user = &done};
+    agate_text why = {0}, answer = {0};
+
+    ck_assert(agate_worker_do(&worker, "a", &answer));
+    kill(worker.child, SIGKILL);
+    ck_assert(!agate_worker_end(&worker, &why));
+    ck_assert_str_eq(agate_text_c(&why), "crashed: Killed");
+    agate_text_deinit(&answer);
+    agate_text_deinit(&why);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cli");
@@ -207,6 +279,8 @@ int main(void)
     tcase_add_test(tests, comparing);
     tcase_add_test(tests, seeds);
     tcase_add_test(tests, diffs);
+    tcase_add_test(tests, workers);
+    tcase_add_test(tests, worker_that_ends_badly);
     suite_add_tcase(suite, tests);
     return suite_run(suite);
 }

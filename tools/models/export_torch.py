@@ -108,27 +108,39 @@ def write_inputs(kind, arguments):
     return inputs, files
 
 
-def write_model(name, network, variant, arguments):
-    name = name if arguments.opset == DEFAULT_OPSET else f'{name}_opset{arguments.opset}'
-    # The manifest is written last: where it is, all is.
-    if arguments.missing and os.path.exists(os.path.join(arguments.output_dir, name + '.json')):
-        return
-    kind = KIND_OF.get(network, 'imagenet')
-    torch.manual_seed(arguments.seed)
-    model = build(network)
-    give_statistics(model, arguments.seed, kind)
-    export(model, variant, arguments.opset, kind, os.path.join(arguments.output_dir, name + '.onnx'))
-    inputs, files = write_inputs(kind, arguments)
-    outputs = add_model(
-        arguments.output_dir, name, (1,) if variant['fixed'] else BATCHES, files, ('input', ['output']),
-        lambda batch: answer(model, inputs[:batch]), network=network, trained=False, opset=arguments.opset,
-        batch_norm='kept' if variant['kept'] else 'folded', batch='1' if variant['fixed'] else 'N', seed=arguments.seed,
-        exporter=f'torch {torch.__version__}')
-    # The export itself must have kept the meaning.
-    ours, theirs = answer(model, inputs[:1])['output'], outputs[1]['output']
-    error = np.abs(ours - theirs).max() / np.abs(ours).max()
-    if not error < 1e-3:
-        sys.exit(f'export_torch: {name}: the exported file computes something else than torch (error {error:.2g})')
+class Exporter:
+    """Exports the variants of one network after another: what they share is made once."""
+
+    def __init__(self, arguments):
+        self.arguments, self.network, self.model, self.exact = arguments, None, None, None
+
+    def take(self, network, inputs, kind):
+        if network == self.network:
+            return
+        torch.manual_seed(self.arguments.seed)
+        self.network, self.model = network, build(network)
+        give_statistics(self.model, self.arguments.seed, kind)
+        self.exact = answer(self.model, inputs[:1])['output']
+
+    def write(self, name, network, variant):
+        arguments = self.arguments
+        name = name if arguments.opset == DEFAULT_OPSET else f'{name}_opset{arguments.opset}'
+        # The manifest is written last: where it is, all is.
+        if arguments.missing and os.path.exists(os.path.join(arguments.output_dir, name + '.json')):
+            return
+        kind = KIND_OF.get(network, 'imagenet')
+        inputs, files = write_inputs(kind, arguments)
+        self.take(network, inputs, kind)
+        export(self.model, variant, arguments.opset, kind, os.path.join(arguments.output_dir, name + '.onnx'))
+        outputs = add_model(
+            arguments.output_dir, name, (1,) if variant['fixed'] else BATCHES, files, ('input', ['output']),
+            lambda batch: answer(self.model, inputs[:batch]), prefixes=True, network=network, trained=False,
+            opset=arguments.opset, batch_norm='kept' if variant['kept'] else 'folded',
+            batch='1' if variant['fixed'] else 'N', seed=arguments.seed, exporter=f'torch {torch.__version__}')
+        # The export itself must have kept the meaning.
+        error = np.abs(self.exact - outputs[1]['output']).max() / np.abs(self.exact).max()
+        if not error < 1e-3:
+            sys.exit(f'export_torch: {name}: the exported file computes something else than torch (error {error:.2g})')
 
 
 def main():
@@ -163,8 +175,9 @@ def main():
     # The order of torch's sums, and so the last bits of the statistics, depends on the number of threads.
     torch.set_num_threads(1)
     os.makedirs(arguments.output_dir, exist_ok=True)
+    exporter = Exporter(arguments)
     for name, network, variant in entries:
-        write_model(name, network, variant, arguments)
+        exporter.write(name, network, variant)
 
 
 if __name__ == '__main__':

@@ -28,21 +28,26 @@ def ort_outputs(model_path, input_name, input_path, output_names):
     return sys.exit(f'{model_path}: {done.stderr.strip()}')
 
 
-def add_model(folder, name, batches, input_files, ends, fallback=None, **facts):
+def add_model(folder, name, batches, input_files, ends, fallback=None, prefixes=False, **facts):
     """Writes the reference outputs of NAME.onnx and NAME.json; returns the outputs, by name, by batch.
 
     `input_files` maps a batch to its .npy in the folder, `ends` is the input's name and the names of the outputs,
-    `fallback` answers a batch where ONNX Runtime is not installed, `facts` go into the manifest.
+    `fallback` answers a batch where ONNX Runtime is not installed, `facts` go into the manifest. With `prefixes`, the
+    smaller batches are the first rows of the largest, which alone is computed.
     """
     outputs, entries, reference = {}, [], 'onnxruntime'
     input_name, output_names = ends
-    for batch in batches:
+    for batch in sorted(batches, reverse=True):
+        if prefixes and outputs:
+            outputs[batch] = {output: array[:batch] for output, array in outputs[max(batches)].items()}
+            continue
         model, data = (os.path.join(folder, file) for file in (name + '.onnx', input_files[batch]))
         outputs[batch] = ort_outputs(model, input_name, data, output_names)
         if outputs[batch] is None:
             if fallback is None:
                 sys.exit('ONNX Runtime is not installed; tools/oracle/install.sh does it')
             outputs[batch], reference = fallback(batch), 'torch'
+    for batch in batches:
         files = {}
         for index, output in enumerate(output_names):
             files[output] = f'{name}.b{batch}.output{index or ""}.npy'
