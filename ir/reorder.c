@@ -1,4 +1,5 @@
-/* reorder.c: layout conversion of constants. The walk goes in the target's physical order, so that writes stream. */
+/* reorder.c: constants in another layout or with their dimensions in another order. The walk goes in the target's physical
+ * order, so that writes stream. */
 #include "ir/reorder.h"
 
 #include <stdlib.h>
@@ -16,7 +17,8 @@ typedef struct walk {
     size_t element_bytes;
 } walk;
 
-static void table_offsets(const agate_type *from, agate_arena *arena, walk *w)
+/* perm[d]: the dimension of the source that is dimension d of the target; NULL: d itself. */
+static void table_offsets(const agate_type *from, const int32_t *perm, agate_arena *arena, walk *w)
 {
     agate_phys_axis axes[AGATE_MAX_PHYS];
     int32_t count = agate_type_phys(from, axes);
@@ -24,10 +26,11 @@ static void table_offsets(const agate_type *from, agate_arena *arena, walk *w)
     assert(count >= 0);
 
     for (int32_t d = 0; d < from->rank; d++) {
-        int64_t extent = from->dims[d].offset;
+        int32_t dim = perm ? perm[d] : d;
+        int64_t extent = from->dims[dim].offset;
         w->offsets[d] = AGATE_NEW_N(arena, int64_t, extent + 1);
         for (int32_t a = 0; a < count; a++) {
-            if (axes[a].dim != d)
+            if (axes[a].dim != dim)
                 continue;
             for (int64_t i = 0; i < extent; i++) {
                 int64_t digit = axes[a].part == 0 ? i : axes[a].part == 1 ? i / block : i % block;
@@ -105,12 +108,13 @@ static void walk_axis(const walk *w, int32_t a, int64_t *coords, int64_t target_
     coords[d] = start;
 }
 
-static void walk_init(walk *w, const agate_type *from, const agate_type *to, agate_arena *arena)
+static void walk_init(walk *w, const agate_type *from, const int32_t *perm, const agate_type *to,
+                      agate_arena *arena)
 {
     assert(from->dtype == to->dtype && from->rank == to->rank && agate_type_is_fixed(to));
     *w = (walk){.type = to, .element_bytes = agate_dtype_size(to->dtype)};
     w->axis_count = agate_type_phys(to, w->axes);
-    table_offsets(from, arena, w);
+    table_offsets(from, perm, arena, w);
 }
 
 static void walk_all(walk *w, const void *source, void *target)
@@ -132,7 +136,7 @@ bool agate_reorder_bytes(const agate_type *from, const void *source, const agate
 
     if (!arena)
         return false;
-    walk_init(&w, from, to, arena);
+    walk_init(&w, from, NULL, to, arena);
     walk_all(&w, source, target);
     agate_arena_release(arena);
     return true;
@@ -143,7 +147,17 @@ bool agate_reorder_bytes(const agate_type *from, const void *source, const agate
 /* What a deferred reorder knows. */
 typedef struct reordering {
     agate_type from, to;
+    bool permutes;
+    int32_t perm[AGATE_MAX_RANK]; /* where it does: as in table_offsets */
 } reordering;
+
+/* The source's bytes, if they are there without being made. */
+static const char *bytes_at_hand(const agate_data *data)
+{
+    const char *bytes = __atomic_load_n(&data->bytes, __ATOMIC_ACQUIRE);
+
+    return bytes ? bytes : data->loose;
+}
 
 /* Where contents to come lie by rows, and the target by blocks of those, a block of rows is made at a time, so that it
  * is still in the cache when it is moved. */
@@ -173,18 +187,18 @@ static bool make_all(const agate_data *reordered, void *target)
 {
     const reordering *r = reordered->owner;
     const agate_data *data = reordered->source;
-    const void *source = data->bytes ? data->bytes : data->loose;
+    const void *source = bytes_at_hand(data);
     agate_arena *arena = agate_arena_create();
     agate_dim count;
     walk w;
 
     if (!arena)
         return false;
-    walk_init(&w, &r->from, &r->to, arena);
+    walk_init(&w, &r->from, r->permutes ? r->perm : NULL, &r->to, arena);
     if (!agate_type_count(&r->to, &count) || (size_t)count.offset * w.element_bytes < reordered->size_bytes)
         memset(target, 0, reordered->size_bytes); /* there are pads */
-    bool by_rows = !source && w.axis_count > 1 && w.axes[0].dim == 0 && r->from.dims[0].offset > 0 &&
-                   r->from.layout.kind == AGATE_LAYOUT_plain;
+    bool by_rows = !source && !r->permutes && w.axis_count > 1 && w.axes[0].dim == 0 &&
+                   r->from.dims[0].offset > 0 && r->from.layout.kind == AGATE_LAYOUT_plain;
     bool good = by_rows ? walk_by_rows(&w, r, data, target) : source || (source = agate_data_bytes(data));
     if (good && !by_rows)
         walk_all(&w, source, target);
@@ -192,31 +206,85 @@ static bool make_all(const agate_data *reordered, void *target)
     return good;
 }
 
-/* Parts of it are wanted by nobody but a reader of single elements. */
-static bool make_reordered(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out)
+/* Elements `first` and on, `count` of them, of what has its dimensions in another order. */
+static bool pick_elements(const reordering *r, const char *source, int64_t first, int64_t count, char *out)
 {
-    if (size_bytes == data->size_bytes)
-        return make_all(data, out);
-    char *all = agate_block_create(data->size_bytes);
-    bool good = all && make_all(data, all);
-    if (good)
-        memcpy(out, all + first_bytes, size_bytes);
-    agate_block_release(all, data->size_bytes);
-    return good;
+    agate_arena *arena = agate_arena_create();
+    walk w;
+
+    if (!arena)
+        return false;
+    walk_init(&w, &r->from, r->perm, &r->to, arena);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t rest = first + i, offset = 0;
+
+        for (int32_t d = r->to.rank - 1; d >= 0; d--) {
+            offset += w.offsets[d][rest % r->to.dims[d].offset];
+            rest /= r->to.dims[d].offset;
+        }
+        memcpy(out + (size_t)i * w.element_bytes, source + offset * (int64_t)w.element_bytes,
+               w.element_bytes);
+    }
+    agate_arena_release(arena);
+    return true;
 }
 
-agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const agate_type *to)
+#define PICKED_BYTES 4096 /* parts up to this size are read on their own, as to tell constants apart */
+
+static bool make_reordered(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out)
+{
+    const reordering *r = data->owner;
+    int64_t element_bytes = (int64_t)agate_dtype_size(r->to.dtype);
+    const char *source = bytes_at_hand(data->source), *all;
+
+    if (size_bytes == data->size_bytes)
+        return make_all(data, out);
+    if (r->permutes && source && size_bytes <= PICKED_BYTES && r->to.layout.kind == AGATE_LAYOUT_plain)
+        return pick_elements(r, source, (int64_t)first_bytes / element_bytes,
+                             (int64_t)size_bytes / element_bytes, out);
+    all = agate_data_bytes(data); /* who wants parts will want them all */
+    if (all)
+        memcpy(out, all + first_bytes, size_bytes);
+    return all != NULL;
+}
+
+static agate_data *defer(agate_data *data, const reordering *how)
 {
     agate_dim size;
     reordering *r = NULL;
 
-    if (agate_type_size(to, &size) && agate_dim_is_fixed(size))
+    if (agate_type_size(&how->to, &size) && agate_dim_is_fixed(size))
         r = malloc(sizeof *r);
     agate_data *reordered =
         r ? agate_data_create_deferred((size_t)size.offset, make_reordered, data, r) : NULL;
     if (reordered)
-        *r = (reordering){*from, *to};
+        *r = *how;
     else
         free(r);
     return reordered;
+}
+
+agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const agate_type *to)
+{
+    const reordering *first = data->make == make_reordered ? data->owner : NULL;
+    reordering how = {.from = *from, .to = *to};
+
+    /* What only changes the order of dimensions and was never made need not be: one walk does both. */
+    if (first && first->permutes && !bytes_at_hand(data)) {
+        how = *first;
+        how.to = *to;
+        data = data->source;
+    }
+    return defer(data, &how);
+}
+
+agate_data *agate_data_transpose(agate_data *data, const agate_type *from, const int32_t *perm,
+                                 const agate_type *to)
+{
+    reordering how = {.from = *from, .to = *to, .permutes = true};
+
+    assert(from->rank == to->rank);
+    for (int32_t d = 0; d < to->rank; d++)
+        how.perm[d] = perm[d];
+    return defer(data, &how);
 }

@@ -12,4 +12,9 @@ bool agate_reorder_bytes(const agate_type *from, const void *source, const agate
 /* Deferred data: the contents of `data`, which it retains, in the layout of `to`, pads zero. NULL if memory is short. */
 agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const agate_type *to);
 
+/* Deferred data: the contents of `data`, which it retains, with dimension perm[d] as dimension d; both types are plain. NULL if
+ * memory is short. */
+agate_data *agate_data_transpose(agate_data *data, const agate_type *from, const int32_t *perm,
+                                 const agate_type *to);
+
 #endif

@@ -6,12 +6,14 @@
  *
  * By the reference kernels, so that folding and running agree. What would grow (an expand) is folded while it and all
  * constants together stay moderate: weights that a model makes from a few numbers can then be packed; a hostile model
- * cannot ask for more. Needs types; breaks nothing.
+ * cannot ask for more. Large transposes are not computed but noted. Needs types; breaks nothing.
  */
+#include "ir/reorder.h"
 #include "passes/rewrite.h"
 
 #define GROWN_BYTES (INT64_C(16) << 20) /* the largest result that may outgrow its operands */
 #define TOTAL_BYTES (INT64_C(1) << 30)  /* of all constants, once some have grown */
+#define LATER_BYTES 65536               /* transposes of as much are not computed here */
 #define CONST_COUNT 16 /* up to so many elements print in place; more become a named weight */
 
 static agate_tensor tensor_of(const agate_value *value, const agate_data *data)
@@ -60,12 +62,25 @@ static bool is_foldable(agate_pass *pass, const agate_node *node, int64_t total,
     return true;
 }
 
-/* The contents of the result; NULL: memory is short, or the data have no meaning (which the run will report).
- */
+/* A large transposed weight, as most heads of networks have one, can wait: packing it then reads the original. */
+static agate_data *transpose_later(const agate_node *node)
+{
+    const agate_value *operand = node->operands[0];
+    int32_t perm[AGATE_MAX_RANK];
+
+    for (int32_t d = 0; d < operand->type.rank; d++)
+        perm[d] = (int32_t)node->attrs.perm.perm.v[d];
+    return agate_data_transpose((agate_data *)agate_value_data(operand), &operand->type, perm,
+                                &node->results[0].type);
+}
+
+/* The contents of the result; NULL: memory is short, or the data have no meaning (which the run will report). */
 static agate_data *compute(agate_pass *pass, agate_node *node, size_t size_bytes)
 {
     if (agate_node_has(node, AGATE_VIEW))
         return agate_data_retain((agate_data *)agate_value_data(node->operands[0]));
+    if (node->op == AGATE_OP_transpose && size_bytes >= LATER_BYTES)
+        return transpose_later(node);
 
     agate_data *data = agate_data_create(size_bytes);
     if (!data)

@@ -229,6 +229,48 @@ START_TEST(blocks_of_every_size_are_clear_and_aligned)
 }
 END_TEST
 
+/* The dimensions in another order, read in parts, as a whole, and packed in one walk. */
+START_TEST(transposing_later_gives_what_transposing_at_once_gives)
+{
+    static const int32_t perm[] = {2, 0, 1};
+    agate_data *plain = numbers();
+    agate_type from = weights_type(AGATE_LAYOUT_plain, 0), to = from, packed_type;
+    char *memory;
+    agate_data *sources[] = {agate_data_retain(plain), loose(plain, &memory)};
+    float *want = malloc(plain->size_bytes), part[7];
+    int64_t at = 0;
+
+    for (int32_t d = 0; d < 3; d++)
+        to.dims[d] = from.dims[perm[d]];
+    for (int64_t tap = 0; tap < TAPS; tap++)
+        for (int64_t o = 0; o < OUT; o++)
+            for (int64_t i = 0; i < IN; i++)
+                want[at++] = ((const float *)plain->bytes)[(o * IN + i) * TAPS + tap];
+
+    packed_type = to;
+    packed_type.layout = weights_type(AGATE_LAYOUT_oi, 16).layout;
+    for (int i = 0; i < 2; i++) {
+        agate_data *transposed = agate_data_transpose(sources[i], &from, perm, &to);
+        agate_data *packed = agate_data_reorder(transposed, &to, &packed_type);
+        char *packed_want = calloc(1, packed->size_bytes);
+
+        ck_assert(agate_reorder_bytes(&to, want, &packed_type, packed_want));
+        ck_assert_mem_eq(agate_data_bytes(packed), packed_want, packed->size_bytes);
+        ck_assert(agate_data_read(transposed, 5 * sizeof *part, sizeof part, part));
+        ck_assert_mem_eq(part, want + 5, sizeof part);
+        ck_assert_ptr_null(transposed->bytes); /* neither needed all of it */
+        ck_assert_mem_eq(agate_data_bytes(transposed), want, plain->size_bytes);
+        free(packed_want);
+        agate_data_release(packed);
+        agate_data_release(transposed);
+        agate_data_release(sources[i]);
+    }
+    free(want);
+    free(memory);
+    agate_data_release(plain);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("data");
@@ -238,6 +280,7 @@ int main(void)
     tcase_add_test(tests, scales_by_row_by_input_and_by_column);
     tcase_add_test(tests, weights_that_leave_the_range_are_seen);
     tcase_add_loop_test(tests, packing_later_gives_what_packing_at_once_gives, 0, 2);
+    tcase_add_test(tests, transposing_later_gives_what_transposing_at_once_gives);
     tcase_add_test(tests, threads_that_ask_at_once_get_the_same_bytes);
     tcase_add_test(tests, blocks_of_every_size_are_clear_and_aligned);
     suite_add_tcase(suite, tests);
