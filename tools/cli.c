@@ -280,8 +280,11 @@ void agate_cli_passes_end(agate_cli_passes *settings)
 int agate_cli_pass_options(const agate_cli_verb *verb, agate_cli_passes *settings,
                            agate_pass_options *out_options)
 {
-    const char *after = settings->print_after;
+    const char *after;
 
+    if ((settings->diff || settings->diff_all) && !settings->print_after)
+        settings->print_after = "all";
+    after = settings->print_after;
     for (size_t i = 0; i < settings->skip.count; i++)
         if (!agate_pass_find(settings->skip.items[i]))
             return agate_cli_usage(verb, "--skip: no pass %s", settings->skip.items[i]);

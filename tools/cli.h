@@ -153,7 +153,7 @@ typedef struct agate_cli_passes {
     {"print-after", AGATE_CLI_TEXT, "PASS", offsetof(settings, member.print_after),                          \
      "print the graph after this pass, or after all"},                                                       \
         {"diff", AGATE_CLI_FLAG, NULL, offsetof(settings, member.diff),                                      \
-         "with --print-after: print what the pass did and the first lines that it changed"},                 \
+         "print what each pass did, or that of --print-after, and the first lines it changed"},              \
         {"diff-all", AGATE_CLI_FLAG, NULL, offsetof(settings, member.diff_all),                              \
          "the same with every line that the pass changed"},                                                  \
         {"origins", AGATE_CLI_FLAG, NULL, offsetof(settings, member.origins),                                \

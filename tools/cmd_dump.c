@@ -143,7 +143,7 @@ const agate_cli_verb agate_cmd_dump = {
                "--print-after only those\n"
                "graphs are printed.\n\n"
                "  agate dump model.onnx --stage fused\n"
-               "  agate dump model.onnx --print-after all --diff\n"
+               "  agate dump model.onnx --diff\n"
                "  agate dump model.onnx --stage asm --isa avx2\n"
                "  agate dump model.onnx --stage canonical --format dot | dot -Tsvg > model.svg\n",
     .run = run,
