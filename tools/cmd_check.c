@@ -22,6 +22,7 @@ typedef struct row {
     struct row *next;
     agate_import_fault fault;
     const char *help;
+    bool printed;
 } row;
 
 typedef struct report {
@@ -94,31 +95,42 @@ static void put(const char *text)
         putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
 }
 
+/* A node's name, what its operands are, and its operator set. */
 static void print_place(const agate_import_fault *fault)
 {
-    if (!fault->op) {
-        fputs("the model", stdout);
-        return;
-    }
-    printf("node \"");
+    printf("    \"");
     put(fault->node ? fault->node : "");
-    printf("\": ");
-    put(fault->op);
-    printf("(");
+    printf("\" (");
     put(fault->types);
     printf(") [");
     put(fault->domain);
-    printf(" %lld]", (long long)fault->opset);
+    printf(" %lld]\n", (long long)fault->opset);
 }
 
-static void print_row(const row *one)
+static bool is_same_trouble(const row *a, const row *b)
 {
-    print_place(&one->fault);
-    printf("\n    %s: ", agate_code_name(one->fault.code));
-    put(one->fault.reason);
-    if (*one->help) {
-        printf("\n    what would help: ");
-        put(one->help);
+    return a->fault.code == b->fault.code &&
+           strcmp(a->fault.op ? a->fault.op : "", b->fault.op ? b->fault.op : "") == 0 &&
+           strcmp(a->fault.reason, b->fault.reason) == 0 && strcmp(a->help, b->help) == 0;
+}
+
+/* What is wrong, once, and every node that has it: `first` and those of its kind behind it. */
+static void print_trouble(row *first)
+{
+    put(first->fault.op ? first->fault.op : "the model");
+    printf(": %s: ", agate_code_name(first->fault.code));
+    put(first->fault.reason);
+    if (*first->help) {
+        printf("\n  what would help: ");
+        put(first->help);
+    }
+    printf("\n");
+    for (row *one = first; one; one = one->next) {
+        if (one->printed || !is_same_trouble(first, one))
+            continue;
+        one->printed = true;
+        if (one->fault.op)
+            print_place(&one->fault);
     }
     printf("\n");
 }
@@ -141,10 +153,10 @@ static void print_report(const report *r, const char *model)
 
     for (size_t i = 0; i < AGATE_COUNT(r->nodes); i++)
         total += r->nodes[i];
-    for (const row *one = r->first; one; one = one->next)
-        print_row(one);
-    print_tally(&r->reasons, "\nfaults by reason:");
-    print_tally(&r->fine, r->fault_count ? "\nfine:" : "fine:");
+    for (row *one = r->first; one; one = one->next)
+        if (!one->printed)
+            print_trouble(one);
+    print_tally(&r->fine, "fine:");
     printf("\n%s: %zu nodes: %zu fine, %zu faulty", model, total, r->nodes[AGATE_IMPORT_FINE],
            r->nodes[AGATE_IMPORT_FAULTY]);
     if (r->nodes[AGATE_IMPORT_BLOCKED])
