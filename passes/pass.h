@@ -31,10 +31,11 @@ typedef void (*agate_rewrote_fn)(void *user, const char *pass, const agate_node 
 typedef struct agate_pass {
     const char *name;
     const agate_machine *machine;
-    agate_arena *scratch;   /* emptied after each pass */
-    int64_t *fuel;          /* rewrites left; negative: no limit */
-    uint64_t allowed;       /* bit s: strategy s, which is to be asked for by name, may be used */
-    agate_remark_fn remark; /* NULL: nobody listens */
+    const struct agate_tuning *tuning; /* NULL: none */
+    agate_arena *scratch;              /* emptied after each pass */
+    int64_t *fuel;                     /* rewrites left; negative: no limit */
+    uint64_t allowed;                  /* bit s: strategy s, which is to be asked for by name, may be used */
+    agate_remark_fn remark;            /* NULL: nobody listens */
     void *remark_user;
     agate_rewrote_fn rewrote; /* NULL: nobody listens */
     void *rewrote_user;
@@ -64,8 +65,9 @@ typedef void (*agate_dump_fn)(void *user, const char *pass, const agate_graph *g
 
 /* Zero-initialize, then set what differs. */
 typedef struct agate_pass_options {
-    const agate_machine *machine; /* required */
-    const char *const *skip;      /* names of passes left out */
+    const agate_machine *machine;      /* required */
+    const struct agate_tuning *tuning; /* tiles that were measured (tuning.h), of that machine; NULL: none */
+    const char *const *skip;           /* names of passes left out */
     size_t skip_count;
     const char *allow;       /* strategies to be asked for by name, separated by commas; NULL: none */
     const char *print_after; /* a pass, or "all"; NULL: none */

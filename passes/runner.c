@@ -99,6 +99,7 @@ static bool run_timed(runner *r, const agate_pass_info *info)
 {
     agate_pass pass = {.name = info->name,
                        .machine = r->options->machine,
+                       .tuning = r->options->tuning,
                        .scratch = r->scratch,
                        .fuel = &r->fuel,
                        .allowed = r->allowed,

@@ -3,9 +3,10 @@
  *     %0 = kernel(%x, %w, %b) {...}   ==>   %0 = kernel(%x, %w, %b) direct_conv<v=16, oc=2, ow=14, ...> {...}
  *
  * The rows of strategies.def are asked in order; the first that applies plans the tiles. Each refusal before it is a
- * remark. Kernels that have a strategy already (a person's, in a text) keep it if it applies. Needs layouts; breaks nothing.
+ * remark. Tiles that tuning found for a kernel take the place of the planned ones. Kernels that have a strategy already (a person's, in a text) keep it if it applies. Needs layouts; breaks nothing.
  */
 #include "passes/strategy.h"
+#include "passes/tuning.h"
 
 typedef struct strategy_row {
     agate_applies_fn applies;
@@ -17,6 +18,16 @@ static const strategy_row rows[AGATE_STRATEGY_COUNT] = {
 #include "ir/strategies.def"
 #undef AGATE_STRATEGY
 };
+
+/* Measurements overrule the plan's tiles, not the choice of the strategy. */
+static void take_tuned(agate_pass *pass, agate_node *kernel)
+{
+    const agate_tuning_row *row =
+        pass->tuning ? agate_tuning_find(pass->tuning, agate_tuning_kernel(kernel)) : NULL;
+
+    if (row && row->strategy == kernel->strategy)
+        kernel->tiles = row->tiles;
+}
 
 static void schedule_kernel(agate_pass *pass, agate_node *kernel)
 {
@@ -31,6 +42,7 @@ static void schedule_kernel(agate_pass *pass, agate_node *kernel)
         }
         kernel->strategy = (agate_strategy)strategy;
         kernel->tiles = rows[strategy].plan(&candidate);
+        take_tuned(pass, kernel);
         return;
     }
     agate_pass_remark(pass, kernel, "no strategy can compute this kernel");

@@ -196,6 +196,27 @@ agate_tiles agate_direct_conv_rows(const agate_machine *machine, const agate_nod
     return tiles;
 }
 
+/* Inserts tiles of this cost among the best, of which there is room for `room`. */
+static size_t insert_shape(agate_tiles *shapes, double *costs, size_t count, size_t room, agate_tiles tiles,
+                           double cost)
+{
+    size_t at = count < room ? count : room;
+
+    while (at > 0 && cost < costs[at - 1]) {
+        if (at < room) {
+            shapes[at] = shapes[at - 1];
+            costs[at] = costs[at - 1];
+        }
+        at--;
+    }
+    if (at < room) {
+        shapes[at] = tiles;
+        costs[at] = cost;
+        count += count < room;
+    }
+    return count;
+}
+
 double agate_direct_conv_cycles(const agate_machine *machine, const agate_node *conv, const int64_t *filters,
                                 int32_t count)
 {
@@ -239,18 +260,47 @@ static void choose_prefetch(const conv_shape *s, agate_tiles *tiles)
         tiles->ahead = (int32_t)agate_ceil_div(lines, passes);
 }
 
+static agate_tiles first_tiles(const conv_shape *s, int32_t lanes)
+{
+    return (agate_tiles){.v = lanes,
+                         .flat = s->flat,
+                         .ic = s->blocked ? (int32_t)agate_max(1, 4 / s->kernel_width) : 1,
+                         .kc = agate_sum_part(s->products)};
+}
+
 agate_tiles agate_direct_conv_plan(const agate_candidate *c)
 {
     int32_t lanes = agate_machine_lanes(c->machine);
     conv_shape s = shape_of(c->anchor, lanes);
-    agate_tiles tiles = {.v = lanes, .flat = s.flat};
+    agate_tiles tiles = first_tiles(&s, lanes);
 
-    tiles.ic = s.blocked ? (int32_t)agate_max(1, 4 / s.kernel_width) : 1;
-    tiles.kc = agate_sum_part(s.products);
     choose_register_tile(&s, c->machine, &tiles);
     choose_blocks(&s, c->machine, &tiles);
     choose_prefetch(&s, &tiles);
     return tiles;
+}
+
+size_t agate_direct_conv_shapes(const agate_candidate *c, agate_tiles *out_tiles, size_t room)
+{
+    int32_t lanes = agate_machine_lanes(c->machine);
+    conv_shape s = shape_of(c->anchor, lanes);
+    bool fused = c->machine->vector_bits >= 256;
+    int64_t registers = c->machine->vector_registers - (fused ? 1 : 3);
+    double costs[room];
+    size_t count = 0;
+
+    for (int64_t oc = 1; oc <= 8 && oc <= s.vectors; oc++)
+        for (int64_t ow = agate_min((registers - oc) / oc, s.width); ow >= 1; ow--) {
+            agate_tiles tiles = first_tiles(&s, lanes);
+            tiles.oc = (int32_t)oc;
+            tiles.ow = (int32_t)ow;
+            count = insert_shape(out_tiles, costs, count, room, tiles, image_cycles(&s, oc, ow, fused));
+        }
+    for (size_t i = 0; i < count; i++) {
+        choose_blocks(&s, c->machine, &out_tiles[i]);
+        choose_prefetch(&s, &out_tiles[i]);
+    }
+    return count;
 }
 
 /* ---- depthwise ----------------------------------------------------------------------------------------- */

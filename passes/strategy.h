@@ -36,6 +36,9 @@ double agate_bands_gain(const agate_candidate *candidate);
 /* Pixels of a depthwise convolution's register tile, where rows have `width`. */
 int32_t agate_depthwise_points(const agate_machine *machine, int64_t width);
 
+/* Tiles for a dense convolution by the register tiles that cost least by the same reckoning, best first. Returns how many. */
+size_t agate_direct_conv_shapes(const agate_candidate *candidate, agate_tiles *out_tiles, size_t room);
+
 /* Vectors of columns in a tile of a matmul, and in a panel of its packed weights. */
 int32_t agate_gemm_vectors(const agate_machine *machine);
 

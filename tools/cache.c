@@ -127,7 +127,7 @@ bool agate_cache_write(const char *path, const void *data, size_t size_bytes)
 /* "0123...ef.so", and the same with ".XXXXXX" behind it while it is made. */
 static bool is_ours(const char *name)
 {
-    static const char *const kinds[] = {".so", ".names", ".digest"};
+    static const char *const kinds[] = {".so", ".names", ".digest", ".tuned"};
     size_t digits = 0;
 
     while (isxdigit((unsigned char)name[digits]))

@@ -2,6 +2,7 @@
  *
  *     KEY.so       a sealed file as `agate compile` writes it
  *     KEY.names    files of external data that the model of this key asks for, one a line
+ *     KEY.tuned    tiles that measurements found for the model of this key, behind their digest
  *     FILE.digest  what a large file was found to hold, so that it need not be read again while it is unchanged
  *
  * Files appear whole, by renaming, and are checked whenever they are read: several processes may use one folder, and
@@ -40,7 +41,7 @@ void agate_cache_key_of(const agate_file_digest *digest, agate_cache_key *out_ke
 
 /* ---- files ---------------------------------------------------------------------------------------------- */
 
-/* Path of a key's file; the caller's to free; NULL if memory is short. `kind`: "so", "names" or "digest". */
+/* Path of a key's file; the caller's to free; NULL if memory is short. `kind`: "so", "names", "digest" or "tuned". */
 char *agate_cache_path(const agate_cache *cache, const agate_cache_key *key, const char *kind);
 
 /* Says that a file was used just now. */

@@ -3,16 +3,20 @@
  * The key is a hash of all that the code depends on: this build of agate and of LLVM, the machine, the options, the bytes of
  * the model, and the bytes of each file of external data. Which files those are is known only once the model has been
  * imported, so the cache notes their names under the key of the model alone: from the second time on, nothing of the model
- * is read but its digest. Where the note is lost, that key finds nothing, and the model is imported again. */
+ * is read but its digest. Where the note is lost, that key finds nothing, and the model is imported again.
+ *
+ * Tiles that `agate tune` found lie under the key of the model alone, too, and are part of the key of what they compile to. */
 #define _GNU_SOURCE
 #include "tools/cached.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "backend/backend.h"
+#include "passes/tuning.h"
 #include "runtime/base/image.h"
 #include "tools/build_id.h"
 #include "tools/compile.h"
@@ -21,7 +25,7 @@
 /* Whoever adds an option says here whether code depends on it (make_base), or a cache cannot serve it
  * (agate_cached_refuses). */
 _Static_assert(sizeof(agate_compile_options) == 88, "an option was added");
-_Static_assert(sizeof(agate_pass_options) == 136, "an option was added");
+_Static_assert(sizeof(agate_pass_options) == 144, "an option was added");
 
 typedef struct request {
     const agate_cache *cache;
@@ -33,6 +37,7 @@ typedef struct request {
     agate_file_state state; /* of the model's file, before it was read; zero where it is no file */
     agate_data *file;       /* the model; NULL: not read, or in the caller's memory */
     agate_text base;        /* what the key is made of, but for external data */
+    agate_tuning tuning;
     agate_text names, digests;
 } request;
 
@@ -177,6 +182,64 @@ static char *key_path(request *r, const agate_text *digests, const char *kind)
     return make_key(r, digests, &key) ? agate_cache_path(r->cache, &key, kind) : NULL;
 }
 
+/* ---- tuning --------------------------------------------------------------------------------------------- */
+
+static const agate_text no_digests;
+
+/* A digest as a line, then the rows that it is of. */
+static bool write_tuning(const char *path, const agate_tuning *tuning)
+{
+    agate_text rows = {0}, file = {0};
+    agate_file_digest digest;
+
+    agate_tuning_print(tuning, &rows);
+    agate_digest_bytes(agate_text_c(&rows), rows.size_bytes, &digest);
+    add_digest(&file, &digest);
+    agate_text_add_bytes(&file, agate_text_c(&rows), rows.size_bytes);
+    bool done = !rows.failed && !file.failed && agate_cache_write(path, file.data, file.size_bytes);
+    agate_text_deinit(&rows);
+    agate_text_deinit(&file);
+    return done;
+}
+
+/* Returns false where the file is damaged. */
+static bool parse_tuning(const char *file, size_t size_bytes, agate_tuning *tuning)
+{
+    const size_t head = 2 * sizeof((agate_file_digest){0}).bytes + 1;
+    agate_file_digest digest;
+    agate_text line = {0};
+
+    if (size_bytes < head || strlen(file) != size_bytes)
+        return false;
+    agate_digest_bytes(file + head, size_bytes - head, &digest);
+    add_digest(&line, &digest);
+    bool whole = line.size_bytes == head && memcmp(line.data, file, head) == 0;
+    agate_text_deinit(&line);
+    return whole && agate_tuning_parse(tuning, file + head);
+}
+
+/* Reads the tiles that are kept for the model, if there are, and makes the base of the key theirs. */
+static void take_tuning(request *r)
+{
+    char *path = key_path(r, &no_digests, "tuned"), *file = NULL;
+    size_t size_bytes = 0;
+
+    if (path && access(path, F_OK) == 0) {
+        agate_status status = agate_file_read(path, &file, &size_bytes);
+        if (!status && !parse_tuning(file, size_bytes, &r->tuning)) {
+            agate_tuning_deinit(&r->tuning);
+            status = agate_error_make(AGATE_CODE_INVALID_MODEL,
+                                      "the tiles kept in %s are damaged: tune again", path);
+        }
+        if (!status)
+            agate_text_add(&r->base, "tuned %s", file);
+        remark(r, status);
+        agate_cache_touch(path);
+    }
+    free(file);
+    free(path);
+}
+
 /* ---- external data -------------------------------------------------------------------------------------- */
 
 /* Hears from the import which files it maps. */
@@ -218,8 +281,7 @@ static bool add_noted(request *r, char *names, agate_text *digests)
 /* Fills r->digests from the note of the model's external data. */
 static bool look_up_names(request *r)
 {
-    static const agate_text none = {0};
-    char *path = key_path(r, &none, "names"), *names = NULL;
+    char *path = key_path(r, &no_digests, "names"), *names = NULL;
     size_t size_bytes;
     bool done = path != NULL;
 
@@ -236,8 +298,7 @@ static bool look_up_names(request *r)
 
 static void note_names(request *r)
 {
-    static const agate_text none = {0};
-    char *path = r->names.size_bytes ? key_path(r, &none, "names") : NULL;
+    char *path = r->names.size_bytes ? key_path(r, &no_digests, "names") : NULL;
 
     if (path && !r->names.failed)
         agate_cache_write(path, r->names.data, r->names.size_bytes);
@@ -316,7 +377,10 @@ static agate_status keep(request *r, const agate_graph *graph, const char *path,
 
 static agate_status make(request *r, agate_graph *graph, agate_model **out_model)
 {
-    AGATE_TRY(agate_driver_plan(graph, r->options, &r->machine));
+    agate_driver_options options = *r->options;
+
+    options.passes.tuning = &r->tuning;
+    AGATE_TRY(agate_driver_plan(graph, &options, &r->machine));
     char *path = key_path(r, &r->digests, "so");
     agate_status status = path ? keep(r, graph, path, out_model) : out_of_memory();
     free(path);
@@ -343,11 +407,27 @@ static agate_status import_and_make(request *r, agate_model **out_model)
     return agate_source_error(r->source, status);
 }
 
+/* All but the digests of external data. */
+static agate_status make_request(request *r)
+{
+    AGATE_TRY(digest_model(r));
+    return make_base(r);
+}
+
+static void request_deinit(request *r)
+{
+    agate_data_release(r->file);
+    agate_text_deinit(&r->base);
+    agate_text_deinit(&r->names);
+    agate_text_deinit(&r->digests);
+    agate_tuning_deinit(&r->tuning);
+}
+
 static agate_status load(request *r, agate_model **out_model)
 {
     AGATE_TRY(agate_driver_machine(r->options->compile.isa, &r->machine));
-    AGATE_TRY(digest_model(r));
-    AGATE_TRY(make_base(r));
+    AGATE_TRY(make_request(r));
+    take_tuning(r);
     return find(r, out_model) ? AGATE_OK : import_and_make(r, out_model);
 }
 
@@ -358,9 +438,63 @@ agate_status agate_cached_load(const agate_cache *cache, const agate_model_sourc
     request r = {.cache = cache, .source = source, .options = options, .outcome = out_outcome};
     agate_status status = load(&r, out_model);
 
-    agate_data_release(r.file);
-    agate_text_deinit(&r.base);
-    agate_text_deinit(&r.names);
-    agate_text_deinit(&r.digests);
+    request_deinit(&r);
+    return status;
+}
+
+/* ---- tiles, from outside -------------------------------------------------------------------------------- */
+
+void agate_cached_find_tuning(const char *directory, const agate_model_source *source,
+                              const agate_driver_options *options, const agate_machine *machine,
+                              agate_cache_outcome *out_outcome, agate_tuning *out_tuning)
+{
+    agate_cache *cache = NULL;
+    request r = {.source = source, .options = options, .outcome = out_outcome, .machine = *machine};
+    agate_status status = agate_cache_open(directory, &cache);
+
+    r.cache = cache;
+    *out_tuning = (agate_tuning){0};
+    if (!status)
+        status = make_request(&r);
+    if (!status) {
+        take_tuning(&r);
+        *out_tuning = r.tuning;
+        r.tuning = (agate_tuning){0};
+    }
+    remark(&r, status);
+    request_deinit(&r);
+    agate_cache_release(cache);
+}
+
+static agate_status keep_tuning(request *r, const agate_tuning *tuning)
+{
+    AGATE_TRY(agate_driver_machine(r->options->compile.isa, &r->machine));
+    AGATE_TRY(make_request(r));
+    char *path = key_path(r, &no_digests, "tuned");
+    if (!path)
+        return out_of_memory();
+    bool done = tuning->count > 0 ? write_tuning(path, tuning) : unlink(path) == 0 || errno == ENOENT;
+    agate_status status =
+        done ? AGATE_OK : agate_error_make(AGATE_CODE_IO, "%s cannot be written: %s", path, strerror(errno));
+    free(path);
+    return status;
+}
+
+agate_status agate_cached_keep_tuning(const char *directory, const char *model,
+                                      const agate_driver_options *options, const agate_tuning *tuning)
+{
+    agate_model_source source;
+    agate_cache_outcome outcome = {0};
+    agate_cache *cache = NULL;
+
+    AGATE_TRY(agate_cache_open(directory, &cache));
+    agate_status status = agate_source_init(&source, model);
+    if (!status) {
+        request r = {.cache = cache, .source = &source, .options = options, .outcome = &outcome};
+        status = keep_tuning(&r, tuning);
+        request_deinit(&r);
+        free((char *)source.directory);
+    }
+    agate_cache_release(cache);
     return status;
 }

@@ -184,6 +184,7 @@ void agate_cli_progress(void *user, size_t done, size_t total);
 /* ---- the verbs ---------------------------------------------------------------------------------------- */
 
 extern const agate_cli_verb agate_cmd_run, agate_cmd_compile, agate_cmd_dump, agate_cmd_opt, agate_cmd_test,
-    agate_cmd_bench, agate_cmd_cache, agate_cmd_check, agate_cmd_info, agate_cmd_compare, agate_cmd_bisect;
+    agate_cmd_bench, agate_cmd_cache, agate_cmd_check, agate_cmd_info, agate_cmd_compare, agate_cmd_bisect,
+    agate_cmd_tune;
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "backend/artifact.h"
 #include "ir/text.h"
+#include "tools/cached.h"
 #include "tools/cli.h"
 #include "tools/compile.h"
 #include "tools/file.h"
@@ -12,7 +13,9 @@
 typedef struct settings {
     const char *output, *emit, *weights;
     agate_cli_list targets;
+    bool tuned;
     agate_cli_compile compile;
+    agate_cli_cache cache;
 } settings;
 
 static const agate_cli_option options[] = {
@@ -23,7 +26,10 @@ static const agate_cli_option options[] = {
      "inside (default), or external: in FILE.weights, mapped when the model is loaded"},
     {"target", AGATE_CLI_COMMAS, "TARGET", offsetof(settings, targets),
      "native (default), x86-64, x86-64-v2, -v3 or -v4, +FEATURE, -FEATURE; several go into one file"},
+    {"tuned", AGATE_CLI_FLAG, NULL, offsetof(settings, tuned),
+     "with the tiles that agate tune found for this model, if it did, and keeps in the cache"},
     AGATE_CLI_COMPILE_ROWS(settings, compile),
+    AGATE_CLI_CACHE_ROWS(settings, cache),
     {0},
 };
 
@@ -48,18 +54,27 @@ typedef struct job {
     agate_data *file;
     agate_machine machines[AGATE_MAX_VARIANTS];
     size_t machine_count;
+    const char *tuned;           /* the cache to look for tiles in; NULL: the planned ones */
+    agate_cache_outcome outcome; /* of looking there */
+    size_t tuned_count;          /* kernels that tiles were found for */
 } job;
 
 /* Reads and plans the graph for one machine. On success it is the caller's. */
-static agate_status plan(const job *j, const agate_machine *machine, agate_graph **out_graph)
+static agate_status plan(job *j, const agate_machine *machine, agate_graph **out_graph)
 {
     agate_pass_options passes = j->driver->passes;
+    agate_tuning tuning = {0};
     agate_graph *graph;
 
     AGATE_TRY(agate_driver_import(&j->source, j->file, j->driver, NULL, &graph));
+    if (j->tuned)
+        agate_cached_find_tuning(j->tuned, &j->source, j->driver, machine, &j->outcome, &tuning);
+    j->tuned_count += tuning.count;
     passes.machine = machine;
     passes.allow = j->driver->compile.allow;
+    passes.tuning = &tuning;
     agate_status status = agate_passes_run(graph, &passes, AGATE_STAGE_planned);
+    agate_tuning_deinit(&tuning);
     if (status)
         agate_graph_release(graph);
     else
@@ -67,7 +82,7 @@ static agate_status plan(const job *j, const agate_machine *machine, agate_graph
     return status;
 }
 
-static agate_status add_machine(const job *j, const agate_machine *machine, agate_compilation *compilation)
+static agate_status add_machine(job *j, const agate_machine *machine, agate_compilation *compilation)
 {
     const char *suffix = j->machine_count > 1 ? agate_target_suffix(machine, j->arena) : NULL;
     agate_graph *graph;
@@ -78,7 +93,7 @@ static agate_status add_machine(const job *j, const agate_machine *machine, agat
     return status;
 }
 
-static agate_status write_file(const job *j, const agate_compile_to *to)
+static agate_status write_file(job *j, const agate_compile_to *to)
 {
     agate_compilation *compilation = NULL;
     agate_status status = agate_compilation_create(to, &compilation);
@@ -104,7 +119,7 @@ static agate_status print(const job *j, kind what, const agate_graph *graph, aga
     return AGATE_OK;
 }
 
-static agate_status write_text(const job *j, kind what, const char *path)
+static agate_status write_text(job *j, kind what, const char *path)
 {
     agate_text text = {0};
     agate_graph *graph;
@@ -148,15 +163,27 @@ static agate_status compile(job *j, kind what, const settings *set)
                               what > KIND_OBJ ? write_text(j, what, set->output) : write_file(j, &to));
 }
 
-static agate_status run_job(const char *path, kind what, const settings *set, agate_driver_options *driver)
+/* Whoever asks for tuned tiles should know where there were none. */
+static void report_tuning(const job *j, const char *path)
 {
-    job j = {.driver = driver, .arena = agate_arena_create()};
+    if (j->tuned && (j->tuned_count == 0 || j->outcome.remark[0]))
+        fprintf(stderr, "agate: %s: compiled with the planned tiles: %s\n", path,
+                j->outcome.remark[0] ? j->outcome.remark
+                                     : "agate tune has found none for it, as it is compiled here");
+}
+
+static agate_status run_job(const char *path, kind what, const settings *set, agate_driver_options *driver,
+                            const char *tuned)
+{
+    job j = {.driver = driver, .arena = agate_arena_create(), .tuned = tuned};
 
     if (!j.arena)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to compile");
     agate_status status = agate_source_init(&j.source, path);
     if (!status)
         status = compile(&j, what, set);
+    if (!status)
+        report_tuning(&j, path);
     free((char *)j.source.directory);
     agate_data_release(j.file);
     agate_arena_release(j.arena);
@@ -190,6 +217,8 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     agate_cli_list operands;
     agate_dim_binding bindings[AGATE_CLI_MAX];
     agate_driver_options driver = {0};
+    agate_compile_options where = {0};
+    agate_cli_path room;
     int code;
 
     for (int i = 1; i < argc; i++)
@@ -203,7 +232,11 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
         code = check(verb, &set, operands.count, what);
     if (code >= 0)
         return code;
-    agate_status status = run_job(operands.items[0], what, &set, &driver);
+    agate_cli_cache_options(&set.cache, &room, &where);
+    if (set.tuned && !where.cache_directory)
+        return agate_cli_usage(verb, "--tuned: no cache is in use: give --cache DIR");
+    agate_status status =
+        run_job(operands.items[0], what, &set, &driver, set.tuned ? where.cache_directory : NULL);
     return status == AGATE_OK ? AGATE_EXIT_OK : agate_cli_fail(status);
 }
 
@@ -228,6 +261,7 @@ const agate_cli_verb agate_cmd_compile = {
                "  agate compile resnet50.onnx -o resnet50.so --isa avx2 --weights external\n"
                "  agate compile resnet50.onnx -o resnet50.so --target x86-64-v2,x86-64-v3,x86-64-v4\n"
                "  agate compile resnet50.onnx -o resnet50.so --target x86-64-v4+avx512bf16\n"
+               "  agate compile resnet50.onnx -o resnet50.so --tuned\n"
                "  agate compile model.onnx -o model.s --emit asm\n",
     .run = run,
 };

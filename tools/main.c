@@ -6,7 +6,7 @@
 static const agate_cli_verb *const verbs[] = {
     &agate_cmd_run,  &agate_cmd_compile, &agate_cmd_dump,   &agate_cmd_opt,
     &agate_cmd_test, &agate_cmd_bench,   &agate_cmd_cache,  &agate_cmd_check,
-    &agate_cmd_info, &agate_cmd_compare, &agate_cmd_bisect,
+    &agate_cmd_info, &agate_cmd_compare, &agate_cmd_bisect, &agate_cmd_tune,
 };
 
 static void print_overview(FILE *stream)

@@ -1,6 +1,7 @@
 /* arena.c: memory that is filled by bumping a pointer inside one reservation of address space. */
 #include "runtime/base/base.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -24,8 +25,26 @@ static size_t round_up(size_t value, size_t grain)
     return (value + grain - 1) / grain * grain;
 }
 
+/* One that was released, empty again: most arenas live shortly, and the system takes longer to map and unmap so much than they
+ * live. */
+static _Atomic(agate_arena *) spare;
+
+static void unmap(agate_arena *arena)
+{
+    if (arena)
+        munmap(arena, arena->size_bytes);
+}
+
+__attribute__((destructor)) static void unmap_spare(void)
+{
+    unmap(atomic_exchange(&spare, NULL));
+}
+
 agate_arena *agate_arena_create(void)
 {
+    agate_arena *spared = atomic_exchange(&spare, NULL);
+    if (spared)
+        return spared;
     /* A limit on address space (ulimit -v, strict overcommit) refuses the large reservations, not the arena.
      */
     for (size_t size = LARGEST_RESERVATION; size >= SMALLEST_RESERVATION; size /= 4) {
@@ -43,8 +62,10 @@ agate_arena *agate_arena_create(void)
 
 void agate_arena_release(agate_arena *arena)
 {
-    if (arena)
-        munmap(arena, arena->size_bytes);
+    if (!arena)
+        return;
+    agate_arena_rewind(arena, round_up(sizeof(*arena), GRAIN));
+    unmap(atomic_exchange(&spare, arena));
 }
 
 void *agate_arena_alloc(agate_arena *arena, size_t size_bytes)
