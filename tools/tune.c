@@ -2,8 +2,8 @@
  *
  * Kernels are never timed alone: what lies in the caches when a kernel starts is half of its time. So a whole model runs with
  * one other way for each kernel at once, in turns with the best model so far, and every kernel keeps what was better for
- * it. A sweep has as many such comparisons as the kernel with most ways; then the ways of what changed are tried anew from
- * where it is now. */
+ * it. A sweep has as many such comparisons as the kernel with most ways, and one more that the winners have to win again, for of
+ * many ways one is always lucky; then the ways of what changed are tried anew from where it is now. */
 #include "tools/tune.h"
 
 #include <stdlib.h>
@@ -247,21 +247,66 @@ static size_t find_ways(tuner *t)
     return most;
 }
 
-/* Returns whether anything changed. */
-static bool take_winners(tuner *t)
+/* Returns whether there are any. */
+static bool set_winners(tuner *t)
 {
     bool any = false;
 
     for (size_t i = 0; i < t->entry_count; i++) {
         entry *e = &t->entries[i];
         e->is_changed = e->winner >= 0;
-        if (!e->is_changed)
-            continue;
-        e->best = e->ways[e->winner];
-        set_tiles(t, e, &e->best);
-        any = true;
+        if (e->is_changed)
+            set_tiles(t, e, &e->ways[e->winner]);
+        any |= e->is_changed;
     }
     return any;
+}
+
+/* Keeps the winners that have won again in `trial`. Returns how many have not. */
+static size_t keep_winners(tuner *t, const contender *best, const contender *trial)
+{
+    size_t lost = 0;
+
+    for (size_t i = 0; i < t->entry_count; i++) {
+        entry *e = &t->entries[i];
+        if (!e->is_changed)
+            continue;
+        e->is_changed = entry_ns(t, e, trial) < (1 - LEAST_GAIN / 2) * entry_ns(t, e, best);
+        if (e->is_changed)
+            e->best = e->ways[e->winner];
+        else
+            lost++;
+        set_tiles(t, e, &e->best);
+    }
+    return lost;
+}
+
+static agate_status confirm(tuner *t, contender *best)
+{
+    contender trial;
+
+    tell_progress(t);
+    AGATE_TRY(contender_init(t, &trial));
+    agate_status status = run_in_turns(t, best, &trial);
+    if (status) {
+        contender_deinit(t, &trial);
+        return status;
+    }
+    size_t lost = keep_winners(t, best, &trial);
+    contender_deinit(t, best);
+    *best = trial;
+    if (lost == 0)
+        return AGATE_OK;
+    contender_deinit(t, best);
+    return contender_init(t, best);
+}
+
+static bool is_any_changed(const tuner *t)
+{
+    for (size_t i = 0; i < t->entry_count; i++)
+        if (t->entries[i].is_changed)
+            return true;
+    return false;
 }
 
 /* From `best`, a model with the tiles of the graph, which it replaces by a better one where there is. */
@@ -269,15 +314,15 @@ static agate_status sweep(tuner *t, contender *best, bool *out_changed)
 {
     const size_t count = find_ways(t);
 
-    t->planned = t->done + count;
+    t->planned = t->done + count + 1;
     *out_changed = false;
     for (size_t way = 0; way < count; way++)
         AGATE_TRY(compare_ways(t, best, way));
-    if (!take_winners(t))
+    if (!set_winners(t))
         return AGATE_OK;
-    *out_changed = true;
-    contender_deinit(t, best);
-    return contender_init(t, best);
+    AGATE_TRY(confirm(t, best));
+    *out_changed = is_any_changed(t);
+    return AGATE_OK;
 }
 
 /* ---- the result ----------------------------------------------------------------------------------------- */
