@@ -3,7 +3,8 @@
  *     %0 = kernel(%x, %w, %b) {...}   ==>   %0 = kernel(%x, %w, %b) direct_conv<v=16, oc=2, ow=14, ...> {...}
  *
  * The rows of strategies.def are asked in order; the first that applies plans the tiles. Each refusal before it is a
- * remark. Tiles that tuning found for a kernel take the place of the planned ones. Kernels that have a strategy already (a person's, in a text) keep it if it applies. Needs layouts; breaks nothing.
+ * remark. Tiles that tuning found for a kernel take the place of the planned ones. Kernels that have a strategy already (a
+ * person's, in a text, or another pass's) keep it if it applies. Needs layouts; breaks nothing.
  */
 #include "passes/strategy.h"
 #include "passes/tuning.h"
