@@ -1,7 +1,7 @@
 /* emit_winograd.c: strategy winograd: a 3x3 convolution by Winograd's minimal filtering (Lavin and Gray 2016, arXiv 1509.09308;
  * the matrices are in runtime/ref/winograd.h).
  *
- *     tasks      image, run of `grain` tiles; a tile is m x m outputs, made from t x t inputs
+ *     tasks      image, run of `grain` tiles, group of `ocs` panels; a tile is m x m outputs, made from t x t inputs
  *     in a task  1. B^T d B of each tile and block of input channels, to the workspace
  *                2. for each panel of output channels: t*t matrix products of tiles by channels, to the workspace,
  *                3. then A^T (sums) A of each tile, the scalar ops behind it, and the result
@@ -35,6 +35,7 @@ typedef struct winograd {
     int64_t panel_channels; /* vectors * lanes */
     int64_t across, tiles;  /* in a row of the image, and in all of it */
     int64_t ow, grain, chunks;
+    int64_t runs, panels, group, groups;  /* of an image; panels of a task */
     int64_t input_stride, product_stride; /* from point to point */
     LLVMValueRef inputs, products, edge;
     LLVMValueRef image, first, count; /* tiles of the task */
@@ -71,6 +72,10 @@ static void measure(winograd *w, const agate_node *kernel)
     w->chunks =
         agate_ceil_div(agate_max(1, tiles->grain > 0 ? agate_min(tiles->grain, w->tiles) : w->tiles), w->ow);
     w->grain = w->chunks * w->ow;
+    w->runs = agate_max(1, agate_ceil_div(w->tiles, w->grain));
+    w->panels = agate_ceil_div(w->filters, w->panel_channels);
+    w->group = agate_max(1, tiles->ocs > 0 ? agate_min(tiles->ocs, w->panels) : w->panels);
+    w->groups = agate_max(1, agate_ceil_div(w->panels, w->group));
     w->input_stride = w->blocks * w->ow * w->lanes + LINE;
     w->product_stride = w->chunks * w->ow * w->panel_channels + LINE;
 }
@@ -110,8 +115,8 @@ agate_dim agate_tasks_winograd(const agate_node *kernel)
 
     measure(&w, kernel);
     agate_dim images = w.anchor->results[0].type.dims[0];
-    int64_t runs = agate_ceil_div(w.tiles, w.grain);
-    return (agate_dim){images.scale * runs, images.offset * runs};
+    int64_t tasks = w.runs * w.groups;
+    return (agate_dim){images.scale * tasks, images.offset * tasks};
 }
 
 /* ---- lines of the transforms ---------------------------------------------------------------------------- */
@@ -257,34 +262,34 @@ static void transform_tile(const winograd *w, LLVMValueRef base, LLVMValueRef pi
     }
 }
 
+/* Tiles of a block of channels follow each other, so that rows of the image are read, and points written, in order. */
 static void transform_inputs(const winograd *w)
 {
     agate_emitter *e = w->e;
     int64_t plane = w->in[0] * w->in[1] * w->lanes;
     LLVMValueRef images = e->params[w->anchor->operands[0]->index], row, column, chunk, place;
-    agate_loop tiles = agate_loop_begin(e, agate_emit_int(e, 0), w->count, 1, NULL, 0);
 
+    agate_loop blocks = agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, w->blocks), 1, NULL, 0);
+    LLVMValueRef image = agate_emit_advance(e, images, w->image, w->image_stride, 0);
+    image = agate_emit_advance(e, image, blocks.index, plane, 0);
+    LLVMValueRef points = agate_emit_advance(e, w->inputs, blocks.index, w->ow * w->lanes, 0);
+
+    agate_loop tiles = agate_loop_begin(e, agate_emit_int(e, 0), w->count, 1, NULL, 0);
     place_of(w, agate_emit_add(e, w->first, tiles.index), &row, &column);
     window win = window_of(w, row, column);
     agate_emit_divide(e, tiles.index, w->ow, &chunk, &place);
-    LLVMValueRef target = agate_emit_advance(e, w->inputs, chunk, w->points * w->input_stride, 0);
+    LLVMValueRef target = agate_emit_advance(e, points, chunk, w->points * w->input_stride, 0);
     target = agate_emit_advance(e, target, place, w->lanes, 0);
-    LLVMValueRef source = agate_emit_advance(e, images, w->image, w->image_stride, 0);
-    source = agate_emit_advance(e, source, win.at[0], w->in[1] * w->lanes, 0);
+    LLVMValueRef source = agate_emit_advance(e, image, win.at[0], w->in[1] * w->lanes, 0);
     source = agate_emit_advance(e, source, win.at[1], w->lanes, 0);
     LLVMValueRef pitch = LLVMBuildSelect(e->builder, win.inside, agate_emit_int(e, w->in[1] * w->lanes),
                                          agate_emit_int(e, w->t * w->lanes), "");
-    LLVMValueRef outside = LLVMBuildNot(e->builder, win.inside, "");
-
-    agate_loop blocks = agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, w->blocks), 1, NULL, 0);
-    LLVMValueRef from = agate_emit_advance(e, source, blocks.index, plane, 0);
-    agate_branch branch = agate_branch_begin(e, outside);
-    copy_edge(w, &win, from);
-    from = agate_branch_end(e, &branch, w->edge, from);
-    transform_tile(w, agate_emit_opaque(e, from), pitch,
-                   agate_emit_opaque(e, agate_emit_advance(e, target, blocks.index, w->ow * w->lanes, 0)));
-    agate_loop_end(e, &blocks, NULL);
+    agate_branch branch = agate_branch_begin(e, LLVMBuildNot(e->builder, win.inside, ""));
+    copy_edge(w, &win, source);
+    source = agate_branch_end(e, &branch, w->edge, source);
+    transform_tile(w, agate_emit_opaque(e, source), pitch, agate_emit_opaque(e, target));
     agate_loop_end(e, &tiles, NULL);
+    agate_loop_end(e, &blocks, NULL);
 }
 
 /* ---- products ------------------------------------------------------------------------------------------- */
@@ -498,17 +503,33 @@ static void transform_outputs(const winograd *w, LLVMValueRef panel, int64_t vec
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
-/* Panels first <= panel < last, each of `vectors`. */
-static void emit_panels(const winograd *w, int64_t first, int64_t last, int64_t vectors)
+/* Those of the panels first <= panel < last, each of `vectors`, that are in the task's group. */
+static void emit_panels(const winograd *w, LLVMValueRef group, int64_t first, int64_t last, int64_t vectors)
 {
+    agate_emitter *e = w->e;
+    LLVMValueRef lo = agate_emit_int(e, first), hi = agate_emit_int(e, last);
+
     if (first == last)
         return;
-    agate_loop panels =
-        agate_loop_begin(w->e, agate_emit_int(w->e, first), agate_emit_int(w->e, last), 1, NULL, 0);
-    bool partial = last * w->panel_channels > w->filters;
+    if (w->groups > 1) {
+        LLVMValueRef begin = agate_emit_mul(e, group, w->group);
+        lo = agate_emit_max(e, lo, begin);
+        hi = agate_emit_min(e, hi, agate_emit_add(e, begin, agate_emit_int(e, w->group)));
+    }
+    agate_loop panels = agate_loop_begin(e, lo, hi, 1, NULL, 0);
     multiply(w, panels.index, vectors);
-    transform_outputs(w, panels.index, vectors, partial);
-    agate_loop_end(w->e, &panels, NULL);
+    transform_outputs(w, panels.index, vectors, last * w->panel_channels > w->filters);
+    agate_loop_end(e, &panels, NULL);
+}
+
+/* All panels of the task's group: those that lack lanes or vectors have code of their own. */
+static void emit_group(const winograd *w, LLVMValueRef group)
+{
+    int64_t vectors = agate_ceil_div(w->filters, w->lanes), whole = w->filters / w->panel_channels;
+
+    emit_panels(w, group, 0, whole, w->vectors);
+    if (whole * w->vectors < vectors)
+        emit_panels(w, group, whole, whole + 1, vectors - whole * w->vectors);
 }
 
 /* Elements from one image to the next: where the input lies among others' channels, those are in between. */
@@ -525,7 +546,7 @@ static int64_t image_stride(const agate_type *x)
 void agate_emit_winograd(agate_emitter *e)
 {
     winograd w = {.e = e};
-    LLVMValueRef digits[2];
+    LLVMValueRef digits[3];
 
     measure(&w, e->kernel);
     w.image_stride = image_stride(&w.anchor->operands[0]->type);
@@ -534,21 +555,20 @@ void agate_emit_winograd(agate_emitter *e)
     w.edge = agate_emit_advance(e, w.products, NULL, 0, w.points * w.product_stride);
 
     agate_loop tasks = agate_task_begin(e);
-    LLVMValueRef extents[2] = {NULL, agate_emit_int(e, agate_ceil_div(w.tiles, w.grain))};
-    agate_emit_digits(e, tasks.index, extents, 2, digits);
+    LLVMValueRef extents[3] = {NULL, agate_emit_int(e, w.runs), agate_emit_int(e, w.groups)};
+    agate_emit_digits(e, tasks.index, extents, 3, digits);
     w.image = digits[0];
     w.first = agate_emit_mul(e, digits[1], w.grain);
     w.count =
         agate_emit_min(e, agate_emit_sub(e, agate_emit_int(e, w.tiles), w.first), agate_emit_int(e, w.grain));
     LLVMValueRef filled = agate_emit_add(e, w.count, agate_emit_int(e, w.ow - 1));
     w.chunk_count = LLVMBuildUDiv(e->builder, filled, agate_emit_int(e, w.ow), "");
+    /* The task before, if this call did it, has left them for all of its run. */
+    LLVMValueRef begins = LLVMBuildICmp(e->builder, LLVMIntEQ, tasks.index, e->first, "");
+    LLVMValueRef other = LLVMBuildICmp(e->builder, LLVMIntEQ, digits[2], agate_emit_int(e, 0), "");
+    agate_branch branch = agate_branch_begin(e, LLVMBuildOr(e->builder, begins, other, ""));
     transform_inputs(&w);
-    int64_t vectors = agate_ceil_div(w.filters, w.lanes), whole = vectors / w.vectors;
-    /* A last panel that lacks lanes has its own code. */
-    if (vectors % w.vectors == 0 && w.filters % w.lanes)
-        whole--;
-    emit_panels(&w, 0, whole, w.vectors);
-    if (whole * w.vectors < vectors)
-        emit_panels(&w, whole, whole + 1, vectors - whole * w.vectors);
+    agate_branch_end(e, &branch, NULL, NULL);
+    emit_group(&w, digits[2]);
     agate_loop_end(e, &tasks, NULL);
 }

@@ -19,7 +19,7 @@ typedef enum epilogue {
 
 typedef struct shape {
     int64_t t, channels, filters, in[2], pads[4], out[2], batch;
-    int32_t oc, ow, grain, kc;
+    int32_t oc, ow, grain, kc, ocs;
     epilogue epilogue;
 } shape;
 
@@ -79,8 +79,9 @@ static void add_graph(agate_text *text, const shape *s, int32_t lanes)
     agate_text_add(text, "  %%0%s = kernel(%%x, %%w%s%s) ", two ? ", %1" : "", s->epilogue ? ", %b" : "",
                    s->epilogue == RESIDUAL || s->epilogue == PER_CHANNEL ? ", %r" : "");
     if (lanes)
-        agate_text_add(text, "winograd<v=%d, oc=%d, ow=%d, ic=4, kc=%d, ahead=2, grain=%d> ", lanes, s->oc,
-                       s->ow, s->kc ? s->kc : 1000, s->grain ? s->grain : 1000);
+        agate_text_add(text, "winograd<v=%d, oc=%d, ow=%d, ic=4, kc=%d, ahead=2, ocs=%d, grain=%d> ", lanes,
+                       s->oc, s->ow, s->kc ? s->kc : 1000, s->ocs ? s->ocs : 1000,
+                       s->grain ? s->grain : 1000);
     agate_text_add(text, "{\n    %%a = %s $0, $1%s pads=[%d, %d, %d, %d] : %s\n    ",
                    lanes ? "winograd" : "conv", s->epilogue ? ", $2" : "", (int)s->pads[0], (int)s->pads[1],
                    (int)s->pads[2], (int)s->pads[3], agate_text_c(&y));
@@ -260,8 +261,8 @@ static void check_everywhere(shape s)
 
 START_TEST(whole_tiles)
 {
-    check_everywhere(
-        (shape){.channels = 32, .filters = 64, .in = {10, 10}, .batch = 2, .oc = 2, .ow = 4, .grain = 4});
+    check_everywhere((shape){
+        .channels = 32, .filters = 64, .in = {10, 10}, .batch = 2, .oc = 2, .ow = 4, .grain = 4, .ocs = 1});
     check_everywhere((shape){.channels = 16,
                              .filters = 16,
                              .in = {8, 8},
@@ -283,6 +284,7 @@ START_TEST(tiles_that_reach_out_of_the_image)
                              .oc = 2,
                              .ow = 5,
                              .grain = 5,
+                             .ocs = 1,
                              .epilogue = RESIDUAL});
     check_everywhere((shape){.channels = 16,
                              .filters = 32,
@@ -323,9 +325,10 @@ START_TEST(channels_that_do_not_fill_vectors)
                              .in = {9, 4},
                              .pads = {1, 1, 1, 1},
                              .batch = 1,
-                             .oc = 3,
+                             .oc = 1,
                              .ow = 4,
                              .grain = 8,
+                             .ocs = 2,
                              .epilogue = BIAS_RELU});
 }
 END_TEST
