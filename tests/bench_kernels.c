@@ -250,7 +250,7 @@ int main(int argc, char **argv)
     memset(&o.tiles, 0xff, sizeof o.tiles);
     for (int i = 1; i < argc; i++)
         read_word(argv[i], &o, &one);
-    if (!case_machine_runs(&o.machine))
+    if (!machine_is_tested(&o.machine))
         return 1;
     if (one.count)
         bench(&one, &o, &sum);

@@ -14,6 +14,7 @@
 #include "ir/interpret.h"
 #include "ir/reorder.h"
 #include "ir/text.h"
+#include "tests/unit/machines.h"
 
 /* What to do where `condition` fails; the message is as for printf. */
 #ifndef CASE_REQUIRE
@@ -257,15 +258,6 @@ static inline void case_verify(const char *text, const agate_machine *machine, i
         free(split);
     }
     case_close(&c);
-}
-
-/* Does this CPU run code for `machine`? Says so where it does not. */
-static inline bool case_machine_runs(const agate_machine *machine)
-{
-    bool runs = (machine->needs & ~agate_cpu_features()) == 0;
-    if (!runs)
-        fprintf(stderr, "skipped %s: this CPU lacks it\n", machine->name);
-    return runs;
 }
 
 #endif

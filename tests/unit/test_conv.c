@@ -269,7 +269,7 @@ static void verify_conv(const conv_shape *s, const agate_machine *machine, uint3
 START_TEST(random_convolutions)
 {
     agate_machine machine = agate_machine_get(_i);
-    if (!case_machine_runs(&machine))
+    if (!machine_is_tested(&machine))
         return;
     for (uint32_t seed = 1; seed <= 80; seed++) {
         uint32_t state = seed * 7919;
@@ -285,7 +285,7 @@ START_TEST(flat_convolutions)
     static const int64_t images[][2] = {{5, 7}, {5, 1}, {1, 7}, {1, 1}};
     agate_machine machine = agate_machine_get(_i);
     int32_t v = agate_machine_lanes(&machine);
-    if (!case_machine_runs(&machine))
+    if (!machine_is_tested(&machine))
         return;
     for (size_t image = 0; image < AGATE_COUNT(images); image++)
         for (int32_t behind = 0; behind < EPILOGUES; behind++) {
@@ -311,7 +311,7 @@ START_TEST(grouped_convolutions)
 {
     agate_machine machine = agate_machine_get(_i);
     int32_t v = agate_machine_lanes(&machine);
-    if (!case_machine_runs(&machine))
+    if (!machine_is_tested(&machine))
         return;
     for (int32_t oc = 1; oc <= 4; oc++) {
         conv_shape s = {.spatial = 2,
@@ -349,7 +349,7 @@ START_TEST(batch_does_not_show)
         .pads = {1, 1, 1, 1},
         .tiles = {.v = agate_machine_lanes(&machine), .oc = 2, .ow = 5, .ic = 2, .oh = 4, .ocs = 1}};
     agate_text text = {0};
-    if (!case_machine_runs(&machine))
+    if (!machine_is_tested(&machine))
         return;
     ck_assert(set_out(&s));
     conv_text(&s, &text);
@@ -470,7 +470,7 @@ static gemm_shape random_gemm(const agate_machine *machine, uint32_t *seed)
 START_TEST(random_products)
 {
     agate_machine machine = agate_machine_get(_i);
-    if (!case_machine_runs(&machine))
+    if (!machine_is_tested(&machine))
         return;
     for (uint32_t seed = 1; seed <= 50; seed++) {
         uint32_t state = seed * 104729;
@@ -494,7 +494,7 @@ START_TEST(rows_do_not_show)
                     .packed = true,
                     .tiles = {.v = agate_machine_lanes(&machine), .oc = 2, .ow = 6, .ic = 4, .ocs = 1}};
     agate_text text = {0};
-    if (!case_machine_runs(&machine))
+    if (!machine_is_tested(&machine))
         return;
     gemm_text(&s, &text);
     kernel_case all = case_open(agate_text_c(&text), &machine, 17, 3);

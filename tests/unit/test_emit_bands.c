@@ -180,15 +180,13 @@ static void check_bits(const texts *t, const pair *p, const agate_machine *machi
 
 static void check_pair(const pair *p, const char *const *schedules, size_t schedule_count)
 {
-    uint32_t features = agate_cpu_features();
-
     for (size_t k = 0; k < schedule_count; k++) {
         texts t = make_texts(p, schedules[k]);
         kernel_case c = {.text = agate_text_c(&t.fused), .rtol = 1e-4, .atol = 1e-4};
         check_kernel(&c);
         for (int32_t i = 0; i < agate_machine_count(); i++) {
             agate_machine machine = agate_machine_get(i);
-            if ((machine.needs & features) != machine.needs)
+            if (!machine_is_tested(&machine))
                 continue;
             check_bits(&t, p, &machine, 0);
             check_bits(&t, p, &machine, 0.003);

@@ -254,7 +254,7 @@ static void check_everywhere(shape s)
     s.out[1] = s.in[1] + s.pads[1] + s.pads[3] - 2;
     for (int32_t i = 0; i < agate_machine_count(); i++) {
         agate_machine machine = agate_machine_get(i);
-        for (s.t = 4; s.t <= 6 && case_machine_runs(&machine); s.t += 2)
+        for (s.t = 4; s.t <= 6 && machine_is_tested(&machine); s.t += 2)
             check_shape(&s, &machine);
     }
 }
