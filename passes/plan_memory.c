@@ -325,12 +325,42 @@ static void place_buffer(buffer *b, timeline *zone, buffer **conflicts)
     timeline_add(zone, b);
 }
 
+/* The most that live at the same time in a zone: no packing can do with less. */
+static int64_t most_alive(const planner *p, bool scales)
+{
+    int64_t *changes = AGATE_NEW_N(p->pass->scratch, int64_t, p->node_count + 1);
+    int64_t alive = 0, most = 0;
+
+    for (int64_t i = 0; i < p->buffer_count; i++) {
+        const buffer *b = &p->buffers[i];
+        if (b->home || b->into || b->scales != scales)
+            continue;
+        changes[b->first] += b->size;
+        changes[b->last + 1] -= b->size;
+    }
+    for (int64_t i = 0; i < p->node_count; i++) {
+        alive += changes[i];
+        most = agate_max(most, alive);
+    }
+    return most;
+}
+
+static void remark_size(const planner *p, int64_t fixed_bytes, int64_t scaled_bytes)
+{
+    int64_t least = most_alive(p, false) + most_alive(p, true), size = fixed_bytes + scaled_bytes;
+
+    agate_pass_remark(
+        p->pass, p->graph->last,
+        "the slab takes %lld bytes for a batch of 1; what lives at once comes to %lld at most (%.1f %% more)",
+        (long long)size, (long long)least, least > 0 ? 100.0 * (double)(size - least) / (double)least : 0.0);
+}
+
 /* Returns the size of the fixed zone. */
 static int64_t pack(planner *p)
 {
     buffer **order = AGATE_NEW_N(p->pass->scratch, buffer *, p->buffer_count);
     buffer **conflicts = AGATE_NEW_N(p->pass->scratch, buffer *, p->buffer_count);
-    int64_t count = 0, fixed_bytes = 0;
+    int64_t count = 0, bytes[2] = {0};
     timeline zones[2]; /* of fixed sizes, of those that follow the batch */
 
     for (int32_t i = 0; i < 2; i++)
@@ -341,11 +371,12 @@ static int64_t pack(planner *p)
     if (count)
         qsort(order, (size_t)count, sizeof *order, larger_first);
     for (int64_t i = 0; i < count; i++) {
+        int64_t *size = &bytes[order[i]->scales];
         place_buffer(order[i], &zones[order[i]->scales], conflicts);
-        if (!order[i]->scales)
-            fixed_bytes = agate_max(fixed_bytes, order[i]->offset + order[i]->size);
+        *size = agate_max(*size, order[i]->offset + order[i]->size);
     }
-    return fixed_bytes;
+    remark_size(p, bytes[false], bytes[true]);
+    return bytes[false];
 }
 
 static agate_place place_of(spot s, int64_t fixed_bytes)

@@ -46,7 +46,8 @@ expect 0 dump "$model" --remarks --time-passes --verify-each
 says "$err" '^remark: schedule: [1-9][0-9]*x .* refused: ' ' %  import$' ' %  schedule$' ' 100.0 %  in all$'
 [ "$(grep -c '^remark: ' "$err")" -lt 20 ] || die "a long summary"
 expect 0 dump "$model" --remarks-all
-says "$err" '^remark: schedule: %' '^remark: [a-z-]*: .*: rewrite: '
+says "$err" '^remark: schedule: %' '^remark: [a-z-]*: .*: rewrite: ' \
+    'the slab takes [1-9][0-9]* bytes for a batch of 1; what lives at once comes to [1-9][0-9]* at most'
 [ "$(grep -c '^remark: ' "$err")" -gt 20 ] || die "a list that is no longer than its summary"
 expect 0 dump "$model" --stage import --origins
 says "$out" ' from "'
