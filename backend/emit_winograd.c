@@ -19,9 +19,10 @@
 #include "backend/emit_tile.h"
 #include "runtime/ref/winograd.h"
 
-#define LINE      16 /* floats in a cache line */
-#define MAX_AHEAD 32
-#define MOST      AGATE_WINOGRAD_MOST
+#define LINE       16 /* floats in a cache line */
+#define MAX_AHEAD  32
+#define MOST       AGATE_WINOGRAD_MOST
+#define MOST_BYTES (INT64_C(1) << 30) /* of a workspace: more is no sound plan (runtime/sound.c) */
 
 typedef struct winograd {
     agate_emitter *e;
@@ -80,6 +81,19 @@ static void measure(winograd *w, const agate_node *kernel)
     w->product_stride = w->chunks * w->ow * w->panel_channels + LINE;
 }
 
+static int64_t workspace_floats(const winograd *w)
+{
+    return w->chunks * w->points * w->input_stride + w->points * w->product_stride + w->points * w->lanes;
+}
+
+int64_t agate_winograd_workspace_bytes(const agate_node *kernel)
+{
+    winograd w = {0};
+
+    measure(&w, kernel);
+    return workspace_floats(&w) * (int64_t)sizeof(float);
+}
+
 const char *agate_winograd_refuses(const agate_node *kernel)
 {
     const agate_node *anchor = agate_emit_anchor_of(kernel);
@@ -93,20 +107,8 @@ const char *agate_winograd_refuses(const agate_node *kernel)
     for (int32_t i = 0; i < anchor->operand_count; i++)
         if (anchor->operands[i]->node)
             return "its operands are computed in the kernel";
-    return NULL;
-}
-
-static int64_t workspace_floats(const winograd *w)
-{
-    return w->chunks * w->points * w->input_stride + w->points * w->product_stride + w->points * w->lanes;
-}
-
-int64_t agate_winograd_workspace_bytes(const agate_node *kernel)
-{
-    winograd w = {0};
-
-    measure(&w, kernel);
-    return workspace_floats(&w) * (int64_t)sizeof(float);
+    return agate_winograd_workspace_bytes(kernel) > MOST_BYTES ? "its tiles ask for too large a workspace"
+                                                               : NULL;
 }
 
 agate_dim agate_tasks_winograd(const agate_node *kernel)

@@ -65,6 +65,21 @@ static void vary_direct_conv(list *l, const agate_candidate *c)
     vary_prefetch(l);
 }
 
+/* Panels lie as the weights do, so their vectors stay. */
+static void vary_winograd(list *l, const agate_candidate *c)
+{
+    int32_t most = c->machine->vector_registers - 1 - l->own->oc;
+    agate_tiles tiles = *l->own;
+
+    for (tiles.ow = most / tiles.oc; tiles.ow > 2 && tiles.ow > most / tiles.oc - 4; tiles.ow--) {
+        tiles.grain = (int32_t)agate_ceil_div(l->own->grain, tiles.ow) * tiles.ow;
+        add(l, tiles);
+    }
+    ADD_SCALED(l, grain);
+    ADD_SCALED(l, ocs);
+    vary_prefetch(l);
+}
+
 static void vary_depthwise(list *l, const agate_candidate *c)
 {
     agate_tiles tiles = *l->own;
@@ -96,11 +111,9 @@ static void vary_pool(list *l, const agate_candidate *c)
 
 /* Strategies that leave a choice. */
 static void (*const vary[AGATE_STRATEGY_COUNT])(list *, const agate_candidate *) = {
-    [AGATE_STRATEGY_direct_conv] = vary_direct_conv,
-    [AGATE_STRATEGY_depthwise] = vary_depthwise,
-    [AGATE_STRATEGY_grouped_conv] = vary_depthwise,
-    [AGATE_STRATEGY_gemm] = vary_gemm,
-    [AGATE_STRATEGY_pool] = vary_pool,
+    [AGATE_STRATEGY_winograd] = vary_winograd,   [AGATE_STRATEGY_direct_conv] = vary_direct_conv,
+    [AGATE_STRATEGY_depthwise] = vary_depthwise, [AGATE_STRATEGY_grouped_conv] = vary_depthwise,
+    [AGATE_STRATEGY_gemm] = vary_gemm,           [AGATE_STRATEGY_pool] = vary_pool,
 };
 
 size_t agate_tuning_ways(const agate_machine *machine, const agate_node *kernel,

@@ -251,6 +251,34 @@ START_TEST(epilogues_and_prologues)
 }
 END_TEST
 
+/* Convolutions with transformed weights whose input, shortcut and result lie among others' channels; nothing is read behind the
+ * end of an operand, and nothing of the workspace that is not there. */
+START_TEST(winograd_tiles)
+{
+    static const char *const texts[] = {
+        "graph @t(%x: f32[N,20,9,7]{nchw@Bc of 64}, %u: f32[36,4,4,20]{oihw16o}, %b: f32[36]{o@Bo}, %r: "
+        "f32[N,36,9,7]{nchw@Bc of 96}) -> f32[N,36,9,7]{nchw@Bc of 80} {\n"
+        "  %0 = kernel(%x, %u, %b, %r) winograd<v=@V, ow=3, ic=4, ahead=3, ocs=1, grain=6> {\n"
+        "    %a = winograd $0, $1, $2 pads=[1, 1, 1, 1] : f32[N,36,9,7]{nchw@Bc}\n"
+        "    %b = add %a, $3 : f32[N,36,9,7]{nchw@Bc}\n"
+        "    %c = sigmoid %b : f32[N,36,9,7]{nchw@Bc}\n"
+        "    yield %c\n"
+        "  } : f32[N,36,9,7]{nchw@Bc of 80}\n"
+        "  return %0\n"
+        "}\n",
+        "graph @t(%x: f32[N,20,9,12]{nchw@Bc}, %u: f32[24,6,6,20]{oihw32o}) -> f32[N,24,10,10]{nchw@Bc} {\n"
+        "  %0 = kernel(%x, %u) winograd<v=@V, ow=2, ic=3, kc=16> {\n"
+        "    %a = winograd $0, $1 pads=[2, 0, 1, 0] : f32[N,24,10,10]{nchw@Bc}\n"
+        "    yield %a\n"
+        "  } : f32[N,24,10,10]{nchw@Bc}\n"
+        "  return %0\n"
+        "}\n",
+    };
+    for (size_t i = 0; i < AGATE_COUNT(texts); i++)
+        check_kernel(&(kernel_case){.text = texts[i], .scale = 0.1, .rtol = 1e-5, .atol = 1e-4});
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("emit_anchors");
@@ -265,6 +293,7 @@ int main(void)
     tcase_add_test(tcase, norms);
     tcase_add_test(tcase, nests);
     tcase_add_test(tcase, epilogues_and_prologues);
+    tcase_add_test(tcase, winograd_tiles);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

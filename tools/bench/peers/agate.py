@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""agate as a peer of the benchmark, through its library: AGATE_LIBRARY is the path of libagate.so, AGATE_ISA a cap."""
+"""agate as a peer of the benchmark, through its library: AGATE_LIBRARY is the path of libagate.so, AGATE_ISA a cap,
+AGATE_ALLOW what is allowed by name."""
 import ctypes
 import os
 import sys
@@ -36,6 +37,7 @@ class CompileOptions(ctypes.Structure):
     _fields_ = [('isa', ctypes.c_char_p), ('threads', ctypes.c_int32), ('dims', ctypes.POINTER(DimBinding)),
                 ('dim_count', ctypes.c_size_t), ('memory_limit_bytes', ctypes.c_size_t), ('progress', ctypes.c_void_p),
                 ('progress_user', ctypes.c_void_p), ('allocator', ctypes.c_void_p),
+                ('cache_directory', ctypes.c_char_p), ('cache_limit_bytes', ctypes.c_uint64), ('allow', ctypes.c_char_p),
                 ('room', ctypes.c_char * 256)]  # for options that are younger than this file; zero
 
 
@@ -86,8 +88,9 @@ class Peer:
 
     def load(self, model, threads, arrays, dims):
         bindings = (DimBinding * len(dims))(*((name.encode(), value) for name, value in dims.items()))
-        isa = os.environ.get('AGATE_ISA')
-        options = CompileOptions(isa=isa.encode() if isa else None, threads=threads, dims=bindings, dim_count=len(dims))
+        isa, allow = os.environ.get('AGATE_ISA'), os.environ.get('AGATE_ALLOW')
+        options = CompileOptions(isa=isa.encode() if isa else None, threads=threads, dims=bindings, dim_count=len(dims),
+                                 allow=allow.encode() if allow else None)
         self.model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
         start = time.perf_counter()
         self.call('agate_model_load_file', model.encode(), ctypes.byref(options), ctypes.byref(self.model))
