@@ -345,6 +345,16 @@ START_TEST(long_sums)
                              .grain = 6,
                              .kc = 128,
                              .epilogue = BIAS_RELU});
+    check_everywhere((shape){.channels = 512,
+                             .filters = 16,
+                             .in = {7, 6},
+                             .pads = {1, 1, 1, 1},
+                             .batch = 1,
+                             .oc = 1,
+                             .ow = 6,
+                             .grain = 6,
+                             .kc = 128,
+                             .epilogue = BIAS_RELU});
 }
 END_TEST
 
