@@ -16,7 +16,7 @@ import sys
 
 import machine
 
-TITLES = dict(onnxruntime='ONNX Runtime', pytorch='PyTorch')
+TITLES = dict(agate_winograd='agate with Winograd', onnxruntime='ONNX Runtime', pytorch='PyTorch')
 FAULTS = ('unsupported', 'disagrees', 'error')
 BEGIN, END = '<!-- measured: {} -->', '<!-- /measured -->'
 NOISE = 0.05  # share of the cores that others took, above which a result is marked
