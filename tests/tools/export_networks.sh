@@ -8,5 +8,5 @@ folder=$1
 tools=$(cd "$(dirname "$0")" && pwd)/../../tools
 
 "$tools/oracle/install.sh" || echo "export_networks: going on with torch's outputs as the reference"
-"$tools/models/export_torch.py" --missing --output-dir "$folder"
+"$tools/models/export_torch.py" --group tested --missing --output-dir "$folder"
 "$tools/oracle/test_folders.py" "$folder" "$folder/folders"

@@ -31,6 +31,9 @@ VARIANTS = {
 }
 # Fixed shapes differ from symbolic ones in no way that depends on depth: a few stand for all.
 FIXED = ['resnet18', 'resnet50', 'cifar20']
+# Nor does folding: of these the tests take one spelling, with the norms kept; and of fixed shapes one each.
+DEEP = ['resnet34', 'resnet101', 'resnet152', 'resnet50v2', 'plain34']
+TESTED_FIXED = ['resnet18_b1', 'resnet50_bn_b1', 'cifar20_b1']
 # These have no BatchNorm that could be kept.
 NORMLESS = ['alexnet', 'vgg16', 'vgg19', 'squeezenet1_1', 'convnext_tiny']
 
@@ -40,6 +43,13 @@ def catalogue():
         for suffix, variant in VARIANTS.items():
             if (not variant['fixed'] or network in FIXED) and not (variant['kept'] and network in NORMLESS):
                 yield network + suffix, network, variant
+
+
+def is_tested(name, network, variant):
+    """Is this one of those that the project's own tests run?"""
+    if variant['fixed']:
+        return name in TESTED_FIXED
+    return network in GROUPS['family'] and (variant['kept'] or network not in DEEP)
 
 
 def pictures(count, seed, kind):
@@ -147,9 +157,9 @@ def main():
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--output-dir', default=os.path.normpath(os.path.join(root, 'models')), help='default: models/')
-    parser.add_argument('--group', default='family', choices=[*GROUPS, 'all'],
+    parser.add_argument('--group', default='family', choices=[*GROUPS, 'tested', 'all'],
                         help='family: ResNets and plain ones (default); cifar: the deeper ones for CIFAR-10; beside: the '
-                        'other classifiers; pixels: segmentation')
+                        'other classifiers; pixels: segmentation; tested: of the family, what tools/test.sh runs')
     parser.add_argument('--only', nargs='+', metavar='NAME',
                         help='these models only, of any group, by the names of --list --group all')
     parser.add_argument('--missing', action='store_true', help='leave alone what an earlier run has written')
@@ -160,7 +170,8 @@ def main():
     arguments = parser.parse_args()
 
     everything = list(catalogue())
-    entries = [entry for entry in everything if arguments.group == 'all' or entry[1] in GROUPS[arguments.group]]
+    entries = [entry for entry in everything if arguments.group == 'all' or
+               (is_tested(*entry) if arguments.group == 'tested' else entry[1] in GROUPS[arguments.group])]
     if arguments.list:
         print('\n'.join(name for name, _, _ in entries))
         return
