@@ -184,10 +184,9 @@ static void check_pair(const pair *p, const char *const *schedules, size_t sched
         texts t = make_texts(p, schedules[k]);
         kernel_case c = {.text = agate_text_c(&t.fused), .rtol = 1e-4, .atol = 1e-4};
         check_kernel(&c);
-        for (int32_t i = 0; i < agate_machine_count(); i++) {
-            agate_machine machine = agate_machine_get(i);
-            if (!machine_is_tested(&machine))
-                continue;
+        /* Bits do not depend on how wide vectors are: the narrowest and the widest. */
+        for (int i = 0; i < 2; i++) {
+            agate_machine machine = agate_machine_get(i ? agate_machine_best(agate_cpu_features()) : 0);
             check_bits(&t, p, &machine, 0);
             check_bits(&t, p, &machine, 0.003);
         }
