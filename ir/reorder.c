@@ -269,8 +269,9 @@ agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const a
     const reordering *first = data->make == make_reordered ? data->owner : NULL;
     reordering how = {.from = *from, .to = *to};
 
-    /* What only changes the order of dimensions and was never made need not be: one walk does both. */
-    if (first && first->permutes && !bytes_at_hand(data)) {
+    /* What only changes the order of dimensions and was never made need not be: one walk does both. Not so where it has another
+     * shape by now, as behind a reshape. */
+    if (first && first->permutes && agate_type_equal(from, &first->to) && !bytes_at_hand(data)) {
         how = *first;
         how.to = *to;
         data = data->source;

@@ -271,6 +271,34 @@ START_TEST(transposing_later_gives_what_transposing_at_once_gives)
 }
 END_TEST
 
+/* A reshape keeps the contents, so what is packed has another shape than what was transposed. */
+START_TEST(packs_what_was_reshaped_since_it_was_transposed)
+{
+    static const int32_t perm[] = {1, 0};
+    agate_data *plain = numbers();
+    const agate_dim dims[] = {{0, OUT}, {0, IN * TAPS}}, turned[] = {{0, IN * TAPS}, {0, OUT}};
+    const agate_dim shaped[] = {{0, IN * TAPS}, {0, OUT}, {0, 1}};
+    agate_type from = agate_type_make(AGATE_F32, 2, dims), to = agate_type_make(AGATE_F32, 2, turned);
+    agate_type reshaped = agate_type_make(AGATE_F32, 3, shaped), packed_type = reshaped;
+    agate_data *transposed = agate_data_transpose(plain, &from, perm, &to);
+    float *want = malloc(plain->size_bytes);
+
+    packed_type.layout = weights_type(AGATE_LAYOUT_oi, 16).layout;
+    for (int64_t i = 0; i < IN * TAPS; i++)
+        for (int64_t o = 0; o < OUT; o++)
+            want[i * OUT + o] = ((const float *)plain->bytes)[o * IN * TAPS + i];
+    agate_data *packed = agate_data_reorder(transposed, &reshaped, &packed_type);
+    char *packed_want = calloc(1, packed->size_bytes);
+    ck_assert(agate_reorder_bytes(&reshaped, want, &packed_type, packed_want));
+    ck_assert_mem_eq(agate_data_bytes(packed), packed_want, packed->size_bytes);
+    free(packed_want);
+    free(want);
+    agate_data_release(packed);
+    agate_data_release(transposed);
+    agate_data_release(plain);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("data");
@@ -281,6 +309,7 @@ int main(void)
     tcase_add_test(tests, weights_that_leave_the_range_are_seen);
     tcase_add_loop_test(tests, packing_later_gives_what_packing_at_once_gives, 0, 2);
     tcase_add_test(tests, transposing_later_gives_what_transposing_at_once_gives);
+    tcase_add_test(tests, packs_what_was_reshaped_since_it_was_transposed);
     tcase_add_test(tests, threads_that_ask_at_once_get_the_same_bytes);
     tcase_add_test(tests, blocks_of_every_size_are_clear_and_aligned);
     suite_add_tcase(suite, tests);
