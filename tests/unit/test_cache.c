@@ -1,7 +1,7 @@
 /* links: driver */
 /* test_cache.c: hashes, what is remembered of files, external data, the bound of the folder, and compiled files of every kind
  * that must not be loaded. */
-#include "tests/unit/onnx_text.h"
+#include "tests/unit/folder.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -13,41 +13,7 @@
 #include "runtime/base/image.h"
 #include "tools/cached.h"
 #include "tools/compile.h"
-#include "tools/file.h"
 #include "tests/suite.h"
-
-static char folder[32];
-
-static void make_folder(void)
-{
-    strcpy(folder, "/tmp/agate-cache-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    char command[64];
-
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static const char *path_of(const char *name)
-{
-    static char paths[16][128];
-    static int next;
-    char *path = paths[next++ % 16];
-
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static void write_file(const char *path, const void *bytes, size_t size_bytes)
-{
-    agate_status status = agate_file_write(path, bytes, size_bytes, NULL, 0);
-
-    ck_assert_msg(!status, "%s", agate_status_message(status));
-}
 
 /* ---- the digest ----------------------------------------------------------------------------------------- */
 
@@ -152,15 +118,6 @@ static bool load(const char *path, const agate_compile_options *compile, float *
     agate_session_release(session);
     *out_first = y[0];
     return outcome.hit;
-}
-
-static void write_model(const char *path, const char *lines)
-{
-    size_t size_bytes;
-    uint8_t *bytes = onnx_text_pack(lines, &size_bytes);
-
-    write_file(path, bytes, size_bytes);
-    free(bytes);
 }
 
 static void write_floats(const char *path, float first)

@@ -1,13 +1,12 @@
 /* links: cli driver passes backend frontend runtime ir ref base */
 /* test_tune.c: tables of tiles, ways that change no bit, and what is kept of them. */
-#include "tests/unit/onnx_text.h"
+#include "tests/unit/folder.h"
 
 #include <unistd.h>
 
 #include "runtime/model.h"
 #include "tests/suite.h"
 #include "tools/cached.h"
-#include "tools/file.h"
 #include "tools/tune.h"
 
 /* ---- text ----------------------------------------------------------------------------------------------- */
@@ -64,18 +63,6 @@ END_TEST
 
 /* ---- a model -------------------------------------------------------------------------------------------- */
 
-static char folder[32];
-
-static const char *path_of(const char *name)
-{
-    static char paths[8][128];
-    static int next;
-    char *path = paths[next++ % 8];
-
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 /* A convolution of each strategy, a pool and a matmul. */
 static const char lines[] =
     "opset 13\ninput x f32 N 3 12 12\n"
@@ -87,24 +74,10 @@ static const char lines[] =
     "node f MaxPool e -> f ; kernel_shape=[3,3] strides=[2,2]\n"
     "node g Flatten f -> g\nweight head f32 512 20\nnode h MatMul g head -> y\noutput y";
 
-static void make_folder(void)
+static void make_model(void)
 {
-    size_t size_bytes;
-
-    strcpy(folder, "/tmp/agate-tune-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    uint8_t *model = onnx_text_pack(lines, &size_bytes);
-    agate_status status = agate_file_write(path_of("model.onnx"), model, size_bytes, NULL, 0);
-    ck_assert_msg(!status, "%s", agate_status_message(status));
-    free(model);
-}
-
-static void remove_folder(void)
-{
-    char command[64];
-
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
+    make_folder();
+    write_model(path_of("model.onnx"), lines);
 }
 
 static void count_progress(void *user, size_t done, size_t total)
@@ -150,7 +123,7 @@ START_TEST(no_way_changes_a_bit)
                                         .progress_user = &heard};
     agate_tune_result result;
 
-    make_folder();
+    make_model();
     ck_assert_int_eq(plans(&driver, AGATE_STRATEGY_winograd), _i >= 2);
     agate_status status = agate_tune(path_of("model.onnx"), &options, &result);
     ck_assert_msg(!status, "%s: %s", machine.name, agate_status_message(status));
@@ -242,7 +215,7 @@ START_TEST(tiles_are_kept_with_the_model)
     agate_cache_outcome outcome;
     char planned[128], label[128];
 
-    make_folder();
+    make_model();
     schedule_of("depthwise", &outcome, planned);
     ck_assert_str_eq(outcome.remark, "");
     ck_assert_ptr_null(strstr(planned, "ow=3,"));
