@@ -134,6 +134,9 @@ LLVMValueRef agate_emit_live(agate_emitter *e, LLVMValueRef at, LLVMValueRef ext
 /* Narrows coords->live by `condition`: lanes' own, or one i1 for all. */
 void agate_coords_guard(agate_emitter *e, agate_coords *coords, LLVMValueRef condition);
 
+/* Elements from one image of `type` to the next: where it lies among others' channels, those are in between. */
+int64_t agate_emit_image_stride(const agate_type *type);
+
 /* Memory on the stack, once for the whole function. */
 LLVMValueRef agate_emit_reserve(agate_emitter *e, LLVMTypeRef type, int64_t count, int32_t align_bytes);
 

@@ -134,16 +134,6 @@ static bool is_pointwise(const agate_conv_axis *axis)
     return axis->taps == 1 && axis->stride == 1 && axis->pad == 0 && axis->in == axis->out;
 }
 
-/* Where the input lies among others' channels, those are in between. */
-static int64_t image_stride(const agate_type *x)
-{
-    agate_phys_axis axes[AGATE_MAX_PHYS];
-    int32_t count = agate_type_phys(x, axes);
-    assert(count > 0 && axes[0].dim == 0 && axes[0].part == 0);
-    (void)count;
-    return axes[0].stride.offset;
-}
-
 static agate_conv_axis pool_axis(const agate_node *anchor, int32_t spatial)
 {
     const agate_attrs_pool *attrs = &anchor->attrs.pool;
@@ -190,7 +180,7 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
         measure_conv(c);
     else
         measure_pool(c);
-    c->image_stride = image_stride(x);
+    c->image_stride = agate_emit_image_stride(x);
     c->block = is_channel_blocked(x) ? c->lanes : 1;
     c->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, c->block));
     c->flat = tiles->flat && c->block > 1 && is_pointwise(&c->x) && is_pointwise(&c->y) && x->rank == 4;

@@ -310,3 +310,13 @@ void agate_emit_store(agate_emitter *e, LLVMValueRef base, const agate_type *typ
     }
     LLVMSetAlignment(LLVMBuildStore(e->builder, value, address), align);
 }
+
+int64_t agate_emit_image_stride(const agate_type *type)
+{
+    agate_phys_axis axes[AGATE_MAX_PHYS];
+    int32_t count = agate_type_phys(type, axes);
+
+    assert(count > 0 && axes[0].dim == 0 && axes[0].part == 0);
+    (void)count;
+    return axes[0].stride.offset;
+}

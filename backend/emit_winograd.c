@@ -534,24 +534,13 @@ static void emit_group(const winograd *w, LLVMValueRef group)
         emit_panels(w, group, whole, whole + 1, vectors - whole * w->vectors);
 }
 
-/* Elements from one image to the next: where the input lies among others' channels, those are in between. */
-static int64_t image_stride(const agate_type *x)
-{
-    agate_phys_axis axes[AGATE_MAX_PHYS];
-    int32_t count = agate_type_phys(x, axes);
-
-    assert(count > 0 && axes[0].dim == 0 && axes[0].part == 0);
-    (void)count;
-    return axes[0].stride.offset;
-}
-
 void agate_emit_winograd(agate_emitter *e)
 {
     winograd w = {.e = e};
     LLVMValueRef digits[3];
 
     measure(&w, e->kernel);
-    w.image_stride = image_stride(&w.anchor->operands[0]->type);
+    w.image_stride = agate_emit_image_stride(&w.anchor->operands[0]->type);
     w.inputs = e->workspace;
     w.products = agate_emit_advance(e, w.inputs, NULL, 0, w.chunks * w.points * w.input_stride);
     w.edge = agate_emit_advance(e, w.products, NULL, 0, w.points * w.product_stride);

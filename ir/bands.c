@@ -8,22 +8,6 @@
 /* Taps of a row are written out: more than this is another kind of problem. */
 #define MAX_TAPS 16
 
-static bool all_are(const agate_ints *list, int64_t value)
-{
-    for (int32_t i = 0; i < list->count; i++)
-        if (list->v[i] != value)
-            return false;
-    return true;
-}
-
-bool agate_is_depthwise(const agate_node *conv)
-{
-    int64_t group = conv->attrs.conv.group;
-    const agate_type *weights = &conv->operands[1]->type;
-
-    return group > 1 && agate_dim_is(weights->dims[1], 1) && agate_dim_is(weights->dims[0], group);
-}
-
 static bool has_loops(const agate_node *node)
 {
     agate_family family = agate_node_info(node)->family;
@@ -135,7 +119,8 @@ static const char *refuse_consumer(agate_bands *b)
                                                                  : NULL;
     const agate_type *weights = &node->operands[1]->type;
     bool pointwise = b->taps == 1 && agate_dim_is(weights->dims[3], 1) && node->attrs.conv.group == 1 &&
-                     all_are(&node->attrs.conv.strides, 1) && all_are(&node->attrs.conv.pads, 0);
+                     agate_ints_are(&node->attrs.conv.strides, 1) &&
+                     agate_ints_are(&node->attrs.conv.pads, 0);
     return pointwise ? NULL : "its second convolution is neither depthwise nor 1x1 with stride 1";
 }
 

@@ -29,9 +29,6 @@ typedef struct agate_bands {
 /* NULL: the body is such a pair, described in *out_bands; otherwise why not. */
 const char *agate_bands_find(const agate_graph *body, agate_bands *out_bands);
 
-/* Is `conv` a convolution with a filter of its own for each channel? */
-bool agate_is_depthwise(const agate_node *conv);
-
 /* The rows that the consumer's window covers while it makes `rows` rows: the least that must be kept. */
 int64_t agate_bands_reach(const agate_bands *bands, int64_t rows);
 

@@ -154,6 +154,20 @@ bool agate_node_infer(agate_node *node, agate_text *fault)
     return true;
 }
 
+agate_node *agate_node_copy(agate_graph *graph, const agate_node *node, agate_value *const *operands)
+{
+    agate_node *copy =
+        agate_node_create(graph, NULL, node->op, operands, node->operand_count, node->result_count);
+
+    copy->attrs = node->attrs;
+    copy->origin = node->origin;
+    copy->label = node->label;
+    copy->data = agate_data_retain(node->data);
+    for (int32_t i = 0; i < node->result_count; i++)
+        copy->results[i].type = node->results[i].type;
+    return copy;
+}
+
 agate_value *agate_build(agate_graph *graph, agate_node *before, agate_op op, const agate_attrs *attrs,
                          agate_value *const *operands, int32_t operand_count)
 {

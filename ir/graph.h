@@ -227,6 +227,10 @@ agate_value *agate_graph_add_param(agate_graph *graph, const char *name, const a
 agate_node *agate_node_create(agate_graph *graph, agate_node *before, agate_op op,
                               agate_value *const *operands, int32_t operand_count, int32_t result_count);
 
+/* A node like `node` (its op, attributes, types, label, contents and origin) with as many other operands, at the end of
+ * `graph`. */
+agate_node *agate_node_copy(agate_graph *graph, const agate_node *node, agate_value *const *operands);
+
 /* agate_node_create for an op with one result, followed by `attrs` (may be NULL) and inference: asserts that it
  * succeeds, so use it only where the operands are known to fit. Returns the result. */
 agate_value *agate_build(agate_graph *graph, agate_node *before, agate_op op, const agate_attrs *attrs,

@@ -135,14 +135,6 @@ AGATE_INFER(conv)
 
 /* ---- winograd ------------------------------------------------------------------------------------------- */
 
-static bool all_are(const agate_ints *list, int64_t value)
-{
-    for (int32_t i = 0; i < list->count; i++)
-        if (list->v[i] != value)
-            return false;
-    return true;
-}
-
 static bool winograd_layouts(const agate_node *node, const agate_type *result, agate_text *fault)
 {
     agate_layout x = agate_operand_type(node, 0)->layout;
@@ -184,7 +176,7 @@ AGATE_INFER(winograd)
     type.dims[1] = u->dims[0];
     if (!window_dims(&w, x, &type, fault))
         return false;
-    if (!all_are(&attrs->strides, 1) || !all_are(&attrs->dilations, 1) || attrs->group != 1)
+    if (!agate_ints_are(&attrs->strides, 1) || !agate_ints_are(&attrs->dilations, 1) || attrs->group != 1)
         return agate_fault(fault, "winograd has stride 1, dilation 1 and one group");
     type.layout = agate_infer_layout(node, x->layout);
     *out_type = type;

@@ -87,3 +87,11 @@ int32_t agate_conv_parts(const agate_node *conv, agate_part out_parts[AGATE_MAX_
             return 0;
     return start == filters ? count : 0;
 }
+
+bool agate_is_depthwise(const agate_node *conv)
+{
+    int64_t group = conv->attrs.conv.group;
+    const agate_type *weights = &conv->operands[1]->type;
+
+    return group > 1 && agate_dim_is(weights->dims[1], 1) && agate_dim_is(weights->dims[0], group);
+}

@@ -28,4 +28,7 @@ int32_t agate_conv_parts(const agate_node *conv, agate_part out_parts[AGATE_MAX_
 /* The slice of `conv` that opens the part to which `node`, behind it in the body, belongs; NULL: none. */
 const agate_node *agate_part_of(const agate_node *conv, const agate_node *node);
 
+/* Is `conv` a convolution with one filter for each channel? */
+bool agate_is_depthwise(const agate_node *conv);
+
 #endif

@@ -10,6 +10,7 @@
  * reorder. Needs kernels for all computations; breaks nothing.
  */
 #include "ir/bands.h"
+#include "ir/parts.h"
 #include "ir/reorder.h"
 #include "passes/rewrite.h"
 #include "passes/strategy.h"
@@ -120,13 +121,6 @@ static agate_value *as_channel_shape(agate_value *value, int32_t rank, agate_nod
 }
 
 /* ---- what a kernel wants ---------------------------------------------------------------------------------- */
-
-static bool is_depthwise(const agate_node *conv)
-{
-    const agate_type *w = &conv->operands[1]->type;
-    return conv->attrs.conv.group > 1 && agate_dim_is(w->dims[1], 1) &&
-           agate_dim_is(w->dims[0], conv->attrs.conv.group);
-}
 
 static const char *conv_refuses(const agate_node *kernel, const agate_node *conv)
 {
@@ -300,7 +294,7 @@ static bool pack_conv(assigner *a, agate_node *kernel, const agate_node *conv)
 {
     uint16_t block = a->blocked.block;
     const agate_value *x = conv->operands[0];
-    bool by_lane = is_depthwise(conv) || !agate_groups_fill_blocks(conv, block);
+    bool by_lane = agate_is_depthwise(conv) || !agate_groups_fill_blocks(conv, block);
     /* What the epilogue reads as well must lie as the result does. */
     bool stem = !by_lane && !is_blocked(agate_kernel_operand(kernel, x)) &&
                 x->type.dims[1].offset <= STEM_CHANNELS && x->use_count == 1;

@@ -13,6 +13,7 @@
  * merge-siblings and join-channels leave; breaks nothing.
  */
 #include "ir/bands.h"
+#include "ir/parts.h"
 #include "passes/region.h"
 #include "passes/strategy.h"
 
@@ -48,23 +49,15 @@ static agate_value *param_for(pair *p, agate_value *value)
     return agate_graph_add_param(p->body, NULL, &value->type);
 }
 
-static agate_node *copy_node(pair *p, const agate_node *node)
+static void copy_node(pair *p, agate_node *node)
 {
     agate_value **operands = AGATE_NEW_N(p->pass->scratch, agate_value *, node->operand_count + 1);
 
     for (int32_t i = 0; i < node->operand_count; i++)
         operands[i] = counterpart(node->operands[i]);
-    agate_node *copy =
-        agate_node_create(p->body, NULL, node->op, operands, node->operand_count, node->result_count);
-    copy->attrs = node->attrs;
-    copy->origin = node->origin;
-    copy->label = node->label;
-    copy->data = node->data ? agate_data_retain(node->data) : NULL;
-    for (int32_t i = 0; i < node->result_count; i++) {
-        copy->results[i].type = node->results[i].type;
+    agate_node *copy = agate_node_copy(p->body, node, operands);
+    for (int32_t i = 0; i < node->result_count; i++)
         set_counterpart(&node->results[i], &copy->results[i]);
-    }
-    return copy;
 }
 
 /* All of the kernel's nodes but its yield. */
@@ -73,7 +66,7 @@ static void copy_body(pair *p, const agate_node *kernel)
     for (int32_t i = 0; i < kernel->operand_count; i++)
         if (kernel->operands[i] != p->between)
             set_counterpart(kernel->body->params[i], param_for(p, kernel->operands[i]));
-    for (const agate_node *node = kernel->body->first; node != kernel->body->last; node = node->next)
+    for (agate_node *node = kernel->body->first; node != kernel->body->last; node = node->next)
         copy_node(p, node);
 }
 

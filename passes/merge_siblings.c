@@ -355,11 +355,7 @@ static void add_part(merging *m, const agate_node *member)
         agate_value **operands = AGATE_NEW_N(m->f->pass->scratch, agate_value *, node->operand_count);
         for (int32_t i = 0; i < node->operand_count; i++)
             operands[i] = counterpart(node->operands[i]);
-        agate_node *copy = agate_node_create(m->body, NULL, node->op, operands, node->operand_count, 1);
-        copy->attrs = node->attrs;
-        copy->origin = node->origin;
-        copy->results[0].type = node->results[0].type;
-        set_counterpart(&node->results[0], &copy->results[0]);
+        set_counterpart(agate_result(node), agate_result(agate_node_copy(m->body, node, operands)));
     }
     for (int32_t i = 0; i < yield->operand_count; i++)
         m->yields[m->yield_count++] = counterpart(yield->operands[i]);

@@ -197,11 +197,7 @@ static void fill_body(outlining *o)
         agate_value **operands = AGATE_NEW_N(region->pass->scratch, agate_value *, member->operand_count);
         for (int32_t j = 0; j < member->operand_count; j++)
             operands[j] = body_value(o, member, j);
-        agate_node *copy = agate_node_create(o->body, NULL, member->op, operands, member->operand_count, 1);
-        copy->attrs = member->attrs;
-        copy->origin = member->origin;
-        copy->results[0].type = member->results[0].type;
-        o->inside[i] = &copy->results[0];
+        o->inside[i] = agate_result(agate_node_copy(o->body, member, operands));
         member->results[0].scratch = -i - 1;
     }
 }

@@ -12,15 +12,6 @@ static agate_value *build_reshape(agate_node *node, agate_value *from, const aga
     return agate_rebuild(node, AGATE_OP_reshape, &attrs, &from, 1);
 }
 
-/* Are all of `ints` (a left-out list counts as all) `wanted`? */
-static bool all_are(const agate_ints *ints, int64_t wanted)
-{
-    for (int32_t i = 0; i < ints->count; i++)
-        if (ints->v[i] != wanted)
-            return false;
-    return true;
-}
-
 static agate_value *operand_if_same_type(agate_node *node)
 {
     agate_value *operand = node->operands[0];
@@ -86,7 +77,7 @@ agate_value *agate_rule_slice_all(agate_node *node)
 {
     const agate_attrs_slice *slice = &node->attrs.slice;
     /* The same shape from step 1 leaves nothing out. */
-    return all_are(&slice->steps, 1) ? operand_if_same_type(node) : NULL;
+    return agate_ints_are(&slice->steps, 1) ? operand_if_same_type(node) : NULL;
 }
 
 agate_value *agate_rule_slice_of_slice(agate_node *node)
@@ -109,7 +100,7 @@ agate_value *agate_rule_slice_of_slice(agate_node *node)
 
 agate_value *agate_rule_pad_nothing(agate_node *node)
 {
-    bool none = all_are(&node->attrs.pad.begins, 0) && all_are(&node->attrs.pad.ends, 0);
+    bool none = agate_ints_are(&node->attrs.pad.begins, 0) && agate_ints_are(&node->attrs.pad.ends, 0);
     return none ? node->operands[0] : NULL;
 }
 
@@ -229,7 +220,8 @@ agate_value *agate_rule_reduce_of_ones(agate_node *node)
 agate_value *agate_rule_pool_of_ones(agate_node *node)
 {
     const agate_attrs_pool *pool = &node->attrs.pool;
-    return all_are(&pool->kernel, 1) && all_are(&pool->strides, 1) && all_are(&pool->pads, 0)
+    return agate_ints_are(&pool->kernel, 1) && agate_ints_are(&pool->strides, 1) &&
+                   agate_ints_are(&pool->pads, 0)
                ? node->operands[0]
                : NULL;
 }
@@ -240,7 +232,7 @@ agate_value *agate_rule_pool_of_all(agate_node *node)
     const agate_type *from = &node->operands[0]->type, *to = &agate_result(node)->type;
     agate_attrs attrs;
 
-    if (!all_are(&pool->pads, 0) || !all_are(&pool->dilations, 1))
+    if (!agate_ints_are(&pool->pads, 0) || !agate_ints_are(&pool->dilations, 1))
         return NULL;
     agate_attrs_init(AGATE_SET_reduce, &attrs);
     for (int32_t i = 2; i < from->rank; i++) {

@@ -1,5 +1,6 @@
 /* strategies_bands.c: when a convolution and its reader run by bands of rows, with which tiles, and whether it pays. */
 #include "ir/bands.h"
+#include "ir/parts.h"
 #include "passes/strategy.h"
 
 /* What is kept of a value whose channels a task takes few of should share the first cache with weights and inputs. */

@@ -15,14 +15,6 @@ typedef struct conv_shape {
     bool flat;        /* 1x1, stride 1, no pads: pixels are one row */
 } conv_shape;
 
-static bool all_are(const agate_ints *list, int64_t value)
-{
-    for (int32_t i = 0; i < list->count; i++)
-        if (list->v[i] != value)
-            return false;
-    return true;
-}
-
 static conv_shape shape_of(const agate_node *conv, int32_t lanes)
 {
     const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type;
@@ -43,7 +35,7 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
     s.input_bytes = 4 * x->dims[1].offset * x->dims[2].offset * x->dims[3].offset;
     if (taps == 1)
         s.input_bytes /= attrs->strides.v[0] * attrs->strides.v[1];
-    s.flat = taps == 1 && all_are(&attrs->strides, 1) && all_are(&attrs->pads, 0) && s.blocked;
+    s.flat = taps == 1 && agate_ints_are(&attrs->strides, 1) && agate_ints_are(&attrs->pads, 0) && s.blocked;
     if (s.flat) {
         s.width *= s.height;
         s.height = 1;
@@ -97,7 +89,8 @@ static bool is_cut(const agate_node *conv)
     return agate_conv_parts(conv, parts) != 1;
 }
 
-static bool is_depthwise(const agate_node *conv)
+/* One input, and any number of filters, in a group. */
+static bool has_lone_inputs(const agate_node *conv)
 {
     return conv->attrs.conv.group > 1 && agate_dim_is(conv->operands[1]->type.dims[1], 1);
 }
@@ -109,7 +102,7 @@ const char *agate_direct_conv_applies(const agate_candidate *c)
     const char *reason = not_blocked_conv(c);
     if (reason)
         return reason;
-    if (is_depthwise(c->anchor))
+    if (has_lone_inputs(c->anchor))
         return "depthwise";
     agate_part parts[AGATE_MAX_PARTS];
     if (agate_conv_parts(c->anchor, parts) == 0)
@@ -312,8 +305,7 @@ const char *agate_depthwise_applies(const agate_candidate *c)
         return reason;
     if (is_cut(c->anchor))
         return "its channels are cut into parts";
-    if (!is_depthwise(c->anchor) ||
-        !agate_dim_is(c->anchor->operands[1]->type.dims[0], c->anchor->attrs.conv.group))
+    if (!agate_is_depthwise(c->anchor))
         return "not depthwise";
     return is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_o) ? NULL : "weights not packed for it";
 }
@@ -343,8 +335,7 @@ const char *agate_grouped_conv_applies(const agate_candidate *c)
         return reason;
     if (is_cut(c->anchor))
         return "its channels are cut into parts";
-    if (is_depthwise(c->anchor) &&
-        agate_dim_is(c->anchor->operands[1]->type.dims[0], c->anchor->attrs.conv.group))
+    if (agate_is_depthwise(c->anchor))
         return "depthwise";
     if (agate_groups_fill_blocks(c->anchor, c->anchor->results[0].type.layout.block))
         return "its groups fill vectors";

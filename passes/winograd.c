@@ -18,14 +18,6 @@
 #include "passes/rewrite.h"
 #include "runtime/ref/winograd.h"
 
-static bool all_are(const agate_ints *list, int64_t value)
-{
-    for (int32_t i = 0; i < list->count; i++)
-        if (list->v[i] != value)
-            return false;
-    return true;
-}
-
 /* ---- weights -------------------------------------------------------------------------------------------- */
 
 /* An owner of deferred data. */
@@ -139,9 +131,9 @@ static const char *refuses(const agate_node *kernel, const agate_node *conv)
 
     if (w->rank != 4 || !agate_dim_is(w->dims[2], 3) || !agate_dim_is(w->dims[3], 3))
         return "the kernel is not 3x3";
-    if (!all_are(&attrs->strides, 1))
+    if (!agate_ints_are(&attrs->strides, 1))
         return "the stride is not 1";
-    if (!all_are(&attrs->dilations, 1))
+    if (!agate_ints_are(&attrs->dilations, 1))
         return "the kernel is dilated";
     if (attrs->group != 1)
         return "it is in groups";

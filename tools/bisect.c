@@ -75,7 +75,7 @@ static agate_status try(const search *s, int64_t rewrites, witness *w, agate_dif
 static agate_status print_graph(const search *s, int64_t rewrites, const char *pass, agate_text *text)
 {
     const agate_pass_info *info = agate_pass_find(pass);
-    agate_pass_options passes = s->options->runner.driver.passes;
+    agate_pass_options passes;
     agate_stage stage = info ? info->stage : AGATE_STAGE_canonical; /* an extra pass is of the first stage */
     agate_machine machine;
     agate_graph *graph;
@@ -83,8 +83,7 @@ static agate_status print_graph(const search *s, int64_t rewrites, const char *p
 
     AGATE_TRY(agate_driver_machine(s->options->runner.driver.compile.isa, &machine));
     AGATE_TRY(agate_driver_read(s->model, &s->options->runner.driver, &graph));
-    passes.machine = &machine;
-    passes.allow = s->options->runner.driver.compile.allow;
+    passes = agate_driver_passes(&s->options->runner.driver, &machine);
     passes.fuel = rewrites + 1;
     /* The passes of the first stage run in rounds, which end with the next stage. */
     status = agate_passes_run(graph, &passes, agate_max(stage, AGATE_STAGE_canonical));

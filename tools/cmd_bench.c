@@ -102,13 +102,6 @@ static agate_status warm_up(bench *b)
     return AGATE_OK;
 }
 
-static int compare_times(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static agate_status time_runs(bench *b, const settings *set)
 {
     size_t room = 0, least = set->iterations ? (size_t)set->iterations : LEAST_RUNS;
@@ -125,7 +118,7 @@ static agate_status time_runs(bench *b, const settings *set)
         AGATE_TRY(run_once(b, &b->m.times[b->m.count]));
         total += b->m.times[b->m.count++];
     }
-    qsort(b->m.times, b->m.count, sizeof *b->m.times, compare_times);
+    agate_runs_sort(b->m.times, b->m.count);
     return AGATE_OK;
 }
 
@@ -209,7 +202,7 @@ static double ms(uint64_t ns)
 
 static double median_ms(const measurement *m)
 {
-    return (ms(m->times[(m->count - 1) / 2]) + ms(m->times[m->count / 2])) / 2;
+    return agate_runs_median_ms(m->times, m->count);
 }
 
 /* The least time that this share of runs does not exceed. */
@@ -527,9 +520,9 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
         return code;
     if (operands.count != 1)
         return agate_cli_usage(verb, "one model is needed");
-    for (size_t i = 0; i < set.inputs.count; i++)
-        if (!agate_tensor_is_file(set.inputs.items[i]))
-            return agate_cli_usage(verb, "--input %s: a .npy or .pb file is needed", set.inputs.items[i]);
+    code = agate_inputs_check_tensors(verb, &set.inputs);
+    if (code >= 0)
+        return code;
     agate_cli_cache_options(&set.cache, &room, &how.driver.compile);
     status = run_bench(operands.items[0], &set, &how);
     return status == AGATE_OK ? AGATE_EXIT_OK : agate_cli_fail(status);

@@ -129,9 +129,9 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
         return code;
     if (operands.count != 1)
         return agate_cli_usage(verb, "one model is needed");
-    for (size_t i = 0; i < set.inputs.count; i++)
-        if (!agate_tensor_is_file(set.inputs.items[i]))
-            return agate_cli_usage(verb, "--input %s: a .npy or .pb file is needed", set.inputs.items[i]);
+    code = agate_inputs_check_tensors(verb, &set.inputs);
+    if (code >= 0)
+        return code;
     how.reference = !set.compiled;
     status = bisect(operands.items[0], &set, &how, &result);
     agate_cli_passes_end(&set.passes);

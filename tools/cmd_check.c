@@ -135,11 +135,11 @@ static void print_trouble(row *first)
     printf("\n");
 }
 
-static void print_tally(const agate_tally *tally, const char *title)
+static void print_fine(const agate_tally *tally)
 {
     if (tally->count == 0)
         return;
-    printf("%s\n", title);
+    printf("fine:\n");
     for (size_t i = 0; i < tally->count; i++) {
         printf("  %6zu  ", tally->rows[i].count);
         put(tally->rows[i].name);
@@ -156,7 +156,7 @@ static void print_report(const report *r, const char *model)
     for (row *one = r->first; one; one = one->next)
         if (!one->printed)
             print_trouble(one);
-    print_tally(&r->fine, "fine:");
+    print_fine(&r->fine);
     printf("\n%s: %zu nodes: %zu fine, %zu faulty", model, total, r->nodes[AGATE_IMPORT_FINE],
            r->nodes[AGATE_IMPORT_FAULTY]);
     if (r->nodes[AGATE_IMPORT_BLOCKED])

@@ -62,7 +62,7 @@ typedef struct job {
 /* Reads and plans the graph for one machine. On success it is the caller's. */
 static agate_status plan(job *j, const agate_machine *machine, agate_graph **out_graph)
 {
-    agate_pass_options passes = j->driver->passes;
+    agate_pass_options passes = agate_driver_passes(j->driver, machine);
     agate_tuning tuning = {0};
     agate_graph *graph;
 
@@ -70,8 +70,6 @@ static agate_status plan(job *j, const agate_machine *machine, agate_graph **out
     if (j->tuned)
         agate_cached_find_tuning(j->tuned, &j->source, j->driver, machine, &j->outcome, &tuning);
     j->tuned_count += tuning.count;
-    passes.machine = machine;
-    passes.allow = j->driver->compile.allow;
     passes.tuning = &tuning;
     agate_status status = agate_passes_run(graph, &passes, AGATE_STAGE_planned);
     agate_tuning_deinit(&tuning);

@@ -99,10 +99,9 @@ static agate_status dump(const char *path, const request *request, const setting
 
     AGATE_TRY(agate_driver_machine_exact(set->compile.isa, &machine));
     AGATE_TRY(agate_driver_read(path, options, &graph));
-    options->passes.machine = &machine;
-    options->passes.allow = options->compile.allow;
-    status = request->stage == AGATE_STAGE_import ? AGATE_OK
-                                                  : agate_passes_run(graph, &options->passes, request->stage);
+    const agate_pass_options passes = agate_driver_passes(options, &machine);
+    status =
+        request->stage == AGATE_STAGE_import ? AGATE_OK : agate_passes_run(graph, &passes, request->stage);
     if (status == AGATE_OK && !set->passes.print_after)
         status = print(graph, request, set, &machine);
     agate_graph_release(graph);

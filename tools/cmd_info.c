@@ -115,12 +115,10 @@ static agate_status gather(facts *f, const char *model, agate_driver_options *dr
     f->isa = machine.name;
     AGATE_TRY(agate_driver_read(model, driver, &f->graph));
     gather_imported(f);
-    driver->passes.machine = &machine;
-    driver->passes.allow = driver->compile.allow;
-    driver->passes.remark = hear_remark;
-    driver->passes.remark_user = f;
-    AGATE_TRY(
-        agate_error_within(agate_passes_run(f->graph, &driver->passes, AGATE_STAGE_planned), "%s", model));
+    agate_pass_options passes = agate_driver_passes(driver, &machine);
+    passes.remark = hear_remark;
+    passes.remark_user = f;
+    AGATE_TRY(agate_error_within(agate_passes_run(f->graph, &passes, AGATE_STAGE_planned), "%s", model));
     return gather_planned(f);
 }
 

@@ -119,9 +119,9 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
         return agate_cli_usage(verb, "one model is needed");
     if (set.seconds < 0)
         return agate_cli_usage(verb, "--seconds %g: a comparison cannot take less than nothing", set.seconds);
-    for (size_t i = 0; i < set.inputs.count; i++)
-        if (!agate_tensor_is_file(set.inputs.items[i]))
-            return agate_cli_usage(verb, "--input %s: a .npy or .pb file is needed", set.inputs.items[i]);
+    code = agate_inputs_check_tensors(verb, &set.inputs);
+    if (code >= 0)
+        return code;
     agate_cli_cache_options(&set.cache, &room, &where);
     if (!where.cache_directory)
         return agate_cli_usage(verb, "no cache is in use, which keeps the tiles: give --cache DIR");

@@ -141,15 +141,21 @@ static agate_status check_allocator(const agate_allocator *allocator)
                             "the allocator of the model lacks a function to allocate or to release");
 }
 
-agate_status agate_driver_plan(agate_graph *graph, const agate_driver_options *options,
-                               agate_machine *out_machine)
+agate_pass_options agate_driver_passes(const agate_driver_options *options, const agate_machine *machine)
 {
     agate_pass_options passes = options->passes;
 
+    passes.machine = machine;
+    passes.allow = options->compile.allow;
+    return passes;
+}
+
+agate_status agate_driver_plan(agate_graph *graph, const agate_driver_options *options,
+                               agate_machine *out_machine)
+{
     AGATE_TRY(check_allocator(options->compile.allocator));
     AGATE_TRY(agate_driver_machine(options->compile.isa, out_machine));
-    passes.machine = out_machine;
-    passes.allow = options->compile.allow;
+    const agate_pass_options passes = agate_driver_passes(options, out_machine);
     return agate_passes_run(graph, &passes, AGATE_STAGE_planned);
 }
 

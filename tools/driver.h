@@ -62,6 +62,9 @@ AGATE_MUST_USE agate_status agate_driver_import(const agate_model_source *source
                                                 const agate_driver_options *options,
                                                 const agate_import_files *files, agate_graph **out_graph);
 
+/* How to run passes for `machine`, as these options say. */
+agate_pass_options agate_driver_passes(const agate_driver_options *options, const agate_machine *machine);
+
 /* Runs all passes for the machine of these options, *out_machine. */
 AGATE_MUST_USE agate_status agate_driver_plan(agate_graph *graph, const agate_driver_options *options,
                                               agate_machine *out_machine);

@@ -272,3 +272,11 @@ agate_status agate_inputs_make(const agate_inputs *inputs, size_t run, agate_ten
     }
     return AGATE_OK;
 }
+
+int agate_inputs_check_tensors(const agate_cli_verb *verb, const agate_cli_list *named)
+{
+    for (size_t i = 0; i < named->count; i++)
+        if (!agate_tensor_is_file(named->items[i]))
+            return agate_cli_usage(verb, "--input %s: a .npy or .pb file is needed", named->items[i]);
+    return -1;
+}

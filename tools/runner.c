@@ -21,14 +21,12 @@ static agate_module_value value_of(const agate_value *value, const char *name)
 static agate_status init_reference(agate_runner *runner, agate_graph *graph,
                                    const agate_runner_options *options)
 {
-    agate_pass_options passes = options->driver.passes;
     size_t inputs = (size_t)graph->param_count, outputs = (size_t)graph->last->operand_count;
     agate_machine machine;
 
     runner->graph = graph;
     AGATE_TRY(agate_driver_machine(options->driver.compile.isa, &machine));
-    passes.machine = &machine;
-    passes.allow = options->driver.compile.allow;
+    const agate_pass_options passes = agate_driver_passes(&options->driver, &machine);
     if (options->stage != AGATE_STAGE_import)
         AGATE_TRY(agate_passes_run(graph, &passes, options->stage));
     runner->values = calloc(inputs + outputs + 1, sizeof *runner->values);

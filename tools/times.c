@@ -1,6 +1,8 @@
 /* times.c: rows of times, summed by name. */
 #include "tools/times.h"
 
+#include <stdlib.h>
+
 void agate_times_add(void *user, const char *name, uint64_t ns)
 {
     agate_times *times = user;
@@ -41,4 +43,23 @@ void agate_times_print(const agate_times *times, uint64_t total_ns, FILE *stream
     }
     print_row(stream, "other", total_ns > accounted_ns ? total_ns - accounted_ns : 0, total_ns, 1);
     print_row(stream, "in all", total_ns, total_ns, 1);
+}
+
+/* ---- runs ----------------------------------------------------------------------------------------------- */
+
+static int compare_runs(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+void agate_runs_sort(uint64_t *run_ns, size_t count)
+{
+    qsort(run_ns, count, sizeof *run_ns, compare_runs);
+}
+
+double agate_runs_median_ms(const uint64_t *run_ns, size_t count)
+{
+    return ((double)run_ns[(count - 1) / 2] / 1e6 + (double)run_ns[count / 2] / 1e6) / 2;
 }

@@ -1,4 +1,4 @@
-/* times.h: where the time goes, from a file to a session that is ready. */
+/* times.h: where the time goes, from a file to a session that is ready; and the times of runs. */
 #ifndef AGATE_TIMES_H
 #define AGATE_TIMES_H
 
@@ -27,5 +27,13 @@ void agate_times_add(void *user, const char *name, uint64_t ns);
 
 /* A table: each row, its share of `total_ns`, and what no row accounts for. */
 void agate_times_print(const agate_times *times, uint64_t total_ns, FILE *stream);
+
+/* ---- runs ----------------------------------------------------------------------------------------------- */
+
+/* Sorts nanoseconds, the least first. */
+void agate_runs_sort(uint64_t *run_ns, size_t count);
+
+/* The median of sorted nanoseconds, at least one, in milliseconds. */
+double agate_runs_median_ms(const uint64_t *run_ns, size_t count);
 
 #endif

@@ -11,6 +11,7 @@
 #include "ir/text.h"
 #include "runtime/session.h"
 #include "tools/tensor.h"
+#include "tools/times.h"
 
 #define LEAST_RUNS  6
 #define LEAST_GAIN  0.02 /* of a kernel's time: less may be noise */
@@ -327,17 +328,10 @@ static agate_status sweep(tuner *t, contender *best, bool *out_changed)
 
 /* ---- the result ----------------------------------------------------------------------------------------- */
 
-static int compare_times(const void *a, const void *b)
+static double median_ms(uint64_t *run_ns, size_t count)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double median_ms(uint64_t *times, size_t count)
-{
-    qsort(times, count, sizeof *times, compare_times);
-    return (double)times[count / 2] / 1e6;
+    agate_runs_sort(run_ns, count);
+    return agate_runs_median_ms(run_ns, count);
 }
 
 #define MOST_RUNS 10000

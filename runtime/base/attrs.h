@@ -11,6 +11,15 @@ typedef struct agate_ints {
     int64_t v[AGATE_MAX_INTS];
 } agate_ints;
 
+/* Are all of `ints` (a left-out list counts as all) `wanted`? */
+static inline bool agate_ints_are(const agate_ints *ints, int64_t wanted)
+{
+    for (int32_t i = 0; i < ints->count; i++)
+        if (ints->v[i] != wanted)
+            return false;
+    return true;
+}
+
 typedef struct agate_dims {
     int32_t count;
     agate_dim v[AGATE_MAX_RANK];
