@@ -141,8 +141,8 @@ static agate_status contender_init(tuner *t, contender *c)
 
 static void hear_step(void *user, const agate_step_profile *step)
 {
-    contender *c = user;
-    uint64_t ns = step->end_ns - step->start_ns, *least = &c->step_ns[step->index];
+    uint64_t *step_ns = user;
+    uint64_t ns = step->end_ns - step->start_ns, *least = &step_ns[step->index];
 
     *least = *least == 0 || ns < *least ? ns : *least;
 }
@@ -176,7 +176,7 @@ static agate_status run_in_turns(tuner *t, contender *a, contender *b)
     for (int c = 0; c < 2; c++) {
         AGATE_TRY(run_once(t, both[c], &ns)); /* warms up */
         memset(both[c]->step_ns, 0, t->step_count * sizeof *both[c]->step_ns);
-        agate_session_set_profile(both[c]->session, hear_step, both[c]);
+        agate_session_set_profile(both[c]->session, hear_step, both[c]->step_ns);
     }
     AGATE_TRY(check_same(t, a, b));
     for (int i = 0; i < LEAST_RUNS || total < budget; i++)
