@@ -139,7 +139,7 @@ static const char *refuses(const agate_node *kernel, const agate_node *conv)
         return "it is in groups";
     if (w->layout.kind != AGATE_LAYOUT_oi || conv->results[0].type.layout.kind != AGATE_LAYOUT_channel)
         return "its input or result is not in blocked layout";
-    if (agate_conv_parts(conv, parts) != 1)
+    if (agate_conv_parts(conv, parts) > 1)
         return "its channels are cut into parts";
     AGATE_EACH_NODE (node, kernel->body)
         if (node != conv && agate_node_family(node) != AGATE_FAMILY_pointwise &&

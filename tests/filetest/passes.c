@@ -16,11 +16,31 @@ bool find_machine(const test_run *run, const char *otherwise, agate_machine *out
     return true;
 }
 
-static bool run_named(const test_run *run, agate_graph *graph, const char *const *names, size_t count)
+/* An agate_remark_fn: what is not done goes behind the expectation. */
+typedef struct listener {
+    const char *pass;
+    agate_text declined;
+} listener;
+
+static void hear(void *user, const char *pass, const agate_node *node, const char *message)
+{
+    listener *heard = user;
+
+    (void)node;
+    if (strcmp(pass, heard->pass) == 0 && strncmp(message, "rewrite: ", 9) != 0)
+        agate_text_add(&heard->declined, "; remark: %s\n", message);
+}
+
+static bool run_named(const test_run *run, agate_graph *graph, const char *const *names, size_t count,
+                      listener *heard)
 {
     agate_machine machine;
-    agate_pass_options options = {
-        .machine = &machine, .allow = run->command->allow, .verify_each = true, .fuel = run->command->fuel};
+    agate_pass_options options = {.machine = &machine,
+                                  .allow = run->command->allow,
+                                  .verify_each = true,
+                                  .fuel = run->command->fuel,
+                                  .remark = heard->pass ? hear : NULL,
+                                  .remark_user = heard};
 
     if (!find_machine(run, "avx512", &machine))
         return false;
@@ -38,14 +58,17 @@ static void run_names(const test_run *run, const char *const *names, size_t coun
 {
     agate_graph *before = parse_input(run, agate_parse),
                 *after = before ? parse_input(run, agate_parse) : NULL;
+    listener heard = {.pass = run->command->remarks};
 
-    if (after && run_named(run, after, names, count)) {
+    if (after && run_named(run, after, names, count, &heard)) {
         bless_graph(run, after);
+        agate_text_add(run->blessed, "%s", agate_text_c(&heard.declined));
         /* Weights are filled in only now: what passes may know of a parsed graph is its text. */
         if (run->command->tolerance > 0 && fill_weights(before, run->command->seed) &&
             fill_weights(after, run->command->seed))
             compare_graphs(run, before, after, compute_interpreted);
     }
+    agate_text_deinit(&heard.declined);
     agate_graph_release(before);
     agate_graph_release(after);
 }
