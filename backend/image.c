@@ -143,6 +143,7 @@ static void put_arg(agate_text *plan, const agate_module_arg *arg)
     put(plan, arg->index);
     put_dim(plan, arg->offset);
     put_type(plan, &arg->type);
+    put_dim(plan, arg->reach_bytes);
 }
 
 static void put_attr(agate_text *plan, const agate_attr_info *info, const agate_attrs *attrs)

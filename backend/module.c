@@ -24,6 +24,11 @@ static agate_module_type module_type(const agate_type *type)
     return out;
 }
 
+static agate_status too_large(void)
+{
+    return agate_error_make(AGATE_CODE_INVALID_MODEL, "a tensor is too large");
+}
+
 /* A reshape has no memory of its own; other views have a place, among others' channels. */
 static const agate_value *root_of(const agate_value *value)
 {
@@ -56,6 +61,8 @@ static agate_status add_arg(builder *b, const agate_value *value, agate_module_a
     const agate_value *root = root_of(value);
     agate_module_arg arg = {.type = module_type(&value->type)};
 
+    if (!agate_type_size(&value->type, &arg.reach_bytes))
+        return too_large();
     if (!root->node) {
         arg.storage = AGATE_STORAGE_INPUT;
         arg.index = (uint32_t)root->index;
@@ -229,7 +236,7 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
             module->workspace_size_bytes =
                 agate_max(module->workspace_size_bytes, agate_workspace_bytes(node));
     if (!agate_graph_slab_size(graph, &module->slab_size_bytes))
-        return agate_error_make(AGATE_CODE_INVALID_MODEL, "a tensor is too large");
+        return too_large();
     module->metadata = agate_metadata_copy(graph->metadata, b.arena);
     return agate_constants_place(compiled);
 }

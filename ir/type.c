@@ -191,7 +191,8 @@ bool agate_type_size(const agate_type *type, agate_dim *out_size_bytes)
         int64_t gap =
             one - axes[1].extent.offset * axes[1].stride.offset * (int64_t)agate_dtype_size(type->dtype);
         agate_dim images = axes[0].extent;
-        size = (agate_dim){images.scale * one, images.offset * one - gap};
+        bool none = agate_dim_is(images, 0);
+        size = (agate_dim){images.scale * one, none ? 0 : images.offset * one - gap};
     }
     *out_size_bytes = size;
     return true;

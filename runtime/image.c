@@ -115,6 +115,7 @@ static agate_module_arg take_arg(reader *r)
     arg.index = (uint32_t)take_number(r, UINT32_MAX);
     arg.offset = take_dim(r);
     arg.type = take_type(r);
+    arg.reach_bytes = take_dim(r);
     return arg;
 }
 

@@ -47,35 +47,41 @@ static bool ends_within(agate_dim end, agate_dim slab, bool follows_batch)
     return end.scale <= slab.scale && first_end <= first_slab;
 }
 
-/* Does a tensor of this many bytes at `offset` end within the slab, for any batch? */
-static bool is_in_slab(const agate_module *module, agate_dim offset, agate_dim bytes, size_t element_bytes)
+/* Does it end within the slab, for any batch? */
+static bool is_in_slab(const agate_module *module, const agate_module_arg *arg)
 {
-    const int64_t size = (int64_t)element_bytes;
+    const int64_t size = (int64_t)agate_dtype_size(arg->type.dtype);
+    const agate_dim offset = arg->offset;
     agate_dim end;
     return offset.scale >= 0 && offset.offset >= 0 && offset.scale % size == 0 && offset.offset % size == 0 &&
-           agate_dim_add(offset, bytes, &end) && ends_within(end, module->slab_size_bytes, bytes.scale > 0);
+           agate_dim_add(offset, arg->reach_bytes, &end) &&
+           ends_within(end, module->slab_size_bytes, arg->reach_bytes.scale > 0);
 }
 
-static bool is_in_constant(const agate_module_constant *constant, agate_dim bytes)
+static bool is_in_constant(const agate_module_constant *constant, agate_dim reach)
 {
-    return agate_dim_is_fixed(bytes) && bytes.offset >= 0 && (uint64_t)bytes.offset <= constant->size_bytes;
+    return agate_dim_is_fixed(reach) && reach.offset >= 0 && (uint64_t)reach.offset <= constant->size_bytes;
 }
 
 static bool arg_is_sound(const agate_module *module, const agate_module_arg *arg)
 {
     agate_dim bytes;
-    if (!type_is_sound(&arg->type) || !count_bytes(&arg->type, &bytes))
+    if (!type_is_sound(&arg->type) || !count_bytes(&arg->type, &bytes) ||
+        !ends_within(bytes, arg->reach_bytes, bytes.scale > 0))
         return false;
+    const bool is_dense = agate_dim_equal(bytes, arg->reach_bytes);
     switch (arg->storage) {
     case AGATE_STORAGE_INPUT:
-        return arg->index < module->input_count && is_as_large(&arg->type, &module->inputs[arg->index].type);
+        return is_dense && arg->index < module->input_count &&
+               is_as_large(&arg->type, &module->inputs[arg->index].type);
     case AGATE_STORAGE_OUTPUT:
-        return arg->index < module->output_count &&
+        return is_dense && arg->index < module->output_count &&
                is_as_large(&arg->type, &module->outputs[arg->index].type);
     case AGATE_STORAGE_CONSTANT:
-        return arg->index < module->constant_count && is_in_constant(&module->constants[arg->index], bytes);
+        return arg->index < module->constant_count &&
+               is_in_constant(&module->constants[arg->index], arg->reach_bytes);
     case AGATE_STORAGE_SLAB:
-        return is_in_slab(module, arg->offset, bytes, agate_dtype_size(arg->type.dtype));
+        return is_in_slab(module, arg);
     }
     return false;
 }

@@ -16,7 +16,7 @@
  *     dimension slab bytes, workspace bytes of a thread
  *     inputs, outputs: text name, type
  *     constants:       offset in the weights, bytes
- *     arguments:       storage, index, dimension offset, type
+ *     arguments:       storage, index, dimension offset, type, dimension reach
  *     steps:           text function, text label, text origin, first argument, operands, results, dimension tasks,
  *                      dimension flops, text kernel ("": the function is compiled code); else the reference kernel's name
  *                      (runtime/ref/ref.def), text scalar op or "", attributes: text name and value each
@@ -35,7 +35,7 @@
 #include "runtime/base/module.h"
 
 #define AGATE_IMAGE_MAGIC   "agateimg" /* 8 bytes */
-#define AGATE_IMAGE_VERSION 3
+#define AGATE_IMAGE_VERSION 4
 
 /* Name of the plan in a compiled file, and of both parts in an object that is to be linked into something else. */
 #define AGATE_PLAN_SYMBOL     "agate_artifact_v1"

@@ -9,7 +9,7 @@
 
 #include "runtime/base/call.h"
 
-#define AGATE_MODULE_VERSION 2
+#define AGATE_MODULE_VERSION 3
 
 /* Compiled code: computes tasks first <= t < last. `buffers` are the step's arguments, operands then results. Buffers in
  * the slab (at offsets that are) and constants are aligned to AGATE_ALIGNMENT, the caller's inputs and outputs to their
@@ -37,6 +37,9 @@ typedef struct agate_module_arg {
     uint32_t index;
     agate_dim offset;       /* bytes; SLAB only, 0 otherwise */
     agate_module_type type; /* logical shape; a library step's tensors are plain */
+    /* From its first byte to behind its last, as it lies in memory: with pads of blocks, and with the channels of others that
+     * lie between its images. Those of the caller are dense. */
+    agate_dim reach_bytes;
 } agate_module_arg;
 
 typedef struct agate_module_step {

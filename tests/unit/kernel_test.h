@@ -84,7 +84,7 @@ static size_t size_of(const agate_type *type)
     agate_dim size;
 
     ck_assert(agate_type_size(type, &size));
-    return (size_t)agate_max(size.offset, 0); /* with a pitch, no image has less than none */
+    return (size_t)size.offset;
 }
 
 static agate_tensor tensor_of(const agate_type *type, void *data)

@@ -32,6 +32,11 @@ enum { WIDTH = 16, MOST_ROWS = 512 };
         }                                                                                                    \
     }
 
+#define ROWS_BYTES                                                                                           \
+    {                                                                                                        \
+        WIDTH * 4, 0                                                                                         \
+    }
+
 static inline void scale_rows(void *const *buffers, int64_t batch, int64_t first, int64_t last,
                               void *workspace)
 {
@@ -76,14 +81,14 @@ static const agate_module_value residual_inputs[] = {{"x", {ROWS}}};
 static const agate_module_value residual_outputs[] = {
     {"y", {ROWS}}, {"same", {ROWS}}, {"answer", {AGATE_I64, 1, {{0, 2}}}}};
 static const agate_module_arg residual_args[] = {
-    {AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}},
-    {AGATE_STORAGE_CONSTANT, 0, {0, 0}, {AGATE_F32, 1, {{0, WIDTH}}}},
-    {AGATE_STORAGE_SLAB, 0, {0, 0}, {ROWS}},
-    {AGATE_STORAGE_SLAB, 0, {0, 0}, {ROWS}},
-    {AGATE_STORAGE_SLAB, 0, {WIDTH * 4, 0}, {ROWS}},
-    {AGATE_STORAGE_SLAB, 0, {WIDTH * 4, 0}, {ROWS}},
-    {AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}},
-    {AGATE_STORAGE_OUTPUT, 0, {0, 0}, {ROWS}},
+    {AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES},
+    {AGATE_STORAGE_CONSTANT, 0, {0, 0}, {AGATE_F32, 1, {{0, WIDTH}}}, {0, WIDTH * 4}},
+    {AGATE_STORAGE_SLAB, 0, {0, 0}, {ROWS}, ROWS_BYTES},
+    {AGATE_STORAGE_SLAB, 0, {0, 0}, {ROWS}, ROWS_BYTES},
+    {AGATE_STORAGE_SLAB, 0, {WIDTH * 4, 0}, {ROWS}, ROWS_BYTES},
+    {AGATE_STORAGE_SLAB, 0, {WIDTH * 4, 0}, {ROWS}, ROWS_BYTES},
+    {AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES},
+    {AGATE_STORAGE_OUTPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES},
 };
 /* FLOPs enough that the runtime finds every step worth all of its threads. */
 #define STEP(fn, arg, operands)                                                                              \
@@ -104,8 +109,8 @@ static const agate_module_step residual_steps[] = {
     {STEP(add_rows, 5, 2)},
 };
 static const agate_module_copy residual_copies[] = {
-    {{AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}}, 1},
-    {{AGATE_STORAGE_CONSTANT, 1, {0, 0}, {AGATE_I64, 1, {{0, 2}}}}, 2},
+    {{AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES}, 1},
+    {{AGATE_STORAGE_CONSTANT, 1, {0, 0}, {AGATE_I64, 1, {{0, 2}}}, {0, 16}}, 2},
 };
 static const agate_module residual = {
     .version = AGATE_MODULE_VERSION,

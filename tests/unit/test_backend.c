@@ -123,6 +123,52 @@ START_TEST(a_graph_runs)
 }
 END_TEST
 
+static const char *const among_others = "graph @t(%x: f32[N,4,4,4]{nchw4c}) -> f32[N,8,4,4]{nchw4c} {\n"
+                                        "  %0 = kernel(%x) pointwise<v=4> {\n"
+                                        "    %a = relu $0 : f32[N,4,4,4]{nchw4c}\n"
+                                        "    yield %a\n"
+                                        "  } : f32[N,4,4,4]{nchw4c of 8} at slab[0]\n"
+                                        "  %1 = kernel(%x) pointwise<v=4> {\n"
+                                        "    %a = neg $0 : f32[N,4,4,4]{nchw4c}\n"
+                                        "    yield %a\n"
+                                        "  } : f32[N,4,4,4]{nchw4c of 8} at slab[256]\n"
+                                        "  %2 = join %0, %1 axis=1 : f32[N,8,4,4]{nchw4c} at slab[0]\n"
+                                        "  %3 = kernel(%2) pointwise<v=4> {\n"
+                                        "    %a = relu $0 : f32[N,8,4,4]{nchw4c}\n"
+                                        "    yield %a\n"
+                                        "  } : f32[N,8,4,4]{nchw4c} at output[0]\n"
+                                        "  return %3\n"
+                                        "}\n";
+
+/* Images among others' channels reach farther than their own elements fill. */
+START_TEST(what_a_kernel_reaches_ends_in_the_slab)
+{
+    agate_graph *graph = parse(among_others);
+    agate_machine machine = least_machine();
+    agate_codegen_options options = {.machine = &machine};
+    const agate_module *module;
+    void *owner;
+
+    must(agate_backend_compile(graph, &options, &module, &owner));
+    must(agate_module_check(module, AGATE_CODE_INVALID_MODEL));
+    agate_module edited = *module;
+    agate_module_arg args[8];
+    ck_assert_uint_le(module->arg_count, AGATE_COUNT(args));
+    memcpy(args, module->args, module->arg_count * sizeof *args);
+    edited.args = args;
+    agate_module_arg *second = &args[module->steps[1].first_arg + 1];
+    ck_assert_int_eq(second->offset.offset, 256);
+    ck_assert_int_eq(module->slab_size_bytes.scale, 512);
+    second->offset = (agate_dim){256, 0}; /* the second half, if images followed each other */
+    agate_status status = agate_module_check(&edited, AGATE_CODE_INVALID_MODEL);
+    ck_assert_int_eq(agate_status_code(status), AGATE_CODE_INVALID_MODEL);
+    ck_assert_str_eq(agate_status_message(status), "argument 3 of the compiled module is damaged");
+    agate_status_release(status);
+    agate_backend_release(owner);
+    agate_graph_release(graph);
+}
+END_TEST
+
 /* Compiling `text` fails with `code`, and the message holds `part`. */
 static void check_refused(const char *text, agate_code code, const char *part)
 {
@@ -226,6 +272,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_graph_runs);
+    tcase_add_test(tcase, what_a_kernel_reaches_ends_in_the_slab);
     tcase_add_test(tcase, errors);
     tcase_add_test(tcase, code_as_text);
     suite_add_tcase(suite, tcase);

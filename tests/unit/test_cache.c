@@ -391,7 +391,7 @@ START_TEST(only_whole_files_are_loaded)
         const char *reason;
     } changes[] = {
         {other_version, AGATE_CODE_UNSUPPORTED,
-         "compiled to format 4, and this runtime reads 3; compile it again"},
+         "compiled to format 5, and this runtime reads 4; compile it again"},
         {longer_body, AGATE_CODE_INVALID_MODEL, "damaged"},
         {endless_weights, AGATE_CODE_INVALID_MODEL, "damaged"},
     };
