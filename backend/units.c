@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "ir/map.h"
 #include "ir/text.h"
 
 static agate_status out_of_memory(void)
@@ -15,15 +16,20 @@ static agate_status out_of_memory(void)
 
 /* ---- finding them -------------------------------------------------------------------------------------- */
 
-static size_t unit_of(agate_units *units, const agate_node *kernel, const char *signature)
+/* `known`: signature -> its unit. */
+static size_t unit_of(agate_units *units, agate_map *known, const agate_node *kernel,
+                      const agate_text *signature)
 {
-    for (size_t i = 0; i < units->count; i++)
-        if (strcmp(units->units[i].signature, signature) == 0)
-            return i;
-    uint64_t hash = agate_hash_bytes(AGATE_HASH_SEED, signature, strlen(signature));
-    agate_unit *unit = &units->units[units->count];
+    const char *text = agate_text_c(signature);
+    agate_unit *unit = agate_map_get(known, text, signature->size_bytes);
+
+    if (unit)
+        return (size_t)(unit - units->units);
+    uint64_t hash = agate_hash_bytes(AGATE_HASH_SEED, text, signature->size_bytes);
+    unit = &units->units[units->count];
     unit->kernel = kernel;
-    unit->signature = agate_arena_text(units->arena, signature);
+    unit->signature = agate_arena_text(units->arena, text);
+    agate_map_put(known, unit->signature, signature->size_bytes, unit);
     unit->symbol = agate_arena_format(units->arena, "%s_%016llx%s", agate_strategy_name(kernel->strategy),
                                       (unsigned long long)hash, units->suffix);
     return units->count++;
@@ -47,6 +53,8 @@ static agate_status check_kernel(const agate_node *kernel)
 agate_status agate_units_init(agate_units *units, const agate_graph *graph, const char *suffix,
                               agate_arena *arena)
 {
+    agate_map known = {.arena = arena};
+
     *units = (agate_units){.arena = arena, .suffix = suffix ? suffix : ""};
     AGATE_EACH_NODE (node, graph)
         units->kernel_count += node->op == AGATE_OP_kernel;
@@ -66,7 +74,7 @@ agate_status agate_units_init(agate_units *units, const agate_graph *graph, cons
         agate_print_signature(node, &signature);
         bool failed = signature.failed;
         if (!failed)
-            units->of_kernel[number++] = unit_of(units, node, agate_text_c(&signature));
+            units->of_kernel[number++] = unit_of(units, &known, node, &signature);
         agate_text_deinit(&signature);
         if (failed)
             return out_of_memory();
