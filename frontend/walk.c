@@ -368,7 +368,7 @@ static void refuse_unknown(agate_call *call)
     if (!call->importer->options->listener)
         return;
     for (int32_t i = 0; i < call->operand_count; i++) {
-        const agate_binding *binding = agate_names_find(&call->scope->names, call->node->input[i]);
+        const agate_binding *binding = agate_scope_find(call->importer, call->scope, call->node->input[i]);
         call->operands[i] = binding ? binding->value : NULL;
     }
     agate_survey_tell(call);

@@ -186,7 +186,7 @@ static const struct magic {
     {0,
      "\x7f"
      "ELF",
-     "an ELF object"},
+     "an ELF object (if agate compiled it: use the model that it was made from)"},
     {0, "\x89PNG", "a PNG image"},
     {0, "\xff\xd8\xff", "a JPEG image"},
     {0, "version https://git-lfs", "a Git LFS pointer (fetch the file itself: git lfs pull)"},

@@ -88,6 +88,9 @@ typedef struct agate_pass_options {
     void *timed_user;
 } agate_pass_options;
 
+/* The bits of agate_pass.allowed that a list as in agate_pass_options.allow names; NULL: none. */
+AGATE_MUST_USE agate_status agate_passes_parse_allowed(const char *list, uint64_t *out_allowed);
+
 /* Runs the pipeline from the graph as imported up to and including `stage`. Always verifies at the end. */
 AGATE_MUST_USE agate_status agate_passes_run(agate_graph *graph, const agate_pass_options *options,
                                              agate_stage stage);

@@ -187,7 +187,7 @@ static agate_status no_such_allowance(const char *name, size_t length)
     return status;
 }
 
-static agate_status parse_allowed(const char *list, uint64_t *out_allowed)
+agate_status agate_passes_parse_allowed(const char *list, uint64_t *out_allowed)
 {
     *out_allowed = 0;
     while (list && *list) {
@@ -211,7 +211,7 @@ static agate_status begin(runner *r, agate_graph *graph, const agate_pass_option
         AGATE_TRY(check_name(options->skip[i]));
     if (options->print_after && strcmp(options->print_after, "all") != 0)
         AGATE_TRY(check_name(options->print_after));
-    AGATE_TRY(parse_allowed(options->allow, &r->allowed));
+    AGATE_TRY(agate_passes_parse_allowed(options->allow, &r->allowed));
     r->scratch = agate_arena_create();
     if (!r->scratch)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no address space for the passes' scratch memory");

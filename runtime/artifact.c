@@ -279,7 +279,8 @@ static agate_status add_names(const agate_artifact *a, agate_text *names)
     return AGATE_OK;
 }
 
-static agate_status none_fits(const agate_artifact *a, uint32_t features)
+/* `why` the features that are missing are: "this CPU lacks". */
+static agate_status none_fits(const agate_artifact *a, uint32_t features, const char *why)
 {
     agate_text isas = {0}, missing = {0};
     agate_image_variant least;
@@ -288,27 +289,31 @@ static agate_status none_fits(const agate_artifact *a, uint32_t features)
         status = add_names(a, &isas);
     if (!status) {
         agate_cpu_features_print(least.needs & ~features, &missing);
-        status = agate_error_make(
-            AGATE_CODE_NOT_FOUND,
-            "the model was compiled for %s, and this CPU lacks %s; compile it for a lower isa",
-            agate_text_c(&isas), agate_text_c(&missing));
+        status = agate_error_make(AGATE_CODE_NOT_FOUND,
+                                  "the model was compiled for %s, and %s %s; compile it for a lower isa",
+                                  agate_text_c(&isas), why, agate_text_c(&missing));
     }
     agate_text_deinit(&isas);
     agate_text_deinit(&missing);
     return status;
 }
 
-agate_status agate_artifact_choose(const agate_artifact *artifact, uint32_t features, uint32_t *out_index)
+static agate_status choose(const agate_artifact *a, uint32_t features, const char *why, uint32_t *out_index)
 {
     agate_image_variant variant;
-    for (uint32_t i = artifact->info.variant_count; i > 0; i--) {
-        AGATE_TRY(agate_artifact_variant(artifact, i - 1, &variant));
+    for (uint32_t i = a->info.variant_count; i > 0; i--) {
+        AGATE_TRY(agate_artifact_variant(a, i - 1, &variant));
         if ((variant.needs & ~features) == 0) {
             *out_index = i - 1;
             return AGATE_OK;
         }
     }
-    return none_fits(artifact, features);
+    return none_fits(a, features, why);
+}
+
+agate_status agate_artifact_choose(const agate_artifact *artifact, uint32_t features, uint32_t *out_index)
+{
+    return choose(artifact, features, "this CPU lacks", out_index);
 }
 
 static agate_kernel_fn find_function(void *object, const char *symbol)
@@ -326,21 +331,27 @@ agate_status agate_artifact_module(agate_artifact *artifact, uint32_t index, con
                             artifact->object, artifact->arena, module);
 }
 
-static agate_status make_model(agate_artifact *a, agate_model **out_model)
+static agate_status make_model(agate_artifact *a, uint32_t features, agate_model **out_model)
 {
     uint32_t index;
     const agate_module *module;
-    AGATE_TRY(agate_artifact_choose(a, agate_cpu_features(), &index));
+    const bool capped = features != agate_cpu_features();
+    AGATE_TRY(choose(a, features, capped ? "is not to use" : "this CPU lacks", &index));
     AGATE_TRY(agate_artifact_module(a, index, &module));
     return agate_model_create(module, agate_artifact_release, a, out_model);
 }
 
-AGATE_API agate_status agate_model_load_artifact(const char *path, agate_model **out_model)
+agate_status agate_artifact_load(const char *path, uint32_t features, agate_model **out_model)
 {
     agate_artifact *artifact;
     AGATE_TRY(agate_artifact_open(path, &artifact));
-    agate_status status = make_model(artifact, out_model);
+    agate_status status = make_model(artifact, features, out_model);
     if (status)
         agate_artifact_release(artifact);
     return agate_error_within(status, "%s", path);
+}
+
+AGATE_API agate_status agate_model_load_artifact(const char *path, agate_model **out_model)
+{
+    return agate_artifact_load(path, agate_cpu_features(), out_model);
 }

@@ -26,4 +26,7 @@ AGATE_MUST_USE agate_status agate_artifact_choose(const agate_artifact *artifact
 AGATE_MUST_USE agate_status agate_artifact_module(agate_artifact *artifact, uint32_t index,
                                                   const agate_module **out_module);
 
+/* As agate_model_load_artifact, but uses no CPU feature beyond `features`, which this CPU must have. */
+AGATE_MUST_USE agate_status agate_artifact_load(const char *path, uint32_t features, agate_model **out_model);
+
 #endif

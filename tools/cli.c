@@ -107,6 +107,8 @@ static const char *store(const agate_cli_option *option, char *value, void *sett
     case AGATE_CLI_LIST:
         return list_add(target, value) ? NULL : "given less often";
     case AGATE_CLI_COMMAS:
+        if (value[strspn(value, ",")] == 0)
+            return "a name, or several with commas between";
         return list_add_commas(target, value) ? NULL : "given less often";
     case AGATE_CLI_COUNT:
         return parse_integer(value, 1, target) ? NULL : "a whole number, 1 or more";
@@ -158,13 +160,33 @@ int agate_cli_parse(const agate_cli_verb *verb, int argc, char **argv, void *set
     return -1;
 }
 
+int agate_cli_usage_of(const agate_cli_verb *verb, const char *option, agate_status status)
+{
+    int code = agate_cli_usage(verb, "--%s: %s", option, agate_status_message(status));
+
+    agate_status_release(status);
+    return code;
+}
+
 /* ---- shared options ----------------------------------------------------------------------------------- */
+
+int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char *allow)
+{
+    uint64_t allowed;
+
+    if (isa && agate_machine_find(isa) < 0)
+        return agate_cli_usage(verb, "--isa %s: there are sse2, sse4, avx2 and avx512", isa);
+    agate_status status = agate_passes_parse_allowed(allow, &allowed);
+    return status ? agate_cli_usage_of(verb, "allow", status) : -1;
+}
 
 int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *settings,
                               agate_dim_binding *bindings, agate_compile_options *out_options)
 {
-    if (settings->isa && agate_machine_find(settings->isa) < 0)
-        return agate_cli_usage(verb, "--isa %s: there are sse2, sse4, avx2 and avx512", settings->isa);
+    int code = agate_cli_check_code(verb, settings->isa, settings->allow);
+
+    if (code >= 0)
+        return code;
     if (settings->threads > 1024)
         return agate_cli_usage(verb, "--threads must be 1024 at most");
     for (size_t i = 0; i < settings->dims.count; i++) {

@@ -59,6 +59,9 @@ void agate_cli_help(const agate_cli_verb *verb);
 int agate_cli_usage(const agate_cli_verb *verb, const char *format, ...) AGATE_PRINTF(2, 3);
 int agate_cli_fail(agate_status status);
 
+/* What is wrong with an option's value: prints it, releases `status` and returns AGATE_EXIT_USAGE. */
+int agate_cli_usage_of(const agate_cli_verb *verb, const char *option, agate_status status);
+
 /* ---- options that several verbs have ------------------------------------------------------------------ */
 
 /* How to read and compile a model. */
@@ -80,6 +83,10 @@ typedef struct agate_cli_compile {
         "dim", AGATE_CLI_LIST, "NAME=V", offsetof(settings, member.dims),                                    \
             "fix a free dimension of the inputs; may be repeated"                                            \
     }
+
+/* Are there this instruction set and what is to be allowed (NULL: not asked for)? Returns -1, or the exit code of a mistake that has
+ * been reported. */
+int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char *allow);
 
 /* Fills `options`; `bindings` has room for AGATE_CLI_MAX and must outlive it. Returns -1, or the exit code of
  * a mistake that has been reported. */

@@ -1,4 +1,5 @@
 /* cmd_bench.c: how fast a model runs, and where the time goes. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -335,23 +336,39 @@ static agate_status print_json(const bench *b, const char *model, int64_t thread
     return AGATE_OK;
 }
 
-#define NODES_WIDTH 44
 #define LEAST_SHARE 0.005 /* of the time, for a remark */
+
+/* Of the column of kernels. */
+static int kernel_width(const agate_module *module)
+{
+    size_t width = strlen("kernel");
+
+    for (uint32_t i = 0; i < module->step_count; i++) {
+        agate_text kernel = {0};
+        agate_profile_kernel(module->steps[i].label, &kernel);
+        width = kernel.size_bytes > width ? kernel.size_bytes : width;
+        agate_text_deinit(&kernel);
+    }
+    return (int)width;
+}
 
 static void print_rows(const bench *b, double total)
 {
     const agate_module *module = agate_model_module(b->runner.model);
+    const int width = kernel_width(module);
 
-    printf("\n%8s %6s %8s %6s %5s  %-40s %s\n", "ms", "share", "GFLOP/s", "GB/s", "roof", "kernel", "nodes");
+    printf("\n%8s %6s %8s %6s %5s  %-*s %s\n", "ms", "share", "GFLOP/s", "GB/s", "roof", width, "kernel",
+           "nodes");
     for (uint32_t i = 0; i < module->step_count; i++) {
         const agate_module_step *step = &module->steps[i];
         step_facts f = facts_of(b, i);
         agate_text kernel = {0}, nodes = {0};
 
         agate_profile_kernel(step->label, &kernel);
-        agate_profile_nodes(step->origin, NODES_WIDTH, &nodes);
-        printf("%8.3f %5.1f%% %8.1f %6.1f %4.0f%%  %-40s %s\n", f.ms, total > 0 ? 100 * f.ms / total : 0,
-               f.gflops, f.gb_per_second, 100 * f.roofline, agate_text_c(&kernel), agate_text_c(&nodes));
+        agate_profile_nodes(step->origin, AGATE_PROFILE_NODES_WIDTH, &nodes);
+        printf("%8.3f %5.1f%% %8.1f %6.1f %4.0f%%  %-*s %s\n", f.ms, total > 0 ? 100 * f.ms / total : 0,
+               f.gflops, f.gb_per_second, 100 * f.roofline, width, agate_text_c(&kernel),
+               agate_text_c(&nodes));
         agate_text_deinit(&kernel);
         agate_text_deinit(&nodes);
     }
@@ -408,7 +425,7 @@ static void print_low_roofs(const bench *b, double total, int64_t threads)
         bool many = !group->reason && 2 * group->count > module->step_count;
         agate_text nodes = {0};
 
-        agate_profile_nodes(module->steps[group->worst].origin, NODES_WIDTH, &nodes);
+        agate_profile_nodes(module->steps[group->worst].origin, AGATE_PROFILE_NODES_WIDTH, &nodes);
         printf("  %zu of %u, at %.0f to %.0f %%: %s (least: %s)\n", group->count, module->step_count,
                100 * group->least, 100 * group->most,
                group->reason ? group->reason
@@ -457,7 +474,7 @@ static agate_status write_trace(const bench *b, const char *path)
 {
     const agate_module *module = agate_model_module(b->runner.model);
     json_t *root = json_object(), *events = json_array();
-    int failed;
+    FILE *stream = fopen(path, "w");
 
     for (uint32_t i = 0; i < module->step_count; i++) {
         step_facts f = facts_of(b, i);
@@ -474,9 +491,11 @@ static agate_status write_trace(const bench *b, const char *path)
     }
     json_object_set_new(root, "traceEvents", events);
     json_object_set_new(root, "displayTimeUnit", json_string("ms"));
-    failed = json_dump_file(root, path, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+    bool written = stream && json_dumpf(root, stream, JSON_INDENT(1) | JSON_PRESERVE_ORDER) == 0;
+    written = stream && fclose(stream) == 0 && written;
     json_decref(root);
-    return failed ? agate_error_make(AGATE_CODE_IO, "%s cannot be written", path) : AGATE_OK;
+    return written ? AGATE_OK
+                   : agate_error_make(AGATE_CODE_IO, "%s cannot be written: %s", path, strerror(errno));
 }
 
 static agate_status run_bench(const char *model, settings *set, agate_runner_options *how)

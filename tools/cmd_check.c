@@ -145,6 +145,7 @@ static void print_fine(const agate_tally *tally)
         put(tally->rows[i].name);
         printf("\n");
     }
+    printf("\n");
 }
 
 static void print_report(const report *r, const char *model)
@@ -157,8 +158,8 @@ static void print_report(const report *r, const char *model)
         if (!one->printed)
             print_trouble(one);
     print_fine(&r->fine);
-    printf("\n%s: %zu nodes: %zu fine, %zu faulty", model, total, r->nodes[AGATE_IMPORT_FINE],
-           r->nodes[AGATE_IMPORT_FAULTY]);
+    printf("%s: %zu node%s: %zu fine, %zu faulty", model, total, total == 1 ? "" : "s",
+           r->nodes[AGATE_IMPORT_FINE], r->nodes[AGATE_IMPORT_FAULTY]);
     if (r->nodes[AGATE_IMPORT_BLOCKED])
         printf(", %zu not examined because they use what faulty ones make", r->nodes[AGATE_IMPORT_BLOCKED]);
     printf("\n%s\n", r->fault_count ? "This model cannot be compiled." : "This model can be compiled.");

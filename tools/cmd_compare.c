@@ -6,6 +6,7 @@
 #include "ir/text.h"
 #include "tools/compare.h"
 #include "tools/inputs.h"
+#include "tools/profile.h"
 #include "tools/tensor.h"
 
 typedef struct settings {
@@ -39,13 +40,21 @@ typedef struct report {
     char *first; /* the first layer past the tolerance; NULL: none */
 } report;
 
+#define KERNEL_WIDTH 47 /* lines are printed as results come, so it is not known what is needed */
+
 static void print_line(const agate_difference *d, const char *schedule, const char *name)
 {
-    printf("%9.2e %9.2e %10.4g  %-4s %-34.34s %s", d->max_relative, d->max_abs, d->max_ulp,
-           d->wrong_count ? "PAST" : "ok", schedule, name);
+    agate_text kernel = {0}, nodes = {0};
+
+    agate_profile_kernel(schedule, &kernel);
+    agate_profile_nodes(name, AGATE_PROFILE_NODES_WIDTH, &nodes);
+    printf("%9.2e %9.2e %10.4g  %-4s %-*s %s", d->max_relative, d->max_abs, d->max_ulp,
+           d->wrong_count ? "PAST" : "ok", KERNEL_WIDTH, agate_text_c(&kernel), agate_text_c(&nodes));
     if (d->wrong_count)
         printf("  (%lld of %lld elements)", (long long)d->wrong_count, (long long)d->element_count);
     printf("\n");
+    agate_text_deinit(&kernel);
+    agate_text_deinit(&nodes);
 }
 
 /* An infinite error is no JSON number. */
@@ -126,10 +135,10 @@ static agate_status compare(agate_runner *runner, const settings *set, report *r
     }
     if (status == AGATE_OK) {
         if (!r->layers)
-            printf("errors are %s: %s\n\n%9s %9s %10s  %-4s %-34s %s\n", way_of(set),
+            printf("errors are %s: %s\n\n%9s %9s %10s  %-4s %-*s %s\n", way_of(set),
                    set->tolerance.accumulated ? "both ran from the inputs, each on its own results"
                                               : "each reference kernel read what the compiled one read",
-                   "relative", "absolute", "ULP", "", "kernel", "from");
+                   "relative", "absolute", "ULP", "", KERNEL_WIDTH, "kernel", "nodes");
         status = agate_compare(runner, tensors, &set->tolerance, hear, r);
         agate_tensor_free(tensors, runner->input_count);
     }

@@ -188,6 +188,18 @@ static agate_status run_job(const char *path, kind what, const settings *set, ag
     return status;
 }
 
+static int check_targets(const agate_cli_verb *verb, const settings *set)
+{
+    agate_arena *arena = agate_arena_create();
+    agate_status status = AGATE_OK;
+    agate_machine machine;
+
+    for (size_t i = 0; arena && i < set->targets.count && !status; i++)
+        status = agate_target_parse(set->targets.items[i], arena, &machine);
+    agate_arena_release(arena);
+    return status ? agate_cli_usage_of(verb, "target", status) : -1;
+}
+
 static int check(const agate_cli_verb *verb, const settings *set, size_t operand_count, kind what)
 {
     static const char *const places[] = {"inside", "external"};
@@ -206,7 +218,7 @@ static int check(const agate_cli_verb *verb, const settings *set, size_t operand
         return agate_cli_usage(verb, "--isa and --target say the same: give one");
     if (set->targets.count > (what > KIND_OBJ ? 1 : AGATE_MAX_VARIANTS))
         return agate_cli_usage(verb, "--target: too many for --emit %s", kinds[what]);
-    return -1;
+    return check_targets(verb, set);
 }
 
 static int run(const agate_cli_verb *verb, int argc, char **argv)

@@ -85,8 +85,9 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     for (size_t i = 0; i < set.names.count; i++)
         if (!agate_pass_find(set.names.items[i]))
             return agate_cli_usage(verb, "no pass %s; --list prints them", set.names.items[i]);
-    if (set.isa && agate_machine_find(set.isa) < 0)
-        return agate_cli_usage(verb, "--isa %s: there are sse2, sse4, avx2 and avx512", set.isa);
+    code = agate_cli_check_code(verb, set.isa, set.allow);
+    if (code >= 0)
+        return code;
     if (operands.count != 1)
         return agate_cli_usage(verb, "one file is needed (- for standard input)");
     status = optimize(operands.items[0], &set, &passes);

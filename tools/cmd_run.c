@@ -217,6 +217,9 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
         return agate_cli_usage(verb, "a model is needed");
     if (set.preprocess && !agate_preprocess_find(set.preprocess))
         return agate_cli_usage(verb, "no preprocessing %s", set.preprocess);
+    code = agate_inputs_check_names(verb, &set.inputs);
+    if (code >= 0)
+        return code;
     how.reference = set.reference;
     agate_cli_cache_options(&set.cache, &room, &how.driver.compile);
     agate_cli_times_begin(&set.times, &how.driver);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/artifact.h"
@@ -24,6 +25,17 @@ static agate_status system_error(const char *path)
                             strerror(errno));
 }
 
+/* What is written takes the place of what was there, which should be no device and nothing that others listen to. */
+static agate_status check_place(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
+        return AGATE_OK;
+    return agate_error_make(AGATE_CODE_IO, "%s: a %s, not a file", path,
+                            S_ISDIR(info.st_mode) ? "folder" : "device or pipe");
+}
+
 static agate_status init(agate_compilation *c, const agate_compile_to *to)
 {
     const char *slash = strrchr(to->path, '/');
@@ -31,6 +43,7 @@ static agate_status init(agate_compilation *c, const agate_compile_to *to)
     *c = (agate_compilation){.to = *to, .arena = agate_arena_create()};
     if (!c->arena)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to compile");
+    AGATE_TRY(check_place(to->path));
     char *folder = agate_arena_format(c->arena, "%s.XXXXXX", to->path);
     if (!mkdtemp(folder))
         return system_error(to->path);

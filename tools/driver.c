@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "ir/text.h"
+#include "runtime/artifact.h"
 #include "runtime/model.h"
 #include "tools/cached.h"
 #include "tools/file.h"
@@ -99,7 +100,11 @@ agate_status agate_driver_load_compiled(const char *path, const agate_driver_opt
             "%s is compiled already: give dimensions, known inputs and what is allowed when "
             "compiling",
             path);
-    return agate_model_load_artifact(path, out_model);
+    agate_machine machine;
+    if (!options->compile.isa)
+        return agate_model_load_artifact(path, out_model);
+    AGATE_TRY(agate_driver_machine(options->compile.isa, &machine));
+    return agate_artifact_load(path, agate_cpu_features() & machine.needs, out_model);
 }
 
 agate_status agate_source_error(const agate_model_source *source, agate_status status)

@@ -22,16 +22,19 @@ static intptr_t number_of(const dot *d, const agate_value *value)
     return (intptr_t)agate_map_get(&d->numbers, key, 0);
 }
 
-/* Text as a label: left-justified lines. */
+/* Within quotes; of several lines, each is justified to the left. */
 static void add_label(agate_text *text, const char *label)
 {
+    const bool many = strchr(label, '\n') != NULL;
+
     for (; *label; label++) {
         if (*label == '\n')
             agate_text_add(text, "\\l");
         else
             agate_text_add(text, *label == '"' || *label == '\\' ? "\\%c" : "%c", *label);
     }
-    agate_text_add(text, "\\l");
+    if (many)
+        agate_text_add(text, "\\l");
 }
 
 static void add_node(dot *d, const agate_node *node, bool origins)

@@ -50,8 +50,6 @@ static agate_status add_named(agate_inputs *inputs, const char *word)
             best_length = length;
         }
     }
-    if (!found && !strchr(word, '='))
-        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "--input %s: NAME=FILE is needed", word);
     if (!found)
         return no_such_input(runner, word, strcspn(word, "="));
     return add_file(&inputs->sources[best], &runner->inputs[best], word + best_length + 1);
@@ -132,9 +130,19 @@ static agate_status settle_picture_batch(agate_inputs *inputs, size_t index)
     return AGATE_OK;
 }
 
+static bool follows_batch(const agate_runner *runner)
+{
+    for (size_t i = 0; i < runner->input_count; i++)
+        for (int32_t d = 0; d < runner->inputs[i].type.rank; d++)
+            if (!agate_dim_is_fixed(runner->inputs[i].type.dims[d]))
+                return true;
+    return false;
+}
+
 static agate_status prepare(agate_inputs *inputs)
 {
     const agate_runner *runner = inputs->runner;
+    const int64_t asked = inputs->batch;
     int64_t implied = 0;
 
     for (size_t i = 0; i < runner->input_count; i++) {
@@ -150,6 +158,11 @@ static agate_status prepare(agate_inputs *inputs)
         AGATE_TRY(agate_tensor_load(source->files[0], &source->tensor));
         implied = agate_max(implied, batch_of_tensor(&runner->inputs[i].type, &source->tensor));
     }
+    if (asked > 1 && !follows_batch(runner) && !(inputs->picture_count > 0 && inputs->batch == asked))
+        return agate_error_make(
+            AGATE_CODE_INVALID_ARGUMENT,
+            "--batch %lld: the inputs of this model have no dimension that a batch could have",
+            (long long)asked);
     if (inputs->batch == 0)
         inputs->batch = implied > 0 ? implied : 1;
     if (implied > 0 && inputs->batch != implied)
@@ -273,8 +286,20 @@ agate_status agate_inputs_make(const agate_inputs *inputs, size_t run, agate_ten
     return AGATE_OK;
 }
 
+int agate_inputs_check_names(const agate_cli_verb *verb, const agate_cli_list *named)
+{
+    for (size_t i = 0; i < named->count; i++)
+        if (!strchr(named->items[i], '='))
+            return agate_cli_usage(verb, "--input %s: NAME=FILE is needed", named->items[i]);
+    return -1;
+}
+
 int agate_inputs_check_tensors(const agate_cli_verb *verb, const agate_cli_list *named)
 {
+    int code = agate_inputs_check_names(verb, named);
+
+    if (code >= 0)
+        return code;
     for (size_t i = 0; i < named->count; i++)
         if (!agate_tensor_is_file(named->items[i]))
             return agate_cli_usage(verb, "--input %s: a .npy or .pb file is needed", named->items[i]);

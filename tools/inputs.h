@@ -34,8 +34,10 @@ typedef struct agate_inputs_options {
     int64_t seed, batch;                /* 0: no batch given */
 } agate_inputs_options;
 
-/* For verbs that take no pictures: are all of NAME=FILE tensor files? Returns -1, or the exit code of a mistake that has been
- * reported. */
+/* Is each of them NAME=FILE? Returns -1, or the exit code of a mistake that has been reported. */
+int agate_inputs_check_names(const agate_cli_verb *verb, const agate_cli_list *named);
+
+/* For verbs that take no pictures: the same, and are all of them tensor files? */
 int agate_inputs_check_tensors(const agate_cli_verb *verb, const agate_cli_list *named);
 
 /* Sorts files to inputs, reads tensor files, and settles the batch. On success the caller releases it with

@@ -92,7 +92,7 @@ agate_status agate_runner_init(agate_runner *runner, const char *path, const aga
         return init_model(runner, path, options);
     if (agate_driver_is_compiled(path))
         return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
-                                "%s is compiled: the reference kernels need the model itself", path);
+                                "%s is compiled: use the model that it was made from", path);
     AGATE_TRY(agate_driver_read(path, &options->driver, &graph));
     status =
         options->reference ? init_reference(runner, graph, options) : init_planned(runner, graph, options);

@@ -16,6 +16,7 @@ expect 0 bench "$model" --iterations 5 --profile --trace "$work/trace.json" --th
 says "$out" '^peaks measured in this run: [1-9][0-9.]* GFLOP/s .* [0-9.]* GB/s' ' roof '
 says "$work/trace.json" '"traceEvents": \[' '"ph": "X"' '"dur": ' '"name": "/stem'
 expect 1 bench "$model" --iterations 5 --trace "$work/no/such/folder.json"
+says "$err" 'cannot be written: No such file'
 expect 1 bench "$work/nothing.onnx"
 expect 2 bench "$model" --input x=photo.png
 expect 1 bench "$model" --input "nobody=$work/x.npy"

@@ -18,6 +18,10 @@ expect 1 check "$work/broken.onnx" --json
 says "$out" '"compiles": false' '"op": "Relv"' '"domain": "ai.onnx"' '"types": "f32' '"reason": "this operator' \
     '"not_examined": [1-9]' '"help": "[a-z]'
 
+# Weights have types even where nothing takes them.
+sed 's/Gemm/Gemn/g' "$digits/digits.onnx" >"$work/broken.onnx"
+expect 1 check "$work/broken.onnx"
+says "$out" '^    ".*" (f32\[N,[0-9]*\], f32\[[0-9]*,[0-9]*\], f32\[[0-9]*\]) \['
 expect 1 check "$work/nothing.onnx"
 head -c 1000 "$digits/digits.onnx" >"$work/cut.onnx"
 expect 1 check "$work/cut.onnx"

@@ -109,13 +109,13 @@ fi
 expect 0 compile "$model" -o "$work/odd.so" --target x86-64-v4-avx512f,native+amx-bf16,x86-64-v3-fma+sse3
 expect 0 info "$work/odd.so"
 says "$out" '^  avx2$' '^  sse4+avx+avx2+f16c' '+amx-tile+amx-bf16'
-for target in x86-64-v5 avx99 native+mmx x86-64-v3+ x86-64-v3fma '' ; do
-    code=0
-    "$agate" compile "$model" -o "$work/x.so" --target "x86-64,$target," >"$out" 2>"$err" || code=$?
-    [ -z "$target" ] || [ "$code" -eq 1 ] || die "--target $target: exit code $code"
-    [ -z "$target" ] || says "$err" "target \"$target\""
-    rm -f "$work/x.so"
+for target in x86-64-v5 avx99 native+mmx x86-64-v3+ x86-64-v3fma; do
+    expect 2 compile "$model" -o "$work/x.so" --target "x86-64,$target,"
+    says "$err" "target \"$target\""
 done
+expect 2 compile "$model" -o "$work/x.so" --target ,
+expect 0 compile "$model" -o "$work/x.so" --target x86-64,,
+rm "$work/x.so"
 expect 1 compile "$model" -o "$work/x.so" --target avx2,x86-64-v3
 says "$err" 'target avx2 is given twice'
 expect 2 compile "$model" -o "$work/x.so" --target avx2 --isa avx2
@@ -141,6 +141,29 @@ for at in 4 18 600 20000 $((size - 5000)) $((size - 3)); do
     cp "$so" "$work/edited.so"
     printf '\377' | dd of="$work/edited.so" bs=1 seek="$at" conv=notrunc 2>/dev/null
     cmp -s "$so" "$work/edited.so" || expect 1 run "$work/edited.so"
+done
+
+# What is there and no file stays what it is.
+mkfifo "$work/pipe"
+mkdir "$work/place"
+for place in pipe place; do
+    expect 1 compile "$model" -o "$work/$place"
+    says "$err" "$place: a .*, not a file"
+done
+[ -p "$work/pipe" ] && [ -d "$work/place" ] || die "replaced: $(ls -l "$work")"
+
+# At most the instructions that are asked for, of those that are in the file.
+expect 0 compile "$model" -o "$work/low.so" --target x86-64,x86-64-v2
+expect 0 bench "$work/low.so" --iterations 5 --isa sse2
+says "$out" 'low.so: sse2, '
+expect 0 compile "$model" -o "$work/high.so" --target x86-64-v2
+expect 1 run "$work/high.so" --isa sse2
+says "$err" 'compiled for sse4, and is not to use SSE3, .*; compile it for a lower isa'
+
+# Verbs that need the model say so.
+for verb in compare bisect check dump; do
+    expect 1 $verb "$so"
+    says "$err" 'use the model that it was made from'
 done
 
 # Mistakes.

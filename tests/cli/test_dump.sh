@@ -28,7 +28,7 @@ expect 0 dump "$model" --stage asm --isa avx2
 says "$out" 'ymm'
 
 expect 0 dump "$model" --stage fused --format dot
-says "$out" '^digraph ' ' -> '
+says "$out" '^digraph "[^\\]*" {$' ' -> ' 'label="%[0-9a-z.]* = [^"]*\\l}'
 expect 0 dump "$model" --stage planned --format json
 says "$out" '"nodes"' '"strategy"' '"place"'
 

@@ -73,7 +73,7 @@ expect 1 run "$model" "$tensor" "$tensor"
 says "$err" 'too many'
 expect 1 run "$model" --input "nobody=$tensor"
 says "$err" 'nobody' "$name"
-expect 1 run "$model" --input "$tensor"
+expect 2 run "$model" --input "$tensor"
 expect 1 run "$work/double.agt" "$tensor"
 head -c 300 "$tensor" >"$work/short.npy"
 expect 1 run "$model" "$work/short.npy"
@@ -86,6 +86,10 @@ expect 1 run "$model" "$work/complex.npy"
 echo 'no tensor' >"$work/text.pb"
 expect 1 run "$model" "$work/text.pb"
 expect 1 run "$model" "$tensor" --batch 3
+sed 's/N/1/g' "$work/double.agt" >"$work/fixed.agt"
+expect 0 run "$work/fixed.agt" --batch 1
+expect 1 run "$work/fixed.agt" --batch 5
+says "$err" '--batch 5: the inputs of this model have no dimension that a batch could have'
 
 # Labels and folders that do not fit.
 expect 1 run "$model" "$tensor" --labels "$work/nothing.txt"

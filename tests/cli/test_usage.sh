@@ -5,8 +5,8 @@
 expect 0 --version
 says "$out" '^agate [0-9]'
 expect 0 help
-says "$out" '  run ' '  dump ' '  opt ' '  test ' '  bench ' '  cache ' '  check ' '  info ' '  compare ' '  bisect ' 'Exit codes'
-for verb in run dump opt test bench cache check info compare bisect; do
+says "$out" '  run ' '  dump ' '  opt ' '  test ' '  bench ' '  cache ' '  check ' '  info ' '  compare ' '  bisect ' '  compile ' '  tune ' 'Exit codes'
+for verb in run compile dump opt test bench cache check info compare bisect tune; do
     expect 0 $verb --help
     says "$out" "^agate $verb " 'Exit codes' '^  agate '
     cp "$out" "$work/help"
@@ -33,6 +33,13 @@ expect 2 run model.onnx --batch 99999999999999999999
 expect 2 run model.onnx --isa z80
 expect 2 run model.onnx --dim N
 expect 2 run model.onnx --preprocess cubist
+expect 2 run model.onnx --input x.npy
+says "$err" 'NAME=FILE is needed'
+expect 2 bench model.onnx --input x.npy
+expect 2 run model.onnx --allow haste
+says "$err" 'there is no "haste" to allow, but: winograd'
+expect 2 opt file.agt --allow haste
+expect 2 opt file.agt --pass ''
 expect 2 dump model.onnx --stage finished
 expect 2 dump model.onnx --format pdf
 expect 2 dump model.onnx --stage asm --format dot

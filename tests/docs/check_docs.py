@@ -37,6 +37,13 @@ def commands(text):
                 yield words[1], " ".join(words[2:])
 
 
+def check_shared(name, options, told):
+    """A row of an option that several verbs have tells all of them."""
+    for verb in set(re.findall(r"^  ([a-z]+) ", help_of(None), re.M)) - {"help", "version"} - told:
+        for option in options & options_of(help_of(verb).split("Exit codes:")[0]):
+            faults.append(f"{name}: --{option}: agate {verb} has it, too")
+
+
 def check_verbs(name):
     known = {}
     text = read(name)
@@ -50,6 +57,7 @@ def check_verbs(name):
         elif section.startswith("Options"):
             for row, verbs in re.findall(r"^\| (`--[^|]*) \| ([a-z, ]+) \|", section, re.M):
                 wanted += [(other, row) for other in verbs.split(", ")]
+                check_shared(name, options_of(row), set(verbs.split(", ")))
     for verb, rest in wanted:
         if verb in ("help", "version", "VERB") or not re.fullmatch(r"[a-z]+", verb):
             continue
