@@ -2,6 +2,7 @@
 #include "backend/emit_winograd.h"
 #include "backend/units.h"
 #include "ir/bands.h"
+#include "ir/narrow.h"
 #include "ir/parts.h"
 
 /* The family of the anchor that a strategy is for; AGATE_FAMILY_terminator: none at all, AGATE_FAMILY_kernel: any with loops
@@ -21,11 +22,6 @@ static bool has_loops(agate_family family)
            family == AGATE_FAMILY_window || family == AGATE_FAMILY_reduce;
 }
 
-static bool is_half(agate_dtype dtype)
-{
-    return dtype == AGATE_F16 || dtype == AGATE_BF16;
-}
-
 static bool same_dims(const agate_type *a, const agate_type *b)
 {
     bool same = a->rank == b->rank;
@@ -39,8 +35,8 @@ static const char *refuse_type(const agate_type *type)
 {
     agate_phys_axis axes[AGATE_MAX_PHYS];
 
-    if (is_half(type->dtype))
-        return "floats of 16 bits are left to the library";
+    if (type->dtype == AGATE_F16)
+        return "f16 is left to the library";
     return agate_type_phys(type, axes) < 0 ? "a type has no place in memory" : NULL;
 }
 
@@ -100,6 +96,8 @@ const char *agate_emit_refuses(const agate_node *kernel)
             return "it holds an op that has no loop";
         if (family == AGATE_FAMILY_softmax && wanted != AGATE_FAMILY_softmax)
             return "softmax has a strategy of its own";
+        if (agate_loops_over_bf16(node))
+            return "it sums bf16, which is left to the library";
         if (family == AGATE_FAMILY_data && !(node->data && agate_data_bytes(node->data)))
             return "the contents of a constant in it are not known";
     }

@@ -32,7 +32,7 @@ static agate_status compile_into(agate_compiled *compiled, const agate_graph *gr
 {
     uint64_t start_ns = agate_clock_ns();
 
-    AGATE_TRY(agate_units_init(units, graph, options->suffix, compiled->arena));
+    AGATE_TRY(agate_units_init(units, graph, options, compiled->arena));
     AGATE_TRY(agate_module_build(compiled, graph, units, options->machine));
     tell_time(options, "steps", start_ns);
     AGATE_TRY(agate_units_compile(units, options, AGATE_CODEGEN_OBJECT, compiled));
@@ -124,7 +124,7 @@ agate_status agate_backend_print(const agate_graph *graph, const agate_codegen_o
 
     if (!arena)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to compile a graph");
-    agate_status status = agate_units_init(&units, graph, options->suffix, arena);
+    agate_status status = agate_units_init(&units, graph, options, arena);
     if (!status)
         status = agate_units_compile(&units, options, is_asm ? AGATE_CODEGEN_ASM : AGATE_CODEGEN_LLVM, NULL);
     for (size_t i = 0; i < units.count && !status; i++)

@@ -8,6 +8,7 @@
  * lie outside left out, so the image needs no padding and the border no work. */
 #include "backend/emit_conv.h"
 #include "backend/emit_parts.h"
+#include "ir/narrow.h"
 
 #define MAX_AHEAD 64
 
@@ -110,8 +111,8 @@ static void note_epilogue(agate_conv *c)
     bool apart = false, plain = false;
     for (int32_t i = 0; i < body->param_count; i++) {
         const agate_value *param = body->params[i];
-        if (param == c->anchor->operands[0] ||
-            (c->anchor->operand_count > 1 && param == c->anchor->operands[1]))
+        if (param == agate_unwidened(c->anchor->operands[0]) ||
+            (c->anchor->operand_count > 1 && param == agate_unwidened(c->anchor->operands[1])))
             continue;
         bool is_bias = c->anchor->operand_count > 2 && param == c->anchor->operands[2];
         apart |= !is_bias && !runs_flat(&param->type, result);
@@ -182,6 +183,12 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
         measure_pool(c);
     c->image_stride = agate_emit_image_stride(x);
     c->block = is_channel_blocked(x) ? c->lanes : 1;
+    if (agate_is_bf16(agate_unwidened(anchor->operands[0]))) {
+        c->products = tiles->dp ? AGATE_PRODUCTS_PAIRS : AGATE_PRODUCTS_WIDENED;
+        c->image_stride /= 2;
+        c->channels /= 2;
+        c->block /= 2;
+    }
     c->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, c->block));
     c->flat = tiles->flat && c->block > 1 && is_pointwise(&c->x) && is_pointwise(&c->y) && x->rank == 4;
     assert(c->x.taps <= AGATE_MAX_STATIC_TAPS && (!is_channel_blocked(x) || x->layout.block == c->lanes));
@@ -245,7 +252,7 @@ agate_dim agate_conv_tasks(const agate_node *kernel)
 
 void agate_conv_open(agate_conv *c, agate_emitter *e, void (*emit_tile)(agate_conv *c))
 {
-    const agate_value *input = c->anchor->operands[0];
+    const agate_value *input = agate_unwidened(c->anchor->operands[0]);
     c->e = e;
     c->emit_tile = emit_tile;
     c->input = input->node ? NULL : e->params[input->index];

@@ -44,20 +44,22 @@ struct agate_conv {
     int64_t plane;        /* rows from one block of input channels to the next */
     int64_t ring;         /* > 0: the input has this many rows, of which row y lies in place y modulo that */
     int64_t groups;
-    int64_t image_stride; /* elements from one input image to the next */
-    int64_t channels;     /* inputs of one group */
-    int64_t filters;      /* outputs of all groups */
+    agate_tile_products products;
+    int64_t
+        image_stride; /* from one input image to the next, in f32s or pairs of bf16, as everything about inputs */
+    int64_t channels; /* inputs of one group */
+    int64_t filters;  /* outputs of all groups */
     agate_part parts[AGATE_MAX_PARTS];
     int32_t part_count;
     int32_t lanes;           /* v */
     int32_t vectors, pixels; /* the register tile, at most */
     int32_t ahead;           /* cache lines of weights prefetched by a turn of the innermost loop */
-    int32_t block;           /* channels that lie together in the input: v, or 1 if it is plain */
-    int32_t unroll;          /* steps over channels in the innermost loop */
-    bool flat;               /* all pixels are one row; `x` is that row */
-    int64_t image_width;     /* of the image that became one row */
-    bool apart;              /* some operand needs its rows and pixels apart */
-    bool plain; /* some operand or result is: there, channels past the last must not be touched */
+    int32_t block;  /* channels that lie together in the input: v, or 1 if it is plain; pairs of them: v/2 */
+    int32_t unroll; /* steps over channels in the innermost loop */
+    bool flat;      /* all pixels are one row; `x` is that row */
+    int64_t image_width; /* of the image that became one row */
+    bool apart;          /* some operand needs its rows and pixels apart */
+    bool plain;          /* some operand or result is: there, channels past the last must not be touched */
     LLVMValueRef image;
     agate_conv_level channel, row, pixel;
     void (*emit_tile)(agate_conv *c); /* computes the tile at which the levels stand, and stores it */

@@ -3,6 +3,7 @@
  * A sum runs over blocks of input channels, kernel rows, channels of a block (in chunks), kernel columns:
  * always in this order, taps outside the image left out. Some `kc` products of it make a part (emit_tile.h). */
 #include "backend/emit_conv.h"
+#include "ir/narrow.h"
 
 #define LINE 16 /* floats in a cache line */
 
@@ -19,7 +20,7 @@ static int64_t blocks_of_group(const agate_conv *c)
 /* Whole blocks of channels that come closest to `kc` products; 0: all of them. */
 static int64_t blocks_of_part(const agate_conv *c)
 {
-    int64_t products = c->y.taps * c->x.taps * c->block;
+    int64_t products = c->y.taps * c->x.taps * c->block * (c->products == AGATE_PRODUCTS_F32 ? 1 : 2);
     return c->tiles.kc > 0 ? agate_max(1, (c->tiles.kc + products / 2) / products) : 0;
 }
 
@@ -83,7 +84,7 @@ static bases tile_bases(agate_conv *c, const agate_tile *tile)
     int64_t blocks = blocks_of_group(c), row = c->x.in * c->block;
     int64_t group_blocks =
         agate_ceil_div(c->filters, c->lanes) / c->groups; /* several groups: whole blocks each */
-    LLVMValueRef weights = e->params[c->anchor->operands[1]->index];
+    LLVMValueRef weights = e->params[agate_unwidened(c->anchor->operands[1])->index];
     LLVMValueRef inputs = c->input;
     weights = agate_emit_advance(e, weights, c->channel.at,
                                  blocks * c->y.taps * c->x.taps * c->block * c->lanes, 0);
@@ -106,7 +107,8 @@ void agate_conv_tile(agate_conv *c)
 {
     int64_t blocks = blocks_of_group(c), taps = c->y.taps * c->x.taps;
     int64_t rest = c->channels % c->block;
-    agate_tile tile = {.lanes = c->lanes,
+    agate_tile tile = {.products = c->products,
+                       .lanes = c->lanes,
                        .vectors = (int32_t)c->channel.span->run.width,
                        .points = (int32_t)c->pixel.span->run.width,
                        .vector_stride = blocks * taps * c->block * c->lanes,

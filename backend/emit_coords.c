@@ -55,11 +55,11 @@ static agate_reach reach(const agate_type *type, const agate_coords *coords)
         return REACH_SAME;
     int32_t count = axes_of(type, axes);
     for (int32_t i = 0; i < count; i++) {
-        if (axes[i].dim != own || axes[i].part == 1 || !agate_dim_is(axes[i].stride, 1))
+        if (axes[i].dim != own || axes[i].part == AGATE_PHYS_OUTER || !agate_dim_is(axes[i].stride, 1))
             continue;
-        if (axes[i].part == 0)
+        if (axes[i].part == AGATE_PHYS_WHOLE)
             return REACH_CONTIGUOUS;
-        if (!coords->unaligned && type->layout.block % coords->lanes == 0)
+        if (axes[i].part == AGATE_PHYS_INNER && !coords->unaligned && type->layout.block % coords->lanes == 0)
             return REACH_BLOCK;
     }
     return REACH_APART;
@@ -71,6 +71,20 @@ static LLVMValueRef times_stride(agate_emitter *e, LLVMValueRef at, agate_dim st
         return agate_emit_mul(e, at, stride.offset);
     return LLVMBuildMul(e->builder, at, agate_emit_splat(e, agate_emit_dim(e, stride), agate_emit_lanes(at)),
                         "");
+}
+
+/* agate_phys_digit. */
+static LLVMValueRef digit(agate_emitter *e, const agate_phys_axis *axis, int64_t block, LLVMValueRef at)
+{
+    LLVMValueRef outer, inner, pairs, of_pair;
+
+    if (axis->part == AGATE_PHYS_WHOLE)
+        return at;
+    agate_emit_divide(e, at, block, &outer, &inner);
+    if (axis->part == AGATE_PHYS_OUTER || axis->part == AGATE_PHYS_INNER)
+        return axis->part == AGATE_PHYS_OUTER ? outer : inner;
+    agate_emit_divide(e, inner, 2, &pairs, &of_pair);
+    return axis->part == AGATE_PHYS_PAIRS ? pairs : of_pair;
 }
 
 /* The number of the first element, or, where `wide`, of every lane's. */
@@ -90,12 +104,7 @@ static LLVMValueRef element_number(agate_emitter *e, const agate_type *type, con
         bool varies = wide && dim == coords->vector;
         if (varies)
             at = agate_emit_add(e, agate_emit_splat(e, at, coords->lanes), agate_emit_iota(e, coords->lanes));
-        if (axes[i].part != 0) {
-            LLVMValueRef outer, inner;
-            agate_emit_divide(e, at, type->layout.block, &outer, &inner);
-            at = axes[i].part == 1 ? outer : inner;
-        }
-        LLVMValueRef term = times_stride(e, at, axes[i].stride);
+        LLVMValueRef term = times_stride(e, digit(e, &axes[i], type->layout.block, at), axes[i].stride);
         if (varies)
             varying = varying ? agate_emit_add(e, varying, term) : term;
         else
@@ -316,7 +325,7 @@ int64_t agate_emit_image_stride(const agate_type *type)
     agate_phys_axis axes[AGATE_MAX_PHYS];
     int32_t count = agate_type_phys(type, axes);
 
-    assert(count > 0 && axes[0].dim == 0 && axes[0].part == 0);
+    assert(count > 0 && axes[0].dim == 0 && axes[0].part == AGATE_PHYS_WHOLE);
     (void)count;
     return axes[0].stride.offset;
 }

@@ -27,7 +27,7 @@ static void push_axes(agate_space *s)
     if (s->block) {
         int32_t count = agate_type_phys(s->type, axes);
         for (int32_t i = 0; i < count; i++)
-            if (axes[i].part != 2)
+            if (axes[i].part != AGATE_PHYS_INNER)
                 s->axes[s->axis_count++] = axes[i];
         return;
     }
@@ -153,7 +153,8 @@ static void walk_vectors(agate_emitter *e, walk *w)
 
 static void set_axis(agate_emitter *e, walk *w, const agate_phys_axis *axis, LLVMValueRef digit)
 {
-    w->coords.at[axis->dim] = axis->part == 1 ? agate_emit_mul(e, digit, w->space->block) : digit;
+    w->coords.at[axis->dim] =
+        axis->part == AGATE_PHYS_OUTER ? agate_emit_mul(e, digit, w->space->block) : digit;
 }
 
 static void walk_row(agate_emitter *e, walk *w, int32_t first_axis, LLVMValueRef row)

@@ -61,23 +61,59 @@ void agate_emit_fence(agate_emitter *e, LLVMValueRef *vectors, int32_t count)
         vectors[i] = count == 1 ? call : LLVMBuildExtractValue(e->builder, call, (unsigned)i, "");
 }
 
+/* A vector of weights, or an input in all lanes, as a step multiplies it. */
+typedef struct factor {
+    LLVMValueRef even, odd; /* WIDENED: of the pairs; else `even` is all of it */
+} factor;
+
+/* Of `loaded`, a vector of f32s or of pairs. */
+static factor factor_of(agate_emitter *e, const agate_tile *tile, LLVMValueRef loaded)
+{
+    LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, tile->lanes);
+    if (tile->products == AGATE_PRODUCTS_F32)
+        return (factor){.even = loaded};
+    if (tile->products == AGATE_PRODUCTS_PAIRS) {
+        LLVMTypeRef bf16 = LLVMBFloatTypeInContext(e->context);
+        LLVMTypeRef pairs = LLVMVectorType(bf16, 2 * (unsigned)tile->lanes);
+        return (factor){.even = LLVMBuildBitCast(e->builder, loaded, pairs, "")};
+    }
+    LLVMValueRef bits = LLVMBuildBitCast(e->builder, loaded, agate_emit_type(e, AGATE_U32, tile->lanes), "");
+    LLVMValueRef even = LLVMBuildShl(e->builder, bits, agate_emit_number(e, AGATE_U32, 16, tile->lanes), "");
+    LLVMValueRef odd =
+        LLVMBuildAnd(e->builder, bits, agate_emit_number(e, AGATE_U32, 0xffff0000, tile->lanes), "");
+    return (factor){LLVMBuildBitCast(e->builder, even, f32, ""), LLVMBuildBitCast(e->builder, odd, f32, "")};
+}
+
+static LLVMValueRef add_products(agate_emitter *e, const agate_tile *tile, factor x, factor w,
+                                 LLVMValueRef sum)
+{
+    if (tile->products == AGATE_PRODUCTS_PAIRS) {
+        LLVMValueRef args[] = {sum, x.even, w.even};
+        return agate_llvm_intrinsic(e->module, e->builder, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, 0, args,
+                                    3);
+    }
+    sum = agate_emit_fma(e, x.even, w.even, sum);
+    return tile->products == AGATE_PRODUCTS_WIDENED ? agate_emit_fma(e, x.odd, w.odd, sum) : sum;
+}
+
 void agate_tile_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
                      LLVMValueRef inputs, int64_t input_offset, uint32_t active)
 {
     if (!active)
         return;
-    LLVMValueRef w[AGATE_MAX_CARRIED];
+    factor w[AGATE_MAX_CARRIED];
     for (int32_t j = 0; j < tile->vectors; j++)
-        w[j] = load_weights(e, tile, weights, weight_offset, j);
+        w[j] = factor_of(e, tile, load_weights(e, tile, weights, weight_offset, j));
     LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, 1);
     for (int32_t i = 0; i < tile->points; i++) {
         if (!(active >> i & 1))
             continue;
         LLVMValueRef address = agate_emit_advance(e, inputs, NULL, 0, input_offset + tile->point_at[i]);
-        LLVMValueRef x = agate_emit_splat(e, LLVMBuildLoad2(e->builder, f32, address, "x"), tile->lanes);
+        LLVMValueRef loaded = LLVMBuildLoad2(e->builder, f32, address, "x");
+        factor x = factor_of(e, tile, agate_emit_splat(e, loaded, tile->lanes));
         LLVMValueRef *sums = tile->sums + i * tile->vectors;
         for (int32_t j = 0; j < tile->vectors; j++)
-            sums[j] = agate_emit_fma(e, x, w[j], sums[j]);
+            sums[j] = add_products(e, tile, x, w[j], sums[j]);
         agate_emit_fence(e, sums, tile->vectors);
     }
 }

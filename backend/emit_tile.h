@@ -3,6 +3,9 @@
  * `vectors` x `points` sums stay in registers while a reduction runs. Each step loads `vectors` vectors of
  * weights, and one input per point, which is broadcast and multiplied into all of them. Steps run in one
  * fixed order, so a sum's bits do not depend on how many points the tile has.
+ *
+ * Where operands are bf16, weights and inputs are pairs of them, each as large as an f32, and a step adds both products: offsets
+ * count f32s or pairs.
  */
 #ifndef AGATE_EMIT_TILE_H
 #define AGATE_EMIT_TILE_H
@@ -12,7 +15,15 @@
 #define AGATE_MAX_POINTS  32
 #define AGATE_MAX_VECTORS (AGATE_MAX_CARRIED / 4)
 
+/* What a step multiplies. */
+typedef enum agate_tile_products {
+    AGATE_PRODUCTS_F32,
+    AGATE_PRODUCTS_WIDENED, /* pairs of bf16, made f32: the even products first */
+    AGATE_PRODUCTS_PAIRS    /* the same by AVX512-BF16's instruction, which takes denormals for 0 */
+} agate_tile_products;
+
 typedef struct agate_tile {
+    agate_tile_products products;
     int32_t lanes;
     int32_t vectors;
     int32_t points;                       /* vectors * points <= AGATE_MAX_CARRIED */

@@ -35,7 +35,7 @@ static size_t unit_of(agate_units *units, agate_map *known, const agate_node *ke
     return units->count++;
 }
 
-static agate_status check_kernel(const agate_node *kernel)
+static agate_status check_kernel(const agate_node *kernel, const agate_machine *machine)
 {
     const char *reason = NULL;
 
@@ -43,6 +43,8 @@ static agate_status check_kernel(const agate_node *kernel)
         reason = "it is not scheduled";
     else if (kernel->strategy != AGATE_STRATEGY_library)
         reason = agate_emit_refuses(kernel);
+    if (!reason && kernel->tiles.dp && !(machine->needs & AGATE_CPU_AVX512_BF16))
+        reason = "tile dp takes AVX512-BF16, which the machine lacks";
     if (!reason)
         return AGATE_OK;
     return agate_error_at(agate_error_make(AGATE_CODE_INTERNAL, "a kernel (%s) cannot be compiled: %s",
@@ -50,12 +52,12 @@ static agate_status check_kernel(const agate_node *kernel)
                           kernel->origin, NULL);
 }
 
-agate_status agate_units_init(agate_units *units, const agate_graph *graph, const char *suffix,
-                              agate_arena *arena)
+agate_status agate_units_init(agate_units *units, const agate_graph *graph,
+                              const agate_codegen_options *options, agate_arena *arena)
 {
     agate_map known = {.arena = arena};
 
-    *units = (agate_units){.arena = arena, .suffix = suffix ? suffix : ""};
+    *units = (agate_units){.arena = arena, .suffix = options->suffix ? options->suffix : ""};
     AGATE_EACH_NODE (node, graph)
         units->kernel_count += node->op == AGATE_OP_kernel;
     units->units = AGATE_NEW_N(arena, agate_unit, units->kernel_count + 1);
@@ -66,7 +68,7 @@ agate_status agate_units_init(agate_units *units, const agate_graph *graph, cons
         agate_text signature = {0};
         if (node->op != AGATE_OP_kernel)
             continue;
-        AGATE_TRY(check_kernel(node));
+        AGATE_TRY(check_kernel(node, options->machine));
         if (node->strategy == AGATE_STRATEGY_library) {
             units->of_kernel[number++] = SIZE_MAX;
             continue;

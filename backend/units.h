@@ -23,9 +23,9 @@ typedef struct agate_units {
     size_t *of_kernel; /* the graph's kernels in order; SIZE_MAX for the library's */
 } agate_units;
 
-/* Finds the kernels. Names of functions end in `suffix` (NULL: none). Everything but LLVM's buffers lives in `arena`. */
-AGATE_MUST_USE agate_status agate_units_init(agate_units *units, const agate_graph *graph, const char *suffix,
-                                             agate_arena *arena);
+/* Finds the kernels, and checks that the machine of `options` can run them. Everything but LLVM's buffers lives in `arena`. */
+AGATE_MUST_USE agate_status agate_units_init(agate_units *units, const agate_graph *graph,
+                                             const agate_codegen_options *options, agate_arena *arena);
 void agate_units_deinit(agate_units *units);
 
 typedef struct agate_compiled agate_compiled;

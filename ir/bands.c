@@ -12,7 +12,7 @@ static bool has_loops(const agate_node *node)
 {
     agate_family family = agate_node_info(node)->family;
 
-    return family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_data &&
+    return family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast && family != AGATE_FAMILY_data &&
            family != AGATE_FAMILY_terminator;
 }
 
@@ -160,7 +160,7 @@ static const char *refuse_layouts(agate_bands *b)
     return NULL;
 }
 
-/* All f32, and what is yielded of the consumer's shape. */
+/* All computed in f32, and what is yielded of the consumer's shape. */
 static const char *refuse_types(const agate_graph *body, const agate_bands *b)
 {
     const agate_type *wanted = &b->consumer->results[0].type;
@@ -170,9 +170,12 @@ static const char *refuse_types(const agate_graph *body, const agate_bands *b)
             return "not all f32";
     if (wanted->dtype != AGATE_F32 || b->between->type.dtype != AGATE_F32)
         return "not all f32";
-    for (int32_t i = 0; i < body->last->operand_count; i++)
-        if (!same_shape(&body->last->operands[i]->type, wanted))
+    for (int32_t i = 0; i < body->last->operand_count; i++) {
+        agate_type type = body->last->operands[i]->type;
+        type.dtype = wanted->dtype; /* results may be rounded to others */
+        if (!same_shape(&type, wanted))
             return "a result is of another shape than its second op makes";
+    }
     return NULL;
 }
 

@@ -66,12 +66,18 @@ static bool kind_is(agate_layout layout, agate_layout_kind a, agate_layout_kind 
     return layout.kind == a || layout.kind == b || layout.kind == c;
 }
 
+static bool is_packed_dense(agate_layout layout)
+{
+    return layout.kind == AGATE_LAYOUT_oi || layout.kind == AGATE_LAYOUT_oi_pairs;
+}
+
 static bool conv_layouts(const agate_node *node, const agate_type *result, agate_text *fault)
 {
     if (!kind_is(agate_operand_type(node, 0)->layout, AGATE_LAYOUT_plain, AGATE_LAYOUT_channel,
                  AGATE_LAYOUT_plain))
         return agate_fault(fault, "conv reads plain or channel-blocked inputs");
-    if (!kind_is(agate_operand_type(node, 1)->layout, AGATE_LAYOUT_plain, AGATE_LAYOUT_oi, AGATE_LAYOUT_o))
+    if (!is_packed_dense(agate_operand_type(node, 1)->layout) &&
+        !kind_is(agate_operand_type(node, 1)->layout, AGATE_LAYOUT_plain, AGATE_LAYOUT_o, AGATE_LAYOUT_o))
         return agate_fault(fault, "conv reads plain, oi- or o-blocked weights");
     if (node->operand_count == 3 &&
         !kind_is(agate_operand_type(node, 2)->layout, AGATE_LAYOUT_plain, AGATE_LAYOUT_o, AGATE_LAYOUT_plain))

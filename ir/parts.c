@@ -45,7 +45,7 @@ static bool keeps_to_part(const agate_node *conv, const agate_node *node, const 
 
     if (node->op == AGATE_OP_yield || family == AGATE_FAMILY_data)
         return true;
-    if (family != AGATE_FAMILY_pointwise || !part)
+    if ((family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast) || !part)
         return false;
     for (int32_t i = 0; i < node->operand_count; i++) {
         const agate_node *maker = node->operands[i]->node;

@@ -1,5 +1,5 @@
-/* reorder.c: constants in another layout or with their dimensions in another order. The walk goes in the target's physical
- * order, so that writes stream. */
+/* reorder.c: constants in another layout, with their dimensions in another order, or rounded to bf16. The walk goes in the
+ * target's physical order, so that writes stream. */
 #include "ir/reorder.h"
 
 #include <stdlib.h>
@@ -14,7 +14,8 @@ typedef struct walk {
     const char *source; /* the element at offset `skipped`; at any address */
     int64_t skipped;
     char *target;
-    size_t element_bytes;
+    size_t source_bytes, element_bytes; /* of an element: of the source, of the target */
+    bool narrows;                       /* f32 becomes bf16 */
 } walk;
 
 /* perm[d]: the dimension of the source that is dimension d of the target; NULL: d itself. */
@@ -32,21 +33,26 @@ static void table_offsets(const agate_type *from, const int32_t *perm, agate_are
         for (int32_t a = 0; a < count; a++) {
             if (axes[a].dim != dim)
                 continue;
-            for (int64_t i = 0; i < extent; i++) {
-                int64_t digit = axes[a].part == 0 ? i : axes[a].part == 1 ? i / block : i % block;
-                w->offsets[d][i] += digit * axes[a].stride.offset;
-            }
+            for (int64_t i = 0; i < extent; i++)
+                w->offsets[d][i] += agate_phys_digit(axes[a].part, block, i) * axes[a].stride.offset;
         }
     }
 }
 
 typedef uint32_t loose_word __attribute__((aligned(1), may_alias));
+typedef float loose_float __attribute__((aligned(1), may_alias));
+typedef uint16_t loose_half __attribute__((aligned(1), may_alias));
 
 /* The innermost axis: one tabled gather into consecutive elements. */
-static inline void copy_run(size_t bytes, char *target, const char *source, const int64_t *offsets,
+static inline void copy_run(const walk *w, char *target, const char *source, const int64_t *offsets,
                             int64_t count)
 {
-    if (bytes == sizeof(uint32_t)) /* the common case, as plain loads and stores */
+    size_t bytes = w->element_bytes;
+
+    if (w->narrows)
+        for (int64_t i = 0; i < count; i++)
+            ((loose_half *)target)[i] = agate_f32_to_bf16(((const loose_float *)source)[offsets[i]]);
+    else if (bytes == sizeof(uint32_t)) /* the common case, as plain loads and stores */
         for (int64_t i = 0; i < count; i++)
             ((loose_word *)target)[i] = ((const loose_word *)source)[offsets[i]];
     else
@@ -57,7 +63,7 @@ static inline void copy_run(size_t bytes, char *target, const char *source, cons
 /* How many steps along an axis exist from coordinate `start` on: what is behind is pad. */
 static int64_t steps(const walk *w, const agate_phys_axis *axis, int64_t start, int64_t *out_weight)
 {
-    *out_weight = axis->part == 1 ? w->type->layout.block : 1;
+    *out_weight = agate_phys_weight(axis->part, w->type->layout.block);
     return agate_min(axis->extent.offset,
                      agate_ceil_div(w->type->dims[axis->dim].offset - start, *out_weight));
 }
@@ -79,13 +85,13 @@ static void walk_pair(const walk *w, const int64_t *coords, int64_t target_index
     int64_t rows = steps(w, outer, coords[outer->dim], &weight);
     int64_t count = steps(w, inner, coords[inner->dim], &one);
     const int64_t *row_offsets = w->offsets[outer->dim] + coords[outer->dim];
-    const char *source = w->source + source_offset(w, coords, outer->dim, inner->dim) * bytes;
+    int64_t from_bytes = (int64_t)w->source_bytes;
+    const char *source = w->source + source_offset(w, coords, outer->dim, inner->dim) * from_bytes;
     char *target = w->target + target_index * bytes;
 
     for (int64_t i = 0; i < rows; i++)
-        copy_run(w->element_bytes, target + i * outer->stride.offset * bytes,
-                 source + row_offsets[i * weight] * bytes, w->offsets[inner->dim] + coords[inner->dim],
-                 count);
+        copy_run(w, target + i * outer->stride.offset * bytes, source + row_offsets[i * weight] * from_bytes,
+                 w->offsets[inner->dim] + coords[inner->dim], count);
 }
 
 /* Walks axis `a` and those inside it. coords[d] collects the logical coordinates. */
@@ -97,8 +103,9 @@ static void walk_axis(const walk *w, int32_t a, int64_t *coords, int64_t target_
     int64_t bytes = (int64_t)w->element_bytes;
 
     if (a == w->axis_count - 1)
-        return copy_run(w->element_bytes, w->target + target_index * bytes,
-                        w->source + source_offset(w, coords, d, -1) * bytes, w->offsets[d] + start, count);
+        return copy_run(w, w->target + target_index * bytes,
+                        w->source + source_offset(w, coords, d, -1) * (int64_t)w->source_bytes,
+                        w->offsets[d] + start, count);
     if (a == w->axis_count - 2 && w->axes[a + 1].dim != d)
         return walk_pair(w, coords, target_index);
     for (int64_t i = 0; i < count; i++) {
@@ -111,8 +118,13 @@ static void walk_axis(const walk *w, int32_t a, int64_t *coords, int64_t target_
 static void walk_init(walk *w, const agate_type *from, const int32_t *perm, const agate_type *to,
                       agate_arena *arena)
 {
-    assert(from->dtype == to->dtype && from->rank == to->rank && agate_type_is_fixed(to));
-    *w = (walk){.type = to, .element_bytes = agate_dtype_size(to->dtype)};
+    bool narrows = from->dtype == AGATE_F32 && to->dtype == AGATE_BF16;
+
+    assert((from->dtype == to->dtype || narrows) && from->rank == to->rank && agate_type_is_fixed(to));
+    *w = (walk){.type = to,
+                .source_bytes = agate_dtype_size(from->dtype),
+                .element_bytes = agate_dtype_size(to->dtype),
+                .narrows = narrows};
     w->axis_count = agate_type_phys(to, w->axes);
     table_offsets(from, perm, arena, w);
 }
@@ -124,7 +136,7 @@ static void walk_all(walk *w, const void *source, void *target)
     w->source = source;
     w->target = target;
     if (w->axis_count == 0)
-        memcpy(target, source, w->element_bytes); /* a scalar */
+        copy_run(w, target, source, (const int64_t[]){0}, 1); /* a scalar */
     else
         walk_axis(w, 0, coords, 0);
 }
@@ -269,9 +281,9 @@ agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const a
     const reordering *first = data->make == make_reordered ? data->owner : NULL;
     reordering how = {.from = *from, .to = *to};
 
-    /* What only changes the order of dimensions and was never made need not be: one walk does both. Not so where it has another
-     * shape by now, as behind a reshape. */
-    if (first && first->permutes && agate_type_equal(from, &first->to) && !bytes_at_hand(data)) {
+    /* What only moves elements and was never made need not be: one walk does both. Not so where it has another shape by now, as
+     * behind a reshape. */
+    if (first && agate_type_equal(from, &first->to) && !bytes_at_hand(data)) {
         how = *first;
         how.to = *to;
         data = data->source;

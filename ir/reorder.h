@@ -1,15 +1,15 @@
-/* reorder.h: moves elements from one layout to another: packing and unpacking of constants. */
+/* reorder.h: moves elements from one layout to another: packing and unpacking of constants, and rounding them to bf16. */
 #ifndef AGATE_REORDER_H
 #define AGATE_REORDER_H
 
 #include "ir/graph.h"
 
-/* Copies the elements of `source` (of `from`) to `target` (of `to`). Both types have equal dtype and fixed equal
- * dimensions, and differ in layout only; `source` may lie at any address; `target` has the size of `to`, and its pads are left alone.
- * Returns false if memory is short. */
+/* Copies the elements of `source` (of `from`) to `target` (of `to`). Both types have fixed equal dimensions and equal dtypes, or
+ * `from` is f32 and `to` bf16, to which elements are rounded; else they differ in layout only. `source` may lie at any address;
+ * `target` has the size of `to`, and its pads are left alone. Returns false if memory is short. */
 bool agate_reorder_bytes(const agate_type *from, const void *source, const agate_type *to, void *target);
 
-/* Deferred data: the contents of `data`, which it retains, in the layout of `to`, pads zero. NULL if memory is short. */
+/* Deferred data: the contents of `data`, which it retains, as above, pads zero. NULL if memory is short. */
 agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const agate_type *to);
 
 /* Deferred data: the contents of `data`, which it retains, with dimension perm[d] as dimension d; both types are plain. NULL if

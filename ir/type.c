@@ -54,9 +54,7 @@ bool agate_type_count(const agate_type *type, agate_dim *out_count)
 
 /* ---- physical order ----------------------------------------------------------------------------------- */
 
-enum { WHOLE, OUTER, INNER };
-
-static void push(agate_phys_axis *axes, int32_t *count, int32_t dim, int32_t part)
+static void push(agate_phys_axis *axes, int32_t *count, int32_t dim, agate_phys_part part)
 {
     axes[(*count)++] = (agate_phys_axis){.dim = dim, .part = part};
 }
@@ -65,7 +63,7 @@ static void push(agate_phys_axis *axes, int32_t *count, int32_t dim, int32_t par
 static void push_whole(agate_phys_axis *axes, int32_t *count, int32_t first, int32_t last)
 {
     for (int32_t dim = first; dim < last; dim++)
-        push(axes, count, dim, WHOLE);
+        push(axes, count, dim, AGATE_PHYS_WHOLE);
 }
 
 /* The rows of layouts.def, column `physical order`. */
@@ -78,28 +76,36 @@ static int32_t push_order(const agate_type *type, agate_phys_axis *axes)
         push_whole(axes, &count, 0, rank);
         break;
     case AGATE_LAYOUT_channel:
-        push(axes, &count, 0, WHOLE);
-        push(axes, &count, 1, OUTER);
+        push(axes, &count, 0, AGATE_PHYS_WHOLE);
+        push(axes, &count, 1, AGATE_PHYS_OUTER);
         push_whole(axes, &count, 2, rank);
-        push(axes, &count, 1, INNER);
+        push(axes, &count, 1, AGATE_PHYS_INNER);
         break;
     case AGATE_LAYOUT_oi:
-        push(axes, &count, 0, OUTER);
-        push(axes, &count, 1, OUTER);
+        push(axes, &count, 0, AGATE_PHYS_OUTER);
+        push(axes, &count, 1, AGATE_PHYS_OUTER);
         push_whole(axes, &count, 2, rank);
-        push(axes, &count, 1, INNER);
-        push(axes, &count, 0, INNER);
+        push(axes, &count, 1, AGATE_PHYS_INNER);
+        push(axes, &count, 0, AGATE_PHYS_INNER);
+        break;
+    case AGATE_LAYOUT_oi_pairs:
+        push(axes, &count, 0, AGATE_PHYS_OUTER);
+        push(axes, &count, 1, AGATE_PHYS_OUTER);
+        push_whole(axes, &count, 2, rank);
+        push(axes, &count, 1, AGATE_PHYS_PAIRS);
+        push(axes, &count, 0, AGATE_PHYS_INNER);
+        push(axes, &count, 1, AGATE_PHYS_OF_PAIR);
         break;
     case AGATE_LAYOUT_o:
-        push(axes, &count, 0, OUTER);
+        push(axes, &count, 0, AGATE_PHYS_OUTER);
         push_whole(axes, &count, 1, rank);
-        push(axes, &count, 0, INNER);
+        push(axes, &count, 0, AGATE_PHYS_INNER);
         break;
     case AGATE_LAYOUT_panel:
         push_whole(axes, &count, 0, rank - 2);
-        push(axes, &count, rank - 1, OUTER);
-        push(axes, &count, rank - 2, WHOLE);
-        push(axes, &count, rank - 1, INNER);
+        push(axes, &count, rank - 1, AGATE_PHYS_OUTER);
+        push(axes, &count, rank - 2, AGATE_PHYS_WHOLE);
+        push(axes, &count, rank - 1, AGATE_PHYS_INNER);
         break;
     case AGATE_LAYOUT_COUNT:
         break;
@@ -125,13 +131,25 @@ static bool axis_extent(const agate_type *type, const agate_phys_axis *axis, aga
     agate_dim dim = type->dims[axis->dim];
     int64_t block = type->layout.block;
 
-    if (axis->part == WHOLE) {
+    if (axis->part == AGATE_PHYS_WHOLE) {
         *out_extent = dim;
         return true;
     }
     if (!agate_dim_is_fixed(dim)) /* only a fixed dimension can be cut in blocks */
         return false;
-    *out_extent = agate_dim_fixed(axis->part == INNER ? block : agate_ceil_div(dim.offset, block));
+    switch (axis->part) {
+    case AGATE_PHYS_INNER:
+        *out_extent = agate_dim_fixed(block);
+        break;
+    case AGATE_PHYS_PAIRS:
+        *out_extent = agate_dim_fixed(block / 2);
+        break;
+    case AGATE_PHYS_OF_PAIR:
+        *out_extent = agate_dim_fixed(2);
+        break;
+    default:
+        *out_extent = agate_dim_fixed(agate_ceil_div(dim.offset, block));
+    }
     return true;
 }
 
@@ -222,7 +240,8 @@ bool agate_type_check(const agate_type *type, agate_text *fault)
         return false;
     }
     if (kind >= AGATE_LAYOUT_COUNT || type->rank < least_rank(kind) ||
-        (kind == AGATE_LAYOUT_plain) != (type->layout.block == 0)) {
+        (kind == AGATE_LAYOUT_plain) != (type->layout.block == 0) ||
+        (kind == AGATE_LAYOUT_oi_pairs && type->layout.block % 2)) {
         agate_text_add(fault, "the layout does not fit %d dimensions", type->rank);
         return false;
     }
@@ -242,7 +261,7 @@ bool agate_type_check(const agate_type *type, agate_text *fault)
         }
     }
     if (push_order(type, axes) > 0 && !agate_dim_is_fixed(type->dims[0]) &&
-        (axes[0].dim != 0 || axes[0].part != WHOLE)) {
+        (axes[0].dim != 0 || axes[0].part != AGATE_PHYS_WHOLE)) {
         agate_text_add(fault, "the layout cuts or moves dimension 0, which follows the batch");
         return false;
     }

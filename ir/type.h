@@ -69,15 +69,45 @@ bool agate_type_size(const agate_type *type, agate_dim *out_size_bytes);
  * to `fault` and returns false. */
 bool agate_type_check(const agate_type *type, agate_text *fault);
 
-/* One axis of the physical order: dimension `dim`, cut as d/B (outer of a blocked dimension), d%B (inner), or whole. */
+/* What of a dimension's coordinate d an axis of the physical order counts; B is the layout's block. */
+typedef enum agate_phys_part {
+    AGATE_PHYS_WHOLE,
+    AGATE_PHYS_OUTER,  /* d/B */
+    AGATE_PHYS_INNER,  /* d%B */
+    AGATE_PHYS_PAIRS,  /* (d%B)/2 */
+    AGATE_PHYS_OF_PAIR /* d%2 */
+} agate_phys_part;
+
 typedef struct agate_phys_axis {
     int32_t dim;
-    int32_t part; /* 0 whole, 1 outer (d/B), 2 inner (d%B) */
+    agate_phys_part part;
     agate_dim extent;
     agate_dim stride; /* in elements */
 } agate_phys_axis;
 
-#define AGATE_MAX_PHYS (AGATE_MAX_RANK + 2)
+#define AGATE_MAX_PHYS (AGATE_MAX_RANK + 3)
+
+/* Where coordinate `at` stands along an axis with this part of it, and by how much the coordinate grows with a step there. */
+static inline int64_t agate_phys_digit(agate_phys_part part, int64_t block, int64_t at)
+{
+    switch (part) {
+    case AGATE_PHYS_OUTER:
+        return at / block;
+    case AGATE_PHYS_INNER:
+        return at % block;
+    case AGATE_PHYS_PAIRS:
+        return at % block / 2;
+    case AGATE_PHYS_OF_PAIR:
+        return at % 2;
+    default:
+        return at;
+    }
+}
+
+static inline int64_t agate_phys_weight(agate_phys_part part, int64_t block)
+{
+    return part == AGATE_PHYS_OUTER ? block : part == AGATE_PHYS_PAIRS ? 2 : 1;
+}
 
 /* Writes the physical axes of `type`, outermost first, and returns how many. The one place that knows the orders of
  * layouts.def; addresses, sizes and the reorder kernel all derive from it. Only the outermost extent may follow the

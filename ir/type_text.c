@@ -54,13 +54,13 @@ static const char *const layout_texts[AGATE_LAYOUT_COUNT] = {
 #undef AGATE_LAYOUT
 };
 
-/* Writes the name of `layout` for this rank, by its text in layouts.def: the letters in front of the first B
+/* Writes the name of `layout` for this rank, by its text in layouts.def: the letters in front of the first B or H
  * name the dimensions ("hw" stands for any number of spatial ones, and where there is no "hw" more dimensions
- * go in front, as b); each B stands for the block. */
+ * go in front, as b); each B stands for the block, H for half of it. */
 static void layout_text(agate_layout layout, int32_t rank, char out_text[LAYOUT_TEXT_BYTES])
 {
     const char *pattern = layout.kind < AGATE_LAYOUT_COUNT ? layout_texts[layout.kind] : "?";
-    const char *blocks = pattern + strcspn(pattern, "B");
+    const char *blocks = pattern + strcspn(pattern, "BH");
     bool spatial = strstr(pattern, "hw") != NULL;
     int32_t more = (int32_t)agate_max(rank - 2, 0);
     size_t at = 0;
@@ -72,8 +72,8 @@ static void layout_text(agate_layout layout, int32_t rank, char out_text[LAYOUT_
     if (spatial)
         at += (size_t)sprintf(out_text + at, "%s", &"zyxdhw"[6 - more]);
     for (; *blocks; blocks++) {
-        if (*blocks == 'B')
-            at += (size_t)sprintf(out_text + at, "%d", layout.block);
+        if (*blocks == 'B' || *blocks == 'H')
+            at += (size_t)sprintf(out_text + at, "%d", *blocks == 'B' ? layout.block : layout.block / 2);
         else
             out_text[at++] = *blocks;
     }
@@ -105,7 +105,8 @@ static const char *layout_parse(const char *text, int32_t rank, agate_layout *ou
         return NULL;
     for (uint16_t kind = AGATE_LAYOUT_plain + 1; kind < AGATE_LAYOUT_COUNT; kind++) {
         char name[LAYOUT_TEXT_BYTES];
-        agate_layout layout = {kind, (uint16_t)block, 0};
+        bool half = strchr(layout_texts[kind], 'H') != NULL; /* is the first number in the text */
+        agate_layout layout = {kind, (uint16_t)(half ? 2 * block : block), 0};
         layout_text(layout, rank, name);
         if (strlen(name) == length && memcmp(name, text, length) == 0) {
             *out_layout = layout;

@@ -58,7 +58,16 @@ static bool at_most(agate_dim a, agate_dim b)
     return a.scale <= b.scale && agate_dim_at(a, 1) <= agate_dim_at(b, 1);
 }
 
-/* Does parameter `index` of the body reach the yield only through scalar ops on its own shape and layout,
+/* Of one shape and layout; element types may differ. */
+static bool same_places(const agate_type *a, const agate_type *b)
+{
+    agate_type other = *b;
+
+    other.dtype = a->dtype;
+    return agate_type_equal(a, &other);
+}
+
+/* Does parameter `index` of the body reach the yield only through scalar ops and casts on its own shape and layout,
  * element by element? One walk, which carries on what depends on it. */
 static bool flows_in_place(const places *p, const agate_graph *body, int32_t index)
 {
@@ -70,8 +79,9 @@ static bool flows_in_place(const places *p, const agate_graph *body, int32_t ind
         for (int32_t i = 0; i < node->operand_count; i++) {
             if (!agate_map_get(&flow, node->operands[i], 0) || node->op == AGATE_OP_yield)
                 continue;
-            if (agate_node_info(node)->family != AGATE_FAMILY_pointwise ||
-                !agate_type_equal(&node->results[0].type, &param->type))
+            agate_family family = agate_node_info(node)->family;
+            if ((family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast) ||
+                !same_places(&node->results[0].type, &param->type))
                 return false;
             agate_map_put(&flow, &node->results[0], 0, node);
         }

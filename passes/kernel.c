@@ -3,10 +3,12 @@
 
 agate_node *agate_kernel_anchor(const agate_node *kernel)
 {
-    AGATE_EACH_NODE (node, kernel->body)
-        if (agate_node_info(node)->family != AGATE_FAMILY_pointwise &&
+    AGATE_EACH_NODE (node, kernel->body) {
+        agate_family family = agate_node_info(node)->family;
+        if (family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast &&
             !agate_node_has(node, AGATE_TERMINATOR) && !agate_node_has(node, AGATE_CONSTANT))
             return node;
+    }
     return NULL;
 }
 

@@ -22,6 +22,19 @@ typedef enum agate_stage {
 const char *agate_stage_name(agate_stage stage);
 bool agate_stage_parse(const char *text, agate_stage *out_stage);
 
+typedef enum agate_precision {
+#define AGATE_PRECISION(id, text, summary) AGATE_PRECISION_##id,
+#include "passes/precision.def"
+#undef AGATE_PRECISION
+    AGATE_PRECISION_COUNT
+} agate_precision;
+
+/* The mode of this name (NULL: f32). An error lists them. */
+AGATE_MUST_USE agate_status agate_precision_parse(const char *text, agate_precision *out_precision);
+
+/* Features beyond those of `machine` that serve the products of this precision; 0: none do. */
+uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine);
+
 typedef void (*agate_remark_fn)(void *user, const char *pass, const agate_node *node, const char *message);
 
 /* Called before each rewrite, with the node as it is before it. */
@@ -35,7 +48,8 @@ typedef struct agate_pass {
     agate_arena *scratch;              /* emptied after each pass */
     int64_t *fuel;                     /* rewrites left; negative: no limit */
     uint64_t allowed;                  /* bit s: strategy s, which is to be asked for by name, may be used */
-    agate_remark_fn remark;            /* NULL: nobody listens */
+    agate_precision precision;
+    agate_remark_fn remark; /* NULL: nobody listens */
     void *remark_user;
     agate_rewrote_fn rewrote; /* NULL: nobody listens */
     void *rewrote_user;
@@ -70,6 +84,7 @@ typedef struct agate_pass_options {
     const char *const *skip;           /* names of passes left out */
     size_t skip_count;
     const char *allow;       /* strategies to be asked for by name, separated by commas; NULL: none */
+    const char *precision;   /* a row of precision.def; NULL: f32 */
     const char *print_after; /* a pass, or "all"; NULL: none */
     bool diff;               /* hand `before` to dump as well */
     agate_dump_fn dump;

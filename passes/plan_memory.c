@@ -15,8 +15,9 @@
  */
 #include <stdlib.h>
 
+#include "ir/narrow.h"
 #include "passes/kernel.h"
-#include "passes/pass.h"
+#include "passes/rewrite.h"
 
 typedef struct buffer {
     agate_value *value;  /* the kernel result; views share its place */
@@ -186,8 +187,14 @@ static void find_lives(planner *p)
 
 /* ---- in place ------------------------------------------------------------------------------------------- */
 
-/* Does the kernel read parameter `index` only at the element it then writes? So it is where scalar ops alone use it, on
- * the result's own shape and layout. */
+/* Of one shape and layout; element types may differ. */
+static bool same_places(const agate_type *a, const agate_type *b)
+{
+    return agate_same_dims(a, b) && agate_layout_equal(a->layout, b->layout);
+}
+
+/* Does the kernel read parameter `index` only at the element it then writes? So it is where scalar ops and casts alone use it,
+ * on the result's own shape and layout. */
 static bool reads_where_it_writes(const agate_node *kernel, int32_t index, const agate_type *result)
 {
     const agate_value *param = kernel->body->params[index];
@@ -196,13 +203,14 @@ static bool reads_where_it_writes(const agate_node *kernel, int32_t index, const
     if (!agate_type_equal(&param->type, result))
         return false;
     AGATE_EACH_NODE (node, kernel->body) {
-        bool scalar = agate_node_info(node)->family == AGATE_FAMILY_pointwise;
+        agate_family family = agate_node_info(node)->family;
+        bool scalar = family == AGATE_FAMILY_pointwise || family == AGATE_FAMILY_cast;
         if (!scalar && node != anchor && node->op != AGATE_OP_yield)
             return false;
         for (int32_t i = 0; node == anchor && i < node->operand_count; i++)
-            if (node->operands[i] == param)
+            if (agate_unwidened(node->operands[i]) == param)
                 return false;
-        if (scalar && !agate_type_equal(&agate_result(node)->type, result) && anchor == NULL)
+        if (scalar && !same_places(&agate_result(node)->type, result) && anchor == NULL)
             return false;
     }
     /* An anchor such as a transpose may feed scalar ops only from its own coordinates. */

@@ -1,6 +1,8 @@
 /* region.c: growing a set of nodes, and turning it into a kernel. */
 #include "passes/region.h"
 
+#include "ir/narrow.h"
+
 #define ORDER_GAP (INT64_C(1) << 24)
 
 /* ---- order -------------------------------------------------------------------------------------------- */
@@ -115,18 +117,14 @@ static int32_t added_operands(const agate_region *region, const agate_node *node
     return count;
 }
 
-static bool is_half(const agate_value *value)
+/* Has no loop, so that it can be a library call, but only alone. */
+static bool is_for_library(const agate_node *node)
 {
-    return value->type.dtype == AGATE_F16 || value->type.dtype == AGATE_BF16;
-}
-
-static bool has_half(const agate_node *node)
-{
-    bool half = is_half(&node->results[0]);
+    bool half = node->results[0].type.dtype == AGATE_F16;
 
     for (int32_t i = 0; i < node->operand_count && !half; i++)
-        half = is_half(node->operands[i]);
-    return half;
+        half = node->operands[i]->type.dtype == AGATE_F16;
+    return half || agate_loops_over_bf16(node);
 }
 
 const char *agate_region_refuses(const agate_region *region, const agate_node *node)
@@ -134,9 +132,8 @@ const char *agate_region_refuses(const agate_region *region, const agate_node *n
     if (region->count >= AGATE_REGION_MEMBERS ||
         region->operand_count + added_operands(region, node) > AGATE_REGION_OPERANDS)
         return "the kernel is as large as it may be";
-    /* No loop is emitted for those: each op alone can still be a library call. */
-    if (has_half(node) || has_half(region->members[0]))
-        return "16-bit floats are computed one op at a time";
+    if (is_for_library(node) || is_for_library(region->members[0]))
+        return "f16, and sums of bf16, are computed one op at a time";
     return NULL;
 }
 

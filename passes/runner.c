@@ -79,6 +79,7 @@ typedef struct runner {
     agate_arena *scratch;
     int64_t fuel;
     uint64_t allowed;
+    agate_precision precision;
 } runner;
 
 static bool is_skipped(const runner *r, const char *name)
@@ -103,6 +104,7 @@ static bool run_timed(runner *r, const agate_pass_info *info)
                        .scratch = r->scratch,
                        .fuel = &r->fuel,
                        .allowed = r->allowed,
+                       .precision = r->precision,
                        .remark = r->options->remark,
                        .remark_user = r->options->remark_user,
                        .rewrote = r->options->rewrote,
@@ -212,6 +214,7 @@ static agate_status begin(runner *r, agate_graph *graph, const agate_pass_option
     if (options->print_after && strcmp(options->print_after, "all") != 0)
         AGATE_TRY(check_name(options->print_after));
     AGATE_TRY(agate_passes_parse_allowed(options->allow, &r->allowed));
+    AGATE_TRY(agate_precision_parse(options->precision, &r->precision));
     r->scratch = agate_arena_create();
     if (!r->scratch)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no address space for the passes' scratch memory");

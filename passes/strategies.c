@@ -1,4 +1,5 @@
 /* strategies.c: when each strategy but the convolutions applies, and its tiles. Rows in the order of strategies.def. */
+#include "ir/narrow.h"
 #include "passes/rewrite.h"
 #include "passes/strategy.h"
 
@@ -10,13 +11,22 @@ static int32_t lanes(const agate_candidate *c)
 /* A task should be worth waking a thread for: about this many elements. */
 #define TASK_ELEMENTS 16384
 
+static bool is_f32_in_memory(const agate_value *value)
+{
+    return value->type.dtype == AGATE_F32 || agate_is_bf16(value);
+}
+
+/* Does the kernel compute in f32? Its operands and results may be kept as bf16. */
 static bool all_f32(const agate_candidate *c)
 {
     for (int32_t i = 0; i < c->kernel->operand_count; i++)
-        if (c->kernel->operands[i]->type.dtype != AGATE_F32)
+        if (!is_f32_in_memory(c->kernel->operands[i]))
             return false;
     for (int32_t i = 0; i < c->kernel->result_count; i++)
-        if (c->kernel->results[i].type.dtype != AGATE_F32)
+        if (!is_f32_in_memory(&c->kernel->results[i]))
+            return false;
+    for (int32_t i = 0; c->anchor && i < c->anchor->operand_count; i++)
+        if (c->anchor->operands[i]->type.dtype != AGATE_F32)
             return false;
     return true;
 }
@@ -26,16 +36,21 @@ static bool anchor_is(const agate_candidate *c, agate_family family)
     return c->anchor && agate_node_info(c->anchor)->family == family;
 }
 
-/* Is the anchor the only node that is not pointwise, reading the kernel's operands directly? */
-static bool anchor_reads_operands(const agate_candidate *c)
+/* Is the anchor the only node that is not pointwise, reading the kernel's operands directly, or (`widened`) as bf16 made
+ * wider? */
+static bool anchor_reads_operands(const agate_candidate *c, bool widened)
 {
-    for (int32_t i = 0; i < c->anchor->operand_count; i++)
-        if (c->anchor->operands[i]->node)
+    for (int32_t i = 0; i < c->anchor->operand_count; i++) {
+        const agate_value *operand = c->anchor->operands[i];
+        if ((widened ? agate_unwidened(operand) : operand)->node)
             return false;
-    AGATE_EACH_NODE (node, c->kernel->body)
-        if (node != c->anchor && agate_node_info(node)->family != AGATE_FAMILY_pointwise &&
+    }
+    AGATE_EACH_NODE (node, c->kernel->body) {
+        agate_family family = agate_node_info(node)->family;
+        if (node != c->anchor && family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast &&
             !agate_node_has(node, AGATE_TERMINATOR) && !agate_node_has(node, AGATE_CONSTANT))
             return false;
+    }
     return true;
 }
 
@@ -47,7 +62,7 @@ const char *agate_gemm_applies(const agate_candidate *c)
         return "no matmul";
     if (!all_f32(c))
         return "not all f32";
-    if (!anchor_reads_operands(c))
+    if (!anchor_reads_operands(c, false))
         return "its operands are computed in the kernel";
     for (int32_t i = 0; i < 2; i++)
         if (c->anchor->operands[i]->type.rank < 2)
@@ -100,7 +115,7 @@ const char *agate_pool_applies(const agate_candidate *c)
         return "no window";
     if (!all_f32(c))
         return "not all f32";
-    if (!anchor_reads_operands(c))
+    if (!anchor_reads_operands(c, true))
         return "its operand is computed in the kernel";
     if (c->anchor->operands[0]->type.layout.kind != AGATE_LAYOUT_channel ||
         agate_result((agate_node *)c->anchor)->type.layout.kind != AGATE_LAYOUT_channel)
@@ -133,7 +148,7 @@ const char *agate_reduce_applies(const agate_candidate *c)
         return "no reduction";
     if (!all_f32(c))
         return "not all f32";
-    if (!anchor_reads_operands(c))
+    if (!anchor_reads_operands(c, true))
         return "its operand is computed in the kernel";
     return NULL;
 }
@@ -149,7 +164,7 @@ const char *agate_softmax_applies(const agate_candidate *c)
         return "no softmax";
     if (!all_f32(c))
         return "not all f32";
-    return anchor_reads_operands(c) ? NULL : "its operand is computed in the kernel";
+    return anchor_reads_operands(c, false) ? NULL : "its operand is computed in the kernel";
 }
 
 agate_tiles agate_softmax_plan(const agate_candidate *c)
@@ -159,19 +174,18 @@ agate_tiles agate_softmax_plan(const agate_candidate *c)
 
 /* ---- pointwise, nest, library ------------------------------------------------------------------------------ */
 
-static bool can_emit(agate_dtype dtype)
-{
-    return dtype != AGATE_F16 && dtype != AGATE_BF16;
-}
-
+/* Scalar ops on bf16 are computed in f32 and rounded one by one; loops over bf16 are left to the library. */
 static const char *dtypes_refused(const agate_candidate *c)
 {
     for (int32_t i = 0; i < c->kernel->operand_count; i++)
-        if (!can_emit(c->kernel->operands[i]->type.dtype))
-            return "an operand is of 16-bit floats";
+        if (c->kernel->operands[i]->type.dtype == AGATE_F16)
+            return "an operand is f16";
     for (int32_t i = 0; i < c->kernel->result_count; i++)
-        if (!can_emit(c->kernel->results[i].type.dtype))
-            return "a result is of 16-bit floats";
+        if (c->kernel->results[i].type.dtype == AGATE_F16)
+            return "a result is f16";
+    AGATE_EACH_NODE (node, c->kernel->body)
+        if (agate_loops_over_bf16(node))
+            return "it sums bf16";
     return NULL;
 }
 

@@ -1,4 +1,5 @@
 /* strategies_conv.c: when the convolution strategies apply, and their tiles from a model of the machine. */
+#include "ir/narrow.h"
 #include "ir/parts.h"
 #include "passes/strategy.h"
 
@@ -11,6 +12,7 @@ typedef struct conv_shape {
     int64_t input_bytes; /* of one image, as far as it is read */
     int64_t weight_bytes;
     int64_t products; /* that are summed to one output */
+    int32_t bytes;    /* of an element of input and weights */
     bool blocked;     /* the input is */
     bool flat;        /* 1x1, stride 1, no pads: pixels are one row */
 } conv_shape;
@@ -21,18 +23,20 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
     const agate_type *y = &conv->results[0].type;
     const agate_attrs_conv *attrs = &conv->attrs.conv;
     int64_t taps = w->dims[2].offset * w->dims[3].offset;
+    int32_t bytes = agate_is_bf16(agate_unwidened(conv->operands[0])) ? 2 : 4;
     conv_shape s = {.vectors = agate_ceil_div(w->dims[0].offset, lanes),
+                    .bytes = bytes,
                     .height = y->dims[2].offset,
                     .width = y->dims[3].offset,
                     .kernel_width = w->dims[3].offset,
-                    .weight_bytes = 4 * w->dims[0].offset * w->dims[1].offset * taps,
+                    .weight_bytes = bytes * w->dims[0].offset * w->dims[1].offset * taps,
                     .products = w->dims[1].offset * taps,
                     .blocked = x->layout.kind == AGATE_LAYOUT_channel};
     agate_part parts[AGATE_MAX_PARTS];
     s.part_count = agate_conv_parts(conv, parts);
     for (int32_t i = 0; i < s.part_count; i++)
         s.part_vectors[i] = agate_ceil_div(parts[i].channels, lanes);
-    s.input_bytes = 4 * x->dims[1].offset * x->dims[2].offset * x->dims[3].offset;
+    s.input_bytes = bytes * x->dims[1].offset * x->dims[2].offset * x->dims[3].offset;
     if (taps == 1)
         s.input_bytes /= attrs->strides.v[0] * attrs->strides.v[1];
     s.flat = taps == 1 && agate_ints_are(&attrs->strides, 1) && agate_ints_are(&attrs->pads, 0) && s.blocked;
@@ -67,7 +71,7 @@ static const char *not_blocked_conv(const agate_candidate *c)
     if (c->anchor->results[0].type.layout.kind != AGATE_LAYOUT_channel)
         return "not in blocked layout";
     for (int32_t i = 0; i < c->anchor->operand_count; i++)
-        if (c->anchor->operands[i]->node)
+        if (agate_unwidened(c->anchor->operands[i])->node)
             return "its operands are computed in the kernel";
     return c->anchor->operands[1]->type.dims[3].offset > MAX_KERNEL_WIDTH ? "kernel too wide to unroll"
                                                                           : not_alone(c);
@@ -89,6 +93,22 @@ static bool is_cut(const agate_node *conv)
     return agate_conv_parts(conv, parts) != 1;
 }
 
+/* Does any operand come as bf16? */
+static bool reads_bf16(const agate_node *conv)
+{
+    return agate_is_bf16(agate_unwidened(conv->operands[0])) ||
+           agate_is_bf16(agate_unwidened(conv->operands[1]));
+}
+
+/* Input and weights are bf16, laid out for products of pairs, of which none is cut by a pad. */
+static bool is_of_pairs(const agate_node *conv)
+{
+    return agate_is_bf16(agate_unwidened(conv->operands[0])) &&
+           agate_is_bf16(agate_unwidened(conv->operands[1])) &&
+           conv->operands[1]->type.dims[1].offset % 2 == 0 &&
+           is_laid_out(conv, AGATE_LAYOUT_channel, AGATE_LAYOUT_oi_pairs);
+}
+
 /* One input, and any number of filters, in a group. */
 static bool has_lone_inputs(const agate_node *conv)
 {
@@ -107,51 +127,92 @@ const char *agate_direct_conv_applies(const agate_candidate *c)
     agate_part parts[AGATE_MAX_PARTS];
     if (agate_conv_parts(c->anchor, parts) == 0)
         return "cut in other ways than into parts";
-    if (!is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_oi) &&
-        !is_laid_out(c->anchor, AGATE_LAYOUT_plain, AGATE_LAYOUT_o))
+    if (reads_bf16(c->anchor)) {
+        if (!is_of_pairs(c->anchor))
+            return "input and weights are not bf16 laid out in pairs of channels";
+    } else if (!is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_oi) &&
+               !is_laid_out(c->anchor, AGATE_LAYOUT_plain, AGATE_LAYOUT_o)) {
         return "weights not packed for it";
+    }
     return agate_groups_fill_blocks(c->anchor, c->anchor->results[0].type.layout.block)
                ? NULL
                : "its groups do not fill vectors";
 }
 
-/* Cycles that one step over an input channel takes for a register tile of oc vectors by `pixels`: two
- * multiply-adds and two loads a cycle, and a multiply-add's latency of four. Where products and sums are
- * apart, copying an input to all lanes costs as well. */
-static double tile_cycles(int64_t oc, int64_t pixels, bool fused)
+/* How a machine computes a step of a register tile. Work is counted in multiply-adds; other instructions, which have more ports,
+ * are half of one. */
+typedef struct step_model {
+    double of_sum, of_input, of_weights; /* work for each vector of sums, input, and vector of weights */
+    int32_t weights;                     /* registers for each vector of weights */
+    int32_t others;                      /* registers that are neither sums nor weights */
+    double latency;                      /* of a sum, in cycles */
+} step_model;
+
+static const step_model fused_steps = {1, 0, 0, 1, 1, 4};
+static const step_model apart_steps = {1, 0.5, 0, 1, 3, 4}; /* an input is copied to all lanes */
+static const step_model pair_steps = {1, 0, 0, 1, 1, 6};    /* two products in an instruction */
+static const step_model widened_steps = {2, 1, 1, 2, 3, 4}; /* two multiply-adds of bf16 made f32 */
+static const step_model widened_apart = {2, 1.5, 1, 2, 5, 4};
+
+static bool has_pair_products(const agate_machine *machine)
 {
-    double arithmetic = (double)(oc * pixels) / 2 + (fused ? 0 : (double)pixels / 4);
+    return (machine->needs & AGATE_CPU_AVX512_BF16) && machine->vector_bits == 512;
+}
+
+static const step_model *steps_of(const conv_shape *s, const agate_machine *machine)
+{
+    bool fused = machine->vector_bits >= 256;
+
+    if (s->bytes == 4)
+        return fused ? &fused_steps : &apart_steps;
+    if (has_pair_products(machine))
+        return &pair_steps;
+    return fused ? &widened_steps : &widened_apart;
+}
+
+/* Cycles that one step over an input channel (or a pair of them) takes for a register tile of oc vectors by `pixels`: two
+ * instructions and two loads a cycle, and no less than a sum's latency. */
+static double tile_cycles(int64_t oc, int64_t pixels, const step_model *m)
+{
+    double arithmetic =
+        ((double)(oc * pixels) * m->of_sum + (double)pixels * m->of_input + (double)oc * m->of_weights) / 2;
     double loads = (double)(oc + pixels) / 2;
     double cycles = arithmetic > loads ? arithmetic : loads;
-    return cycles > 4 ? cycles : 4;
+    return cycles > m->latency ? cycles : m->latency;
+}
+
+/* The most pixels of a register tile of oc vectors. */
+static int64_t most_pixels(int64_t oc, const step_model *m, const agate_machine *machine)
+{
+    return (machine->vector_registers - m->others - m->weights * oc) / oc;
 }
 
 double agate_register_tile_cycles(const agate_machine *machine, int64_t oc, int64_t points)
 {
-    return tile_cycles(oc, points, machine->vector_bits >= 256);
+    return tile_cycles(oc, points, machine->vector_bits >= 256 ? &fused_steps : &apart_steps);
 }
 
 /* oc vectors by a row of `width` pixels in tiles of at most `ow`, as even as they can be. */
-static double row_cycles(int64_t oc, int64_t ow, int64_t width, bool fused)
+static double row_cycles(int64_t oc, int64_t ow, int64_t width, const step_model *m)
 {
     int64_t tiles = agate_ceil_div(width, ow), wide = width % tiles;
-    return (double)wide * tile_cycles(oc, width / tiles + 1, fused) +
-           (double)(tiles - wide) * tile_cycles(oc, width / tiles, fused);
+    return (double)wide * tile_cycles(oc, width / tiles + 1, m) +
+           (double)(tiles - wide) * tile_cycles(oc, width / tiles, m);
 }
 
 /* All vectors of a part, cut as evenly. */
-static double part_cycles(const conv_shape *s, int64_t vectors, int64_t oc, int64_t ow, bool fused)
+static double part_cycles(const conv_shape *s, int64_t vectors, int64_t oc, int64_t ow, const step_model *m)
 {
     int64_t tiles = agate_ceil_div(vectors, oc), wide = vectors % tiles, narrow = vectors / tiles;
-    double cycles = (double)(tiles - wide) * row_cycles(narrow, ow, s->width, fused);
-    return wide ? cycles + (double)wide * row_cycles(narrow + 1, ow, s->width, fused) : cycles;
+    double cycles = (double)(tiles - wide) * row_cycles(narrow, ow, s->width, m);
+    return wide ? cycles + (double)wide * row_cycles(narrow + 1, ow, s->width, m) : cycles;
 }
 
-static double image_cycles(const conv_shape *s, int64_t oc, int64_t ow, bool fused)
+static double image_cycles(const conv_shape *s, int64_t oc, int64_t ow, const step_model *m)
 {
     double cycles = 0;
     for (int32_t i = 0; i < s->part_count; i++)
-        cycles += part_cycles(s, s->part_vectors[i], oc, ow, fused);
+        cycles += part_cycles(s, s->part_vectors[i], oc, ow, m);
     return cycles;
 }
 
@@ -161,13 +222,12 @@ static double image_cycles(const conv_shape *s, int64_t oc, int64_t ow, bool fus
  * of 7. Returns its cost for a row. */
 static double choose_register_tile(const conv_shape *s, const agate_machine *machine, agate_tiles *tiles)
 {
-    bool fused = machine->vector_bits >= 256;
-    int64_t registers = machine->vector_registers - (fused ? 1 : 3);
+    const step_model *m = steps_of(s, machine);
     double best = 0;
 
     for (int64_t oc = 1; oc <= 8 && oc <= s->vectors; oc++)
-        for (int64_t ow = agate_min((registers - oc) / oc, s->width); ow >= 1; ow--) {
-            double cost = image_cycles(s, oc, ow, fused);
+        for (int64_t ow = agate_min(most_pixels(oc, m, machine), s->width); ow >= 1; ow--) {
+            double cost = image_cycles(s, oc, ow, m);
             if (best > 0 && cost >= best * (ow > tiles->ow ? 1.002 : 0.998))
                 continue;
             best = cost;
@@ -253,19 +313,21 @@ static void choose_prefetch(const conv_shape *s, agate_tiles *tiles)
         tiles->ahead = (int32_t)agate_ceil_div(lines, passes);
 }
 
-static agate_tiles first_tiles(const conv_shape *s, int32_t lanes)
+/* Sums of bf16 products stay whole: the rounding of the operands outweighs that of any sum. */
+static agate_tiles first_tiles(const conv_shape *s, const agate_machine *machine)
 {
-    return (agate_tiles){.v = lanes,
+    return (agate_tiles){.v = agate_machine_lanes(machine),
                          .flat = s->flat,
                          .ic = s->blocked ? (int32_t)agate_max(1, 4 / s->kernel_width) : 1,
-                         .kc = agate_sum_part(s->products)};
+                         .dp = s->bytes == 2 && has_pair_products(machine),
+                         .kc = s->bytes == 4 ? agate_sum_part(s->products) : 0};
 }
 
 agate_tiles agate_direct_conv_plan(const agate_candidate *c)
 {
     int32_t lanes = agate_machine_lanes(c->machine);
     conv_shape s = shape_of(c->anchor, lanes);
-    agate_tiles tiles = first_tiles(&s, lanes);
+    agate_tiles tiles = first_tiles(&s, c->machine);
 
     choose_register_tile(&s, c->machine, &tiles);
     choose_blocks(&s, c->machine, &tiles);
@@ -277,17 +339,16 @@ size_t agate_direct_conv_shapes(const agate_candidate *c, agate_tiles *out_tiles
 {
     int32_t lanes = agate_machine_lanes(c->machine);
     conv_shape s = shape_of(c->anchor, lanes);
-    bool fused = c->machine->vector_bits >= 256;
-    int64_t registers = c->machine->vector_registers - (fused ? 1 : 3);
+    const step_model *m = steps_of(&s, c->machine);
     double costs[room];
     size_t count = 0;
 
     for (int64_t oc = 1; oc <= 8 && oc <= s.vectors; oc++)
-        for (int64_t ow = agate_min((registers - oc) / oc, s.width); ow >= 1; ow--) {
-            agate_tiles tiles = first_tiles(&s, lanes);
+        for (int64_t ow = agate_min(most_pixels(oc, m, c->machine), s.width); ow >= 1; ow--) {
+            agate_tiles tiles = first_tiles(&s, c->machine);
             tiles.oc = (int32_t)oc;
             tiles.ow = (int32_t)ow;
-            count = insert_shape(out_tiles, costs, count, room, tiles, image_cycles(&s, oc, ow, fused));
+            count = insert_shape(out_tiles, costs, count, room, tiles, image_cycles(&s, oc, ow, m));
         }
     for (size_t i = 0; i < count; i++) {
         choose_blocks(&s, c->machine, &out_tiles[i]);
@@ -303,6 +364,8 @@ const char *agate_depthwise_applies(const agate_candidate *c)
     const char *reason = not_blocked_conv(c);
     if (reason)
         return reason;
+    if (reads_bf16(c->anchor))
+        return "an operand is bf16";
     if (is_cut(c->anchor))
         return "its channels are cut into parts";
     if (!agate_is_depthwise(c->anchor))
@@ -333,6 +396,8 @@ const char *agate_grouped_conv_applies(const agate_candidate *c)
     const char *reason = not_blocked_conv(c);
     if (reason)
         return reason;
+    if (reads_bf16(c->anchor))
+        return "an operand is bf16";
     if (is_cut(c->anchor))
         return "its channels are cut into parts";
     if (agate_is_depthwise(c->anchor))

@@ -168,6 +168,9 @@ typedef struct agate_compile_options {
     uint64_t cache_limit_bytes;  /* the most that folder may hold: least recently used ones go; 0: 4 GiB */
     const char
         *allow; /* faster ways to compute that round otherwise, separated by commas: "winograd"; NULL: none */
+    const char *
+        precision; /* of products in convolutions: "f32", or "bf16", whose operands are rounded to bfloat16: less
+                              exact, and about twice as fast where the CPU has AVX512-BF16; NULL: "f32" */
 } agate_compile_options;
 
 /* Reads and compiles an ONNX file, or maps a compiled one. External data is looked for beside it. `options` may be NULL. On success

@@ -81,7 +81,7 @@ static agate_status print_graph(const search *s, int64_t rewrites, const char *p
     agate_graph *graph;
     agate_status status;
 
-    AGATE_TRY(agate_driver_machine(s->options->runner.driver.compile.isa, &machine));
+    AGATE_TRY(agate_driver_machine(&s->options->runner.driver.compile, &machine));
     AGATE_TRY(agate_driver_read(s->model, &s->options->runner.driver, &graph));
     passes = agate_driver_passes(&s->options->runner.driver, &machine);
     passes.fuel = rewrites + 1;

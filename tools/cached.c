@@ -24,8 +24,8 @@
 
 /* Whoever adds an option says here whether code depends on it (make_base), or a cache cannot serve it
  * (agate_cached_refuses). */
-_Static_assert(sizeof(agate_compile_options) == 88, "an option was added");
-_Static_assert(sizeof(agate_pass_options) == 144, "an option was added");
+_Static_assert(sizeof(agate_compile_options) == 96, "an option was added");
+_Static_assert(sizeof(agate_pass_options) == 152, "an option was added");
 
 typedef struct request {
     const agate_cache *cache;
@@ -146,6 +146,7 @@ static agate_status make_base(request *r)
     add_word(base, agate_llvm_version());
     add_machine(base, &r->machine);
     add_word(base, c->allow ? c->allow : "");
+    add_word(base, c->precision && strcmp(c->precision, "f32") != 0 ? c->precision : "");
     agate_text_add(base, "%d %zu %zu %zu\n", r->source->text, c->memory_limit_bytes, c->dim_count,
                    r->options->known_input_count);
     for (size_t i = 0; i < c->dim_count; i++) {
@@ -425,7 +426,7 @@ static void request_deinit(request *r)
 
 static agate_status load(request *r, agate_model **out_model)
 {
-    AGATE_TRY(agate_driver_machine(r->options->compile.isa, &r->machine));
+    AGATE_TRY(agate_driver_machine(&r->options->compile, &r->machine));
     AGATE_TRY(make_request(r));
     take_tuning(r);
     return find(r, out_model) ? AGATE_OK : import_and_make(r, out_model);
@@ -468,7 +469,7 @@ void agate_cached_find_tuning(const char *directory, const agate_model_source *s
 
 static agate_status keep_tuning(request *r, const agate_tuning *tuning)
 {
-    AGATE_TRY(agate_driver_machine(r->options->compile.isa, &r->machine));
+    AGATE_TRY(agate_driver_machine(&r->options->compile, &r->machine));
     AGATE_TRY(make_request(r));
     char *path = key_path(r, &no_digests, "tuned");
     if (!path)

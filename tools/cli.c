@@ -170,20 +170,25 @@ int agate_cli_usage_of(const agate_cli_verb *verb, const char *option, agate_sta
 
 /* ---- shared options ----------------------------------------------------------------------------------- */
 
-int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char *allow)
+int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char *allow,
+                         const char *precision)
 {
+    agate_precision parsed;
     uint64_t allowed;
 
     if (isa && agate_machine_find(isa) < 0)
         return agate_cli_usage(verb, "--isa %s: there are sse2, sse4, avx2 and avx512", isa);
     agate_status status = agate_passes_parse_allowed(allow, &allowed);
-    return status ? agate_cli_usage_of(verb, "allow", status) : -1;
+    if (status)
+        return agate_cli_usage_of(verb, "allow", status);
+    status = agate_precision_parse(precision, &parsed);
+    return status ? agate_cli_usage_of(verb, "precision", status) : -1;
 }
 
 int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *settings,
                               agate_dim_binding *bindings, agate_compile_options *out_options)
 {
-    int code = agate_cli_check_code(verb, settings->isa, settings->allow);
+    int code = agate_cli_check_code(verb, settings->isa, settings->allow, settings->precision);
 
     if (code >= 0)
         return code;
@@ -201,6 +206,7 @@ int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *set
         .isa = settings->isa,
         .threads = (int32_t)settings->threads,
         .allow = settings->allow,
+        .precision = settings->precision,
         .dims = bindings,
         .dim_count = settings->dims.count,
         .progress = agate_cli_progress,

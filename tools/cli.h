@@ -69,6 +69,7 @@ typedef struct agate_cli_compile {
     const char *isa;
     int64_t threads;
     const char *allow;
+    const char *precision;
     agate_cli_list dims; /* NAME=V */
 } agate_cli_compile;
 
@@ -79,6 +80,8 @@ typedef struct agate_cli_compile {
          "threads to compile and run with (default: every core granted)"},                                   \
         {"allow", AGATE_CLI_TEXT, "NAME[,NAME]", offsetof(settings, member.allow),                           \
          "compute faster in ways that round otherwise: winograd"},                                           \
+        {"precision", AGATE_CLI_TEXT, "P", offsetof(settings, member.precision),                             \
+         "of products in convolutions: f32 (default), or bf16"},                                             \
     {                                                                                                        \
         "dim", AGATE_CLI_LIST, "NAME=V", offsetof(settings, member.dims),                                    \
             "fix a free dimension of the inputs; may be repeated"                                            \
@@ -86,7 +89,8 @@ typedef struct agate_cli_compile {
 
 /* Are there this instruction set and what is to be allowed (NULL: not asked for)? Returns -1, or the exit code of a mistake that has
  * been reported. */
-int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char *allow);
+int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char *allow,
+                         const char *precision);
 
 /* Fills `options`; `bindings` has room for AGATE_CLI_MAX and must outlive it. Returns -1, or the exit code of
  * a mistake that has been reported. */

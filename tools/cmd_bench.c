@@ -251,13 +251,14 @@ static step_facts facts_of(const bench *b, uint32_t step)
 {
     const agate_module_step *row = &agate_model_module(b->runner.model)->steps[step];
     const agate_peaks *peaks = &b->m.peaks;
+    double peak_gflops = strstr(row->label, "dp=1") ? peaks->pair_gflops : peaks->gflops;
     double flops = (double)agate_dim_at(row->flops, b->m.batch);
     step_facts f = {.ms = step_ms(&b->m, step)};
 
     f.gflops = per_second(flops, f.ms);
     f.gb_per_second = per_second(step_bytes(b, step), f.ms);
-    if (peaks->gflops > 0)
-        f.roofline = f.gflops / peaks->gflops;
+    if (peak_gflops > 0)
+        f.roofline = f.gflops / peak_gflops;
     if (peaks->gb_per_second > 0 && f.gb_per_second / peaks->gb_per_second > f.roofline)
         f.roofline = f.gb_per_second / peaks->gb_per_second;
     return f;
@@ -325,6 +326,8 @@ static agate_status print_json(const bench *b, const char *model, int64_t thread
     if (m->step_times) {
         json_object_set_new(root, "peak_gflops", json_real(m->peaks.gflops));
         json_object_set_new(root, "peak_gb_per_second", json_real(m->peaks.gb_per_second));
+        if (m->peaks.pair_gflops > 0)
+            json_object_set_new(root, "peak_pair_gflops", json_real(m->peaks.pair_gflops));
         json_object_set_new(root, "profile", profile_json(b, threads));
     }
     text = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
@@ -443,10 +446,11 @@ static void print_profile(const bench *b, int64_t threads)
 
     for (uint32_t i = 0; i < module->step_count; i++)
         total += step_ms(&b->m, i);
-    printf(
-        "\npeaks measured in this run: %.1f GFLOP/s (%s multiply-adds in registers), %.1f GB/s (reads from "
-        "memory)\n",
-        b->m.peaks.gflops, module->isa, b->m.peaks.gb_per_second);
+    printf("\npeaks measured in this run: %.1f GFLOP/s (%s multiply-adds in registers), ", b->m.peaks.gflops,
+           module->isa);
+    if (b->m.peaks.pair_gflops > 0)
+        printf("%.1f GFLOP/s (bf16 in pairs), ", b->m.peaks.pair_gflops);
+    printf("%.1f GB/s (reads from memory)\n", b->m.peaks.gb_per_second);
     print_rows(b, total);
     print_low_roofs(b, total, threads);
 }
@@ -557,7 +561,8 @@ const agate_cli_verb agate_cmd_bench = {
         "gflops,\n"
         "compile_ms (reading the file to a session that is ready), from_cache (it was compiled before: give\n"
         "--cache none to time the compiler), peak_rss_bytes, slab_bytes, constant_bytes; with\n"
-        "--profile: peak_gflops, peak_gb_per_second, and profile, a list of label, symbol, tasks, ms, "
+        "--profile: peak_gflops, peak_gb_per_second, peak_pair_gflops (of bf16), and profile, a list of "
+        "label, symbol, tasks, ms, "
         "gflops,\n"
         "gb_per_second, roofline, origin and, below a roofline of 0.6, reason (where one is known) per "
         "kernel. Profiled\n"

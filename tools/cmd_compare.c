@@ -200,6 +200,7 @@ const agate_cli_verb agate_cmd_compare = {
     .details =
         "Exits with 1 where a result is past the tolerance: every element must be within atol + rtol * "
         "|reference|.\n"
+        "Two neighbours of a 16-bit float pass, for a sum between them may be rounded to either.\n"
         "By default a reference kernel gets the very operands that the compiled kernel had, so that an error "
         "shows in\n"
         "the kernel that makes it. Relative errors and ULP (units in the last place) are the largest among "

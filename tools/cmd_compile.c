@@ -140,7 +140,7 @@ static agate_status find_machines(job *j, const settings *set)
     j->machine_count = set->targets.count;
     if (j->machine_count == 0) {
         j->machine_count = 1;
-        return agate_driver_machine_exact(j->driver->compile.isa, &j->machines[0]);
+        return agate_driver_machine_exact(&j->driver->compile, &j->machines[0]);
     }
     for (size_t i = 0; i < j->machine_count; i++)
         AGATE_TRY(agate_target_parse(set->targets.items[i], j->arena, &j->machines[i]));

@@ -97,7 +97,7 @@ static agate_status dump(const char *path, const request *request, const setting
     agate_graph *graph;
     agate_status status;
 
-    AGATE_TRY(agate_driver_machine_exact(set->compile.isa, &machine));
+    AGATE_TRY(agate_driver_machine_exact(&options->compile, &machine));
     AGATE_TRY(agate_driver_read(path, options, &graph));
     const agate_pass_options passes = agate_driver_passes(options, &machine);
     status =

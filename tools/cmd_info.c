@@ -111,7 +111,7 @@ static agate_status gather(facts *f, const char *model, agate_driver_options *dr
 {
     agate_machine machine;
 
-    AGATE_TRY(agate_driver_machine_exact(driver->compile.isa, &machine));
+    AGATE_TRY(agate_driver_machine_exact(&driver->compile, &machine));
     f->isa = machine.name;
     AGATE_TRY(agate_driver_read(model, driver, &f->graph));
     gather_imported(f);

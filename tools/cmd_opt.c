@@ -9,7 +9,7 @@
 typedef struct settings {
     agate_cli_list names;
     bool list;
-    const char *isa, *allow;
+    const char *isa, *allow, *precision;
     agate_cli_passes passes;
 } settings;
 
@@ -20,6 +20,8 @@ static const agate_cli_option options[] = {
      "the machine to schedule for: sse2, sse4, avx2 or avx512"},
     {"allow", AGATE_CLI_TEXT, "NAME[,NAME]", offsetof(settings, allow),
      "compute faster in ways that round otherwise: winograd"},
+    {"precision", AGATE_CLI_TEXT, "P", offsetof(settings, precision),
+     "of products in convolutions: f32 (default), or bf16"},
     AGATE_CLI_PASS_ROWS(settings, passes),
     {0},
 };
@@ -51,10 +53,12 @@ static agate_status optimize(const char *path, const settings *set, agate_pass_o
     agate_graph *graph;
     agate_status status;
 
-    AGATE_TRY(agate_driver_machine_exact(set->isa, &machine));
+    AGATE_TRY(agate_driver_machine_exact(
+        &(agate_compile_options){.isa = set->isa, .precision = set->precision}, &machine));
     AGATE_TRY(parse_file(path, &graph));
     passes->machine = &machine;
     passes->allow = set->allow;
+    passes->precision = set->precision;
     status = agate_passes_run_named(graph, passes, set->names.items, set->names.count);
     if (status == AGATE_OK && !set->passes.print_after) {
         agate_print(graph, &(agate_print_options){.origins = set->passes.origins}, &text);
@@ -85,7 +89,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     for (size_t i = 0; i < set.names.count; i++)
         if (!agate_pass_find(set.names.items[i]))
             return agate_cli_usage(verb, "no pass %s; --list prints them", set.names.items[i]);
-    code = agate_cli_check_code(verb, set.isa, set.allow);
+    code = agate_cli_check_code(verb, set.isa, set.allow, set.precision);
     if (code >= 0)
         return code;
     if (operands.count != 1)

@@ -61,6 +61,7 @@ agate_difference agate_tensor_difference(const agate_tensor *got, const agate_te
 {
     agate_difference d = {.element_count = 1};
     bool is_float = agate_is_float(want->dtype);
+    bool is_half = want->dtype == AGATE_F16 || want->dtype == AGATE_BF16;
 
     for (int32_t i = 0; i < want->rank; i++)
         d.element_count *= want->dims[i];
@@ -69,7 +70,8 @@ agate_difference agate_tensor_difference(const agate_tensor *got, const agate_te
 
     for (int64_t i = 0; i < d.element_count; i++) {
         double value = agate_element_load(want->dtype, want->data, i);
-        double off = distance(agate_element_load(got->dtype, got->data, i), value);
+        double is = agate_element_load(got->dtype, got->data, i);
+        double off = distance(is, value);
 
         if (off == 0)
             continue;
@@ -78,7 +80,9 @@ agate_difference agate_tensor_difference(const agate_tensor *got, const agate_te
             d.max_relative = fmax(d.max_relative, off / fabs(value));
             d.max_ulp = fmax(d.max_ulp, off / last_place(want->dtype, value));
         }
-        d.wrong_count += !(off <= atol + (is_float ? options->rtol * fabs(value) : 0));
+        bool near = off <= atol + (is_float ? options->rtol * fabs(value) : 0);
+        bool neighbours = is_half && off <= last_place(want->dtype, fmax(fabs(is), fabs(value)));
+        d.wrong_count += !near && !neighbours;
     }
     return d;
 }

@@ -26,7 +26,7 @@ typedef struct agate_difference {
 } agate_difference;
 
 /* Holds `got` against `want`, of equal type and shape. Every element must be within atol + rtol * |want|; integers and
- * booleans must be equal. */
+ * booleans must be equal. Neighbouring floats of 16 bits pass: a sum between them may be rounded to either. */
 agate_difference agate_tensor_difference(const agate_tensor *got, const agate_tensor *want,
                                          const agate_compare_options *options);
 

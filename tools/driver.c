@@ -25,25 +25,47 @@ static agate_status unknown_isa(const char *isa)
     return status;
 }
 
-agate_status agate_driver_machine_exact(const char *isa, agate_machine *out_machine)
+/* What this CPU has beyond a level named so, where that helps: (level, feature, both). */
+static const struct {
+    const char *level;
+    uint32_t feature;
+    const char *name;
+} extended[] = {{"avx512", AGATE_CPU_AVX512_BF16, "avx512+avx512bf16"}};
+
+static void add_features(agate_precision precision, agate_machine *machine)
 {
-    int32_t index = isa ? agate_machine_find(isa) : agate_machine_best(agate_cpu_features());
+    uint32_t useful = agate_precision_features(precision, machine) & agate_cpu_features();
+
+    for (size_t i = 0; i < AGATE_COUNT(extended); i++)
+        if ((useful & extended[i].feature) && strcmp(machine->name, extended[i].level) == 0) {
+            machine->needs |= extended[i].feature;
+            machine->name = extended[i].name;
+        }
+}
+
+static agate_status find_machine(const agate_compile_options *options, bool exact, agate_machine *out_machine)
+{
+    int32_t best = agate_machine_best(agate_cpu_features());
+    int32_t index = options->isa ? agate_machine_find(options->isa) : best;
+    agate_precision precision;
 
     if (index < 0)
-        return unknown_isa(isa);
-    *out_machine = agate_machine_get(index);
+        return unknown_isa(options->isa);
+    AGATE_TRY(agate_precision_parse(options->precision, &precision));
+    *out_machine = agate_machine_get(exact ? index : (int32_t)agate_min(index, best));
+    if (!options->isa)
+        add_features(precision, out_machine);
     return AGATE_OK;
 }
 
-agate_status agate_driver_machine(const char *isa, agate_machine *out_machine)
+agate_status agate_driver_machine_exact(const agate_compile_options *options, agate_machine *out_machine)
 {
-    int32_t best = agate_machine_best(agate_cpu_features());
-    int32_t cap = isa ? agate_machine_find(isa) : best;
+    return find_machine(options, true, out_machine);
+}
 
-    if (cap < 0)
-        return unknown_isa(isa);
-    *out_machine = agate_machine_get((int32_t)agate_min(cap, best));
-    return AGATE_OK;
+agate_status agate_driver_machine(const agate_compile_options *options, agate_machine *out_machine)
+{
+    return find_machine(options, false, out_machine);
 }
 
 static void tell_time(const agate_driver_options *options, const char *what, uint64_t start_ns)
@@ -94,16 +116,17 @@ bool agate_driver_is_compiled(const char *path)
 agate_status agate_driver_load_compiled(const char *path, const agate_driver_options *options,
                                         agate_model **out_model)
 {
-    if (options->compile.dim_count > 0 || options->known_input_count > 0 || options->compile.allow)
+    if (options->compile.dim_count > 0 || options->known_input_count > 0 || options->compile.allow ||
+        options->compile.precision)
         return agate_error_make(
             AGATE_CODE_INVALID_ARGUMENT,
-            "%s is compiled already: give dimensions, known inputs and what is allowed when "
+            "%s is compiled already: give dimensions, known inputs, precision and what is allowed when "
             "compiling",
             path);
     agate_machine machine;
     if (!options->compile.isa)
         return agate_model_load_artifact(path, out_model);
-    AGATE_TRY(agate_driver_machine(options->compile.isa, &machine));
+    AGATE_TRY(agate_driver_machine(&options->compile, &machine));
     return agate_artifact_load(path, agate_cpu_features() & machine.needs, out_model);
 }
 
@@ -152,6 +175,7 @@ agate_pass_options agate_driver_passes(const agate_driver_options *options, cons
 
     passes.machine = machine;
     passes.allow = options->compile.allow;
+    passes.precision = options->compile.precision;
     return passes;
 }
 
@@ -159,7 +183,7 @@ agate_status agate_driver_plan(agate_graph *graph, const agate_driver_options *o
                                agate_machine *out_machine)
 {
     AGATE_TRY(check_allocator(options->compile.allocator));
-    AGATE_TRY(agate_driver_machine(options->compile.isa, out_machine));
+    AGATE_TRY(agate_driver_machine(&options->compile, out_machine));
     const agate_pass_options passes = agate_driver_passes(options, out_machine);
     return agate_passes_run(graph, &passes, AGATE_STAGE_planned);
 }

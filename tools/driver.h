@@ -36,13 +36,14 @@ typedef struct agate_cache_outcome {
     char remark[256]; /* what kept it from serving, or was wrong with what it held; "": nothing */
 } agate_cache_outcome;
 
-/* The machine that `isa` (NULL: no cap) means on this CPU: the named level, or the best there is where that
- * is less. */
-AGATE_MUST_USE agate_status agate_driver_machine(const char *isa, agate_machine *out_machine);
+/* The machine that the options mean on this CPU: the level named by `isa`, or the best there is where that is less; where none is
+ * named, with the features that their precision can use. */
+AGATE_MUST_USE agate_status agate_driver_machine(const agate_compile_options *options,
+                                                 agate_machine *out_machine);
 
-/* The machine of that very name, whether this CPU has it or not; NULL: the best there is. For looking at
- * code. */
-AGATE_MUST_USE agate_status agate_driver_machine_exact(const char *isa, agate_machine *out_machine);
+/* The same, but of the very level that `isa` names, whether this CPU has it or not. For looking at code. */
+AGATE_MUST_USE agate_status agate_driver_machine_exact(const agate_compile_options *options,
+                                                       agate_machine *out_machine);
 
 /* Is this a file of `agate compile` (an ELF file), and not a model to compile? False where it cannot be read. */
 bool agate_driver_is_compiled(const char *path);

@@ -3,6 +3,7 @@
  * fastest counts, since anything else on the machine only makes them slower; threads add up. */
 #include "tools/peaks.h"
 
+#include <immintrin.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,32 +41,52 @@ FMA_LOOP(sse2, "sse2", 16)
 FMA_LOOP(avx2, "avx2,fma", 32)
 FMA_LOOP(avx512, "avx512f", 64)
 
+#define PAIR_START(n) __m512 a##n = _mm512_set1_ps(factor + n);
+#define PAIR_CHAIN(n) a##n = _mm512_dpbf16_ps(a##n, x, y);
+#define PAIR_SUM(n)   total = _mm512_add_ps(total, a##n);
+
+__attribute__((target("avx512bf16,avx512f"))) static float pairs_avx512(float factor)
+{
+    __m512bh x = (__m512bh)_mm512_set1_ps(factor), y = x;
+    __m512 total = _mm512_setzero_ps();
+    EACH_CHAIN(PAIR_START)
+    for (int i = 0; i < FMA_ROUNDS; i++) {
+        EACH_CHAIN(PAIR_CHAIN)
+    }
+    EACH_CHAIN(PAIR_SUM)
+    return _mm512_cvtss_f32(total);
+}
+
 typedef struct loop {
-    const char *isa;
-    int lanes;
+    const char *isa; /* how its name begins */
+    int products;    /* of an instruction */
     float (*run)(float factor);
 } loop;
 
 static const loop loops[] = {{"sse2", 4, fma_sse2}, {"avx2", 8, fma_avx2}, {"avx512", 16, fma_avx512}};
+static const loop pairs = {"avx512+avx512bf16", 32, pairs_avx512};
 
 typedef struct worker {
     const loop *loop;
-    double gflops, gb_per_second;
+    const loop *pairs; /* NULL: not measured */
+    double gflops, pair_gflops, gb_per_second;
     float sink;
 } worker;
 
-static void measure_fma(worker *w)
+static double measure_loop(worker *w, const loop *loop)
 {
     volatile float half = 0.5f; /* so that nothing is known when this is compiled */
+    double best = 0;
 
     for (int i = 0; i < FMA_PIECES; i++) {
         uint64_t start = agate_clock_ns();
         double rate;
 
-        w->sink += w->loop->run(half);
-        rate = 2.0 * CHAINS * w->loop->lanes * FMA_ROUNDS / (double)(agate_clock_ns() - start + 1);
-        w->gflops = rate > w->gflops ? rate : w->gflops;
+        w->sink += loop->run(half);
+        rate = 2.0 * CHAINS * loop->products * FMA_ROUNDS / (double)(agate_clock_ns() - start + 1);
+        best = rate > best ? rate : best;
     }
+    return best;
 }
 
 static void measure_read(worker *w)
@@ -98,7 +119,9 @@ static void *measure(void *argument)
 {
     worker *w = argument;
 
-    measure_fma(w);
+    w->gflops = measure_loop(w, w->loop);
+    if (w->pairs)
+        w->pair_gflops = measure_loop(w, w->pairs);
     measure_read(w);
     return NULL;
 }
@@ -112,6 +135,7 @@ agate_peaks agate_peaks_measure(const char *isa, int32_t threads)
 
     for (int32_t i = 0; i < count; i++) {
         workers[i].loop = &loops[0];
+        workers[i].pairs = strncmp(pairs.isa, isa, strlen(pairs.isa)) == 0 ? &pairs : NULL;
         for (size_t k = 0; k < sizeof loops / sizeof *loops; k++)
             if (strncmp(loops[k].isa, isa, strlen(loops[k].isa)) == 0)
                 workers[i].loop = &loops[k];
@@ -123,6 +147,7 @@ agate_peaks agate_peaks_measure(const char *isa, int32_t threads)
         pthread_join(others[i], NULL);
     for (int32_t i = 0; i < started; i++) {
         peaks.gflops += workers[i].gflops;
+        peaks.pair_gflops += workers[i].pair_gflops;
         peaks.gb_per_second += workers[i].gb_per_second;
     }
     return peaks;

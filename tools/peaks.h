@@ -5,12 +5,14 @@
 #include <stdint.h>
 
 typedef struct agate_peaks {
-    double gflops;        /* f32 multiply-adds in registers, each counted as two */
+    double gflops; /* f32 multiply-adds in registers, each counted as two */
+    double
+        pair_gflops; /* the same of AVX512-BF16's sums of pairs of products; 0: `isa` does not include it */
     double gb_per_second; /* reads from memory, beyond what caches hold */
 } agate_peaks;
 
-/* Measures on this many threads at once, a fraction of a second, with the instructions of `isa` (a row of machines.def that
- * this CPU can run). A peak that cannot be measured (no memory) is 0. */
+/* Measures on this many threads at once, a fraction of a second, with the instructions of `isa` (a row of machines.def, and
+ * features behind it, that this CPU can run). A peak that cannot be measured (no memory) is 0. */
 agate_peaks agate_peaks_measure(const char *isa, int32_t threads);
 
 #endif

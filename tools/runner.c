@@ -25,7 +25,7 @@ static agate_status init_reference(agate_runner *runner, agate_graph *graph,
     agate_machine machine;
 
     runner->graph = graph;
-    AGATE_TRY(agate_driver_machine(options->driver.compile.isa, &machine));
+    AGATE_TRY(agate_driver_machine(&options->driver.compile, &machine));
     const agate_pass_options passes = agate_driver_passes(&options->driver, &machine);
     if (options->stage != AGATE_STAGE_import)
         AGATE_TRY(agate_passes_run(graph, &passes, options->stage));

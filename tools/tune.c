@@ -435,7 +435,7 @@ static agate_status tune(tuner *t, agate_tune_result *result)
     agate_inputs inputs;
 
     AGATE_TRY(find_entries(t));
-    AGATE_TRY(agate_driver_machine(t->options->driver->compile.isa, &t->machine));
+    AGATE_TRY(agate_driver_machine(&t->options->driver->compile, &t->machine));
     t->inputs = calloc(t->runner.input_count + 1, sizeof *t->inputs);
     if (!t->inputs)
         return out_of_memory();

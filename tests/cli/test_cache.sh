@@ -71,15 +71,18 @@ start compiled --isa sse2
 start 'from the cache' --isa sse2
 start compiled --isa sse2 --allow winograd
 start 'from the cache' --isa sse2 --allow winograd
+start compiled --precision bf16
+start 'from the cache' --precision bf16
+start 'from the cache' --precision f32
 start 'from the cache'
 expect 0 bench "$model" --iterations 1 --json --cache none
 says "$out" '"from_cache": false'
 expect 0 run "$model" --reference --batch 3 --seed 5
-[ "$(entries)" -eq 3 ] || die "$(entries) entries"
+[ "$(entries)" -eq 4 ] || die "$(entries) entries"
 
 # The verb.
 expect 0 cache
-says "$out" '3 models' 'sse2, [0-9]* kernels' "$cache"
+says "$out" '4 models' 'sse2, [0-9]* kernels' "$cache"
 expect 0 cache list --cache "$work/empty"
 says "$out" '0 models'
 expect 0 cache --cache none

@@ -20,6 +20,16 @@ done
 expect 2 compare "$model" --allow nothing
 says "$err" 'there is no "nothing" to allow, but: winograd'
 
+# Products of bf16 against the same, widened, by reference.
+for isa in sse2 avx2 avx512; do
+    expect 0 compare "$model" --precision bf16 --batch 3 --isa $isa
+    says "$out" ' 0 past the tolerance'
+done
+expect 0 compare "$model" --precision bf16 --threads 2
+says "$out" ' 0 past the tolerance'
+expect 2 compare "$model" --precision fp8
+says "$err" 'no precision "fp8": one of f32, bf16'
+
 # Rounding differs somewhere in nine convolutions.
 expect 1 compare "$model" --rtol 0 --atol 0
 says "$out" ' PAST ' '^the first one: ' 'elements)$'

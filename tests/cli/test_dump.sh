@@ -21,6 +21,9 @@ says "$err" 'winograd refused: it is not allowed (--allow winograd)'
 expect 0 dump "$model" --remarks --allow winograd
 says "$out" 'winograd<'
 says "$err" 'as F(4x4,3x3) it would take' 'winograd refused: the stride is not 1'
+expect 0 dump "$model" --remarks --precision bf16
+says "$out" 'cast .* to=bf16' ': bf16\[.*{oihw[0-9]*i[0-9]*o2i}'
+says "$err" 'narrow: .*stays f32: no convolution reads it'
 
 expect 0 dump "$model" --stage llvm
 says "$out" '^define '

@@ -42,6 +42,8 @@ static bool set_option(command *c, const char *name, const char *value)
         c->allow = value;
     else if (strcmp(name, "remarks") == 0)
         c->remarks = value;
+    else if (strcmp(name, "precision") == 0)
+        c->precision = value;
     else if (strcmp(name, "tol") == 0)
         c->tolerance = strtod(value, NULL);
     else if (strcmp(name, "seed") == 0)

@@ -2,18 +2,19 @@
 #include <stdio.h>
 
 #include "tests/filetest/filetest.h"
+#include "tools/target.h"
 
 bool find_machine(const test_run *run, const char *otherwise, agate_machine *out_machine)
 {
+    static agate_arena *names; /* of machines, for as long as the process lives */
     const char *name = run->command->machine ? run->command->machine : otherwise;
-    int32_t index = agate_machine_find(name);
 
-    if (index < 0) {
-        agate_text_add(run->fault, "there is no machine %s\n", name);
+    if (!names && !(names = agate_arena_create()))
         return false;
-    }
-    *out_machine = agate_machine_get(index);
-    return true;
+    agate_status status = agate_target_parse(name, names, out_machine);
+    if (status != AGATE_OK)
+        add_fault(run->fault, "there is no such machine", status);
+    return status == AGATE_OK;
 }
 
 /* An agate_remark_fn: what is not done goes behind the expectation. */
@@ -37,6 +38,7 @@ static bool run_named(const test_run *run, agate_graph *graph, const char *const
     agate_machine machine;
     agate_pass_options options = {.machine = &machine,
                                   .allow = run->command->allow,
+                                  .precision = run->command->precision,
                                   .verify_each = true,
                                   .fuel = run->command->fuel,
                                   .remark = heard->pass ? hear : NULL,
@@ -88,7 +90,10 @@ void run_schedule(const test_run *run)
 static void run_both(const test_run *run, const agate_machine *machine, const agate_graph *before,
                      agate_graph *after)
 {
-    agate_pass_options options = {.machine = machine, .allow = run->command->allow, .verify_each = true};
+    agate_pass_options options = {.machine = machine,
+                                  .allow = run->command->allow,
+                                  .precision = run->command->precision,
+                                  .verify_each = true};
     agate_status status = agate_passes_run(after, &options, AGATE_STAGE_planned);
 
     if (status != AGATE_OK) {

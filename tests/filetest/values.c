@@ -105,9 +105,20 @@ static double element_at(const agate_tensor *tensor, size_t index)
     return agate_data_at(&data, tensor->dtype, (int64_t)index);
 }
 
-static bool near(double a, double b, double tolerance)
+static bool near(double a, double b, double scale, double tolerance)
 {
-    return a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= tolerance * fmax(1, fabs(b));
+    return a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= tolerance * fmax(scale, fabs(b));
+}
+
+/* What an error is held against besides the element itself: 1, or, where operands are rounded (precision=), the largest
+ * element, since their errors do not cancel as sums do. */
+static double scale_of(const test_run *run, const agate_tensor *tensor, size_t count)
+{
+    double most = 1;
+
+    for (size_t i = 0; run->command->precision && i < count; i++)
+        most = fmax(most, fabs(element_at(tensor, i)));
+    return most;
 }
 
 static void compare_tensors(const test_run *run, int32_t index, const agate_tensor *before,
@@ -119,9 +130,10 @@ static void compare_tensors(const test_run *run, int32_t index, const agate_tens
         agate_text_add(run->fault, "result %d has another type than before\n", index);
         return;
     }
+    double scale = scale_of(run, before, count);
     for (size_t i = 0; i < count; i++) {
         double was = element_at(before, i), is = element_at(after, i);
-        if (!near(is, was, run->command->tolerance)) {
+        if (!near(is, was, scale, run->command->tolerance)) {
             agate_text_add(run->fault, "result %d, element %zu: %.9g before, %.9g now\n", index, i, was, is);
             return;
         }

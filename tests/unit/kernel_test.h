@@ -23,7 +23,8 @@
 typedef struct kernel_case {
     const char *text;
     double rtol, atol;
-    double special; /* share of the inputs that are NaN, infinite or 0 */
+    double special; /* share of the inputs that are NaN, infinite, 0 or denormal */
+    bool normal;    /* no denormals */
     int32_t block;  /* @B; 0: as many as lanes */
     double scale;   /* of random numbers; 0: 1 */
 } kernel_case;
@@ -105,12 +106,14 @@ static void fill_random(agate_tensor *t, const kernel_case *c)
 
     for (size_t i = 0; i < count; i++) {
         double value = random_number() * scale;
-        if (t->dtype == AGATE_F32 || t->dtype == AGATE_F64) {
+        if (t->dtype == AGATE_F32 || t->dtype == AGATE_F64 || t->dtype == AGATE_BF16) {
             if (fabs(random_number()) < c->special)
-                value =
-                    specials[(size_t)(fabs(random_number()) * AGATE_COUNT(specials)) % AGATE_COUNT(specials)];
+                value = specials[(size_t)(fabs(random_number()) * AGATE_COUNT(specials)) %
+                                 (AGATE_COUNT(specials) - c->normal)];
             if (t->dtype == AGATE_F32)
                 ((float *)t->data)[i] = (float)value;
+            else if (t->dtype == AGATE_BF16)
+                ((uint16_t *)t->data)[i] = agate_f32_to_bf16((float)value);
             else
                 ((double *)t->data)[i] = value;
             continue;
@@ -160,6 +163,9 @@ static void check_equal(const agate_tensor *got, const agate_tensor *want, const
         } else if (want->dtype == AGATE_F64) {
             g = ((double *)got->data)[i];
             w = ((double *)want->data)[i];
+        } else if (want->dtype == AGATE_BF16) {
+            g = (double)agate_bf16_to_f32(((uint16_t *)got->data)[i]);
+            w = (double)agate_bf16_to_f32(((uint16_t *)want->data)[i]);
         } else {
             size_t size = agate_dtype_size(want->dtype);
             ck_assert_msg(memcmp((char *)got->data + i * size, (char *)want->data + i * size, size) == 0,

@@ -1,0 +1,32 @@
+/* precision.c: the rows of precision.def by their names. */
+#include "passes/pass.h"
+
+static const char *const names[AGATE_PRECISION_COUNT] = {
+#define AGATE_PRECISION(id, text, summary) text,
+#include "passes/precision.def"
+#undef AGATE_PRECISION
+};
+
+agate_status agate_precision_parse(const char *text, agate_precision *out_precision)
+{
+    *out_precision = AGATE_PRECISION_f32;
+    if (!text)
+        return AGATE_OK;
+    for (size_t i = 0; i < AGATE_COUNT(names); i++)
+        if (strcmp(names[i], text) == 0) {
+            *out_precision = (agate_precision)i;
+            return AGATE_OK;
+        }
+    agate_text known = {0};
+    for (size_t i = 0; i < AGATE_COUNT(names); i++)
+        agate_text_add(&known, "%s%s", i ? ", " : "", names[i]);
+    agate_status status = agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "no precision \"%s\": one of %s",
+                                           text, agate_text_c(&known));
+    agate_text_deinit(&known);
+    return status;
+}
+
+uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine)
+{
+    return precision == AGATE_PRECISION_bf16 && machine->vector_bits == 512 ? AGATE_CPU_AVX512_BF16 : 0;
+}

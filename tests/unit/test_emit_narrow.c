@@ -1,0 +1,287 @@
+/* links: backend ir ref base */
+/* test_emit_narrow.c: compiled convolutions whose operands are kept as bf16, against the reference kernels, which widen them and
+ * sum in double: on every machine by widened products, and by sums of pairs where AVX512-BF16 is. */
+#include "tests/unit/kernel_test.h"
+
+#include "tests/suite.h"
+
+typedef struct shape {
+    int64_t channels, filters, group, height, width, taps, stride, pad, dilation;
+    bool flat;
+} shape;
+
+static const shape shapes[] = {
+    {32, 32, 1, 7, 9, 3, 1, 1, 1, false},  {48, 40, 1, 6, 17, 1, 1, 0, 1, true},
+    {16, 64, 1, 9, 9, 3, 2, 1, 1, false},  {64, 16, 1, 8, 5, 1, 2, 0, 1, false},
+    {6, 20, 1, 5, 5, 3, 1, 2, 2, false},   {32, 16, 1, 1, 31, 5, 1, 2, 1, false},
+    {64, 64, 2, 6, 6, 3, 1, 1, 1, false},  {2, 1, 1, 4, 4, 3, 1, 1, 1, false},
+    {160, 48, 1, 4, 7, 3, 1, 1, 1, false}, {18, 33, 1, 1, 1, 1, 1, 0, 1, true},
+};
+
+static int64_t out_size(const shape *s, int64_t in)
+{
+    return (in + 2 * s->pad - (s->taps - 1) * s->dilation - 1) / s->stride + 1;
+}
+
+/* A convolution with bias, shortcut and relu, whose result is bf16 where `rounds`. */
+static void kernel_text(const shape *s, int v, agate_tiles tiles, bool rounds, agate_text *text)
+{
+    const int h = (int)out_size(s, s->height), w = (int)out_size(s, s->width), o = (int)s->filters;
+    const int c = (int)(s->channels / s->group), k = (int)s->taps;
+
+    agate_text_add(text,
+                   "graph @t(%%x: bf16[N,%d,%d,%d]{nchw%dc}, %%w: bf16[%d,%d,%d,%d]{oihw%di%do2i}, "
+                   "%%b: f32[%d]{o%do}, %%r: bf16[N,%d,%d,%d]{nchw%dc}) -> %s[N,%d,%d,%d]{nchw%dc} {\n",
+                   (int)s->channels, (int)s->height, (int)s->width, v, o, c, k, k, v / 2, v, o, v, o, h, w, v,
+                   rounds ? "bf16" : "f32", o, h, w, v);
+    agate_text_add(text, "  %%0 = kernel(%%x, %%w, %%b, %%r) direct_conv<v=%d, oc=%d, ow=%d, ic=%d", v,
+                   tiles.oc, tiles.ow, tiles.ic);
+    if (tiles.ahead)
+        agate_text_add(text, ", ahead=%d", tiles.ahead);
+    if (tiles.dp)
+        agate_text_add(text, ", dp=1");
+    agate_text_add(text, ", oh=%d, ocs=%d%s> {\n", tiles.oh, tiles.ocs, s->flat ? ", flat=1" : "");
+    agate_text_add(text, "    %%a = cast $0 to=f32 : f32[N,%d,%d,%d]{nchw%dc}\n", (int)s->channels,
+                   (int)s->height, (int)s->width, v);
+    agate_text_add(text, "    %%b = cast $1 to=f32 : f32[%d,%d,%d,%d]{oihw%di%do2i}\n", o, c, k, k, v / 2, v);
+    agate_text_add(text, "    %%c = cast $3 to=f32 : f32[N,%d,%d,%d]{nchw%dc}\n", o, h, w, v);
+    agate_text_add(text,
+                   "    %%d = conv %%a, %%b, $2 strides=[%d, %d] pads=[%d, %d, %d, %d] dilations=[%d, %d]",
+                   (int)s->stride, (int)s->stride, (int)s->pad, (int)s->pad, (int)s->pad, (int)s->pad,
+                   (int)s->dilation, (int)s->dilation);
+    if (s->group > 1)
+        agate_text_add(text, " group=%d", (int)s->group);
+    agate_text_add(text, " : f32[N,%d,%d,%d]{nchw%dc}\n", o, h, w, v);
+    agate_text_add(text, "    %%e = add %%d, %%c : f32[N,%d,%d,%d]{nchw%dc}\n", o, h, w, v);
+    agate_text_add(text, "    %%f = relu %%e : f32[N,%d,%d,%d]{nchw%dc}\n", o, h, w, v);
+    if (rounds)
+        agate_text_add(text, "    %%g = cast %%f to=bf16 : bf16[N,%d,%d,%d]{nchw%dc}\n", o, h, w, v);
+    agate_text_add(text, "    yield %%%s\n  } : %s[N,%d,%d,%d]{nchw%dc}\n  return %%0\n}\n",
+                   rounds ? "g" : "f", rounds ? "bf16" : "f32", o, h, w, v);
+}
+
+/* Inputs come in groups of whole blocks, or there is one group. */
+static bool fits(const shape *s, int v)
+{
+    return s->group == 1 || (s->channels / s->group % v == 0 && s->filters / s->group % v == 0);
+}
+
+static void check_shape(const shape *s, const agate_machine *machine, bool dp, double special)
+{
+    const int v = agate_machine_lanes(machine);
+    const double products = (double)(s->channels / s->group * s->taps * s->taps);
+
+    if (!fits(s, v))
+        return;
+    for (int turn = 0; turn < 4; turn++) {
+        agate_tiles tiles = {.oc = 1 + turn % 3,
+                             .ow = turn == 0 ? 14 : 1 + 3 * turn,
+                             .ic = 1 << turn % 3,
+                             .ahead = turn == 1 ? 2 : 0,
+                             .dp = dp,
+                             .oh = 1 + turn,
+                             .ocs = 1 + turn % 2};
+        bool rounds = turn % 2;
+        agate_text text = {0};
+        kernel_text(s, v, tiles, rounds, &text);
+        /* Sums in f32 of products within 1; and a result that falls on the other side of a bf16's boundary. */
+        kernel_case c = {.text = agate_text_c(&text),
+                         .rtol = rounds ? 0x1p-7 : 1e-5,
+                         .atol = 2e-7 * products,
+                         .special = special,
+                         .normal = dp}; /* the instruction takes denormals for 0 */
+        check_kernel_on(&c, machine);
+        agate_text_deinit(&text);
+    }
+}
+
+/* ---- on machines ---------------------------------------------------------------------------------------- */
+
+START_TEST(widened_products)
+{
+    agate_machine machine = agate_machine_get(_i);
+
+    if (!machine_is_tested(&machine))
+        return;
+    for (size_t i = 0; i < AGATE_COUNT(shapes); i++)
+        check_shape(&shapes[i], &machine, false, i % 3 ? 0 : 0.01);
+}
+END_TEST
+
+static bool find_pair_machine(agate_machine *out_machine)
+{
+    *out_machine = agate_machine_get(agate_machine_find("avx512"));
+    out_machine->needs |= AGATE_CPU_AVX512_BF16;
+    if (out_machine->needs & ~agate_cpu_features()) {
+        printf("SKIP sums of pairs: this CPU lacks AVX512-BF16\n");
+        return false;
+    }
+    return true;
+}
+
+START_TEST(sums_of_pairs)
+{
+    agate_machine machine;
+
+    if (!find_pair_machine(&machine))
+        return;
+    for (size_t i = 0; i < AGATE_COUNT(shapes); i++)
+        check_shape(&shapes[i], &machine, true, i % 3 ? 0 : 0.01);
+}
+END_TEST
+
+/* ---- the bound that docs/cli.md states ------------------------------------------------------------------- */
+
+enum { BOUND_IN = 64, BOUND_OUT = 32, BOUND_SIZE = 6, BOUND_PIXELS = BOUND_SIZE * BOUND_SIZE };
+
+/* 1x1, without bias, of f32 numbers in plain memory, that are rounded as they are packed. Returns the largest error as a share of
+ * what the bound allows. */
+static double worst_share(const agate_machine *machine, bool dp)
+{
+    static const char form[] =
+        "graph @t(%%x: bf16[N,64,6,6]{nchw%dc}, %%w: bf16[32,64,1,1]{oihw%di%do2i}) -> "
+        "f32[N,32,6,6]{nchw%dc} {\n"
+        "  %%0 = kernel(%%x, %%w) direct_conv<v=%d, oc=2, ow=6, ic=2%s> {\n"
+        "    %%a = cast $0 to=f32 : f32[N,64,6,6]{nchw%dc}\n"
+        "    %%b = cast $1 to=f32 : f32[32,64,1,1]{oihw%di%do2i}\n"
+        "    %%c = conv %%a, %%b : f32[N,32,6,6]{nchw%dc}\n"
+        "    yield %%c\n  } : f32[N,32,6,6]{nchw%dc}\n  return %%0\n}\n";
+    static float x[BOUND_IN * BOUND_PIXELS], w[BOUND_OUT * BOUND_IN], y[BOUND_OUT * BOUND_PIXELS];
+    static _Alignas(64) char packed[3][sizeof x];
+    const int v = agate_machine_lanes(machine);
+    agate_text text = {0};
+    agate_graph *graph;
+    agate_linker *linker;
+    double worst = 0;
+
+    agate_text_add(&text, form, v, v / 2, v, v, v, dp ? ", dp=1" : "", v, v / 2, v, v, v);
+    must(agate_parse(agate_text_c(&text), text.size_bytes, &graph));
+    for (size_t i = 0; i < AGATE_COUNT(x); i++)
+        x[i] = (float)random_number();
+    for (size_t i = 0; i < AGATE_COUNT(w); i++)
+        w[i] = (float)random_number();
+    const agate_node *kernel = graph->first;
+    agate_type types[3] = {type_at(&kernel->operands[0]->type, 1), kernel->operands[1]->type,
+                           type_at(&kernel->results[0].type, 1)};
+    agate_type plain[3];
+    for (int i = 0; i < 3; i++)
+        plain[i] = agate_type_make(AGATE_F32, 4, types[i].dims);
+    ck_assert(agate_reorder_bytes(&plain[0], x, &types[0], packed[0]));
+    ck_assert(agate_reorder_bytes(&plain[1], w, &types[1], packed[1]));
+    void *buffers[] = {packed[0], packed[1], packed[2]};
+    compile_kernel(kernel, machine, &linker)(buffers, 1, 0, agate_dim_at(agate_task_count(kernel), 1), NULL);
+    ck_assert(agate_reorder_bytes(&types[2], packed[2], &plain[2], y));
+
+    for (int o = 0; o < BOUND_OUT; o++)
+        for (int p = 0; p < BOUND_PIXELS; p++) {
+            double exact = 0, sizes = 0;
+            for (int c = 0; c < BOUND_IN; c++) {
+                double product = (double)x[c * BOUND_PIXELS + p] * (double)w[o * BOUND_IN + c];
+                exact += product;
+                sizes += fabs(product);
+            }
+            double bound = (0x1p-8 + 0x1p-17 + BOUND_IN * 0x1p-23) * sizes;
+            worst = fmax(worst, fabs((double)y[o * BOUND_PIXELS + p] - exact) / bound);
+        }
+    agate_linker_release(linker);
+    agate_graph_release(graph);
+    agate_text_deinit(&text);
+    return worst;
+}
+
+/* Errors stay within it, and come near enough that less would not do. */
+START_TEST(error_bound)
+{
+    agate_machine machine = agate_machine_get(_i);
+
+    if (!machine_is_tested(&machine))
+        return;
+    double worst = worst_share(&machine, false);
+    ck_assert_msg(worst < 1 && worst > 0.1, "the largest error is %g of the bound", worst);
+    if (find_pair_machine(&machine)) {
+        worst = worst_share(&machine, true);
+        ck_assert_msg(worst < 1 && worst > 0.1, "the largest error is %g of the bound", worst);
+    }
+}
+END_TEST
+
+/* ---- single numbers ------------------------------------------------------------------------------------- */
+
+/* Every bf16 is what it was after f32, and f32s round as the reference says: all exponents, ties, NaN. */
+START_TEST(casts)
+{
+    agate_machine machine = agate_machine_get(_i);
+    const char *text = "graph @t(%x: f32[N]) -> f32[N] {\n"
+                       "  %0 = kernel(%x) pointwise<v=@V, grain=64> {\n"
+                       "    %a = cast $0 to=bf16 : bf16[N]\n"
+                       "    %b = cast %a to=f32 : f32[N]\n"
+                       "    yield %b\n"
+                       "  } : f32[N]\n"
+                       "  return %0\n"
+                       "}\n";
+    if (!machine_is_tested(&machine))
+        return;
+    char *own = substitute(text, agate_machine_lanes(&machine), 1);
+    agate_graph *graph;
+    agate_linker *linker;
+
+    must(agate_parse(own, strlen(own), &graph));
+    agate_kernel_fn fn = compile_kernel(graph->first, &machine, &linker);
+    enum { COUNT = 1 << 16, TAILS = 5 };
+    static const uint32_t tails[TAILS] = {0, 1, 0x7fff, 0x8000, 0x8001};
+    static float in[COUNT], out[COUNT];
+    for (int t = 0; t < TAILS; t++) {
+        void *buffers[] = {in, out};
+        for (uint32_t i = 0; i < COUNT; i++) {
+            uint32_t bits = i << 16 | tails[t];
+            memcpy(&in[i], &bits, sizeof bits);
+        }
+        fn(buffers, COUNT, 0, agate_dim_at(agate_task_count(graph->first), COUNT), NULL);
+        for (uint32_t i = 0; i < COUNT; i++) {
+            float want = agate_bf16_to_f32(agate_f32_to_bf16(in[i]));
+            ck_assert_msg(memcmp(&out[i], &want, sizeof want) == 0, "%a gives %a, not %a", (double)in[i],
+                          (double)out[i], (double)want);
+        }
+    }
+    agate_linker_release(linker);
+    agate_graph_release(graph);
+    free(own);
+}
+END_TEST
+
+/* An op on bf16 as such computes in f32 and rounds, each on its own. */
+START_TEST(scalar_ops)
+{
+    agate_machine machine = agate_machine_get(_i);
+
+    if (!machine_is_tested(&machine))
+        return;
+    check_kernel_on(&(kernel_case){.text = "graph @t(%x: bf16[N,37], %y: bf16[37]) -> bf16[N,37] {\n"
+                                           "  %0 = kernel(%x, %y) pointwise<v=@V, grain=64> {\n"
+                                           "    %a = mul $0, $1 : bf16[N,37]\n"
+                                           "    %b = add %a, $0 : bf16[N,37]\n"
+                                           "    %c = max %b, $1 : bf16[N,37]\n"
+                                           "    yield %c\n"
+                                           "  } : bf16[N,37]\n"
+                                           "  return %0\n"
+                                           "}\n",
+                                   .special = 0.1},
+                    &machine);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("emit_narrow");
+    TCase *tcase = tcase_create("emit_narrow");
+    int machines = agate_machine_count();
+
+    tcase_set_timeout(tcase, 300);
+    tcase_add_loop_test(tcase, widened_products, 0, machines);
+    tcase_add_test(tcase, sums_of_pairs);
+    tcase_add_loop_test(tcase, error_bound, 0, machines);
+    tcase_add_loop_test(tcase, casts, 0, machines);
+    tcase_add_loop_test(tcase, scalar_ops, 0, machines);
+    suite_add_tcase(suite, tcase);
+    return suite_run(suite);
+}
