@@ -295,31 +295,38 @@ static agate_coords point_coords(agate_conv *c, const agate_tile *tile, int32_t 
 
 void agate_conv_start(agate_conv *c, agate_tile *tile)
 {
-    for (int32_t j = 0; j < tile->vectors; j++) {
-        LLVMValueRef start = agate_emit_float(c->e, 0, c->lanes);
-        if (c->anchor->operand_count > 2) {
-            const agate_value *bias = c->anchor->operands[2];
-            agate_coords at = point_coords(c, tile, 0, j);
-            at.at[0] = at.at[1];
-            at.rank = 1;
-            at.vector = 0;
-            start = agate_emit_load(c->e, c->e->params[bias->index], &bias->type, &at);
-        }
-        for (int32_t i = 0; i < tile->points; i++)
-            tile->sums[i * tile->vectors + j] = start;
-    }
+    for (int32_t i = 0; i < tile->points * tile->vectors; i++)
+        tile->sums[i] = agate_emit_float(c->e, 0, c->lanes);
 }
 
+/* The bias at vector `vector`; NULL where there is none. */
+static LLVMValueRef load_bias(agate_conv *c, const agate_tile *tile, int32_t vector)
+{
+    if (c->anchor->operand_count < 3)
+        return NULL;
+    const agate_value *bias = c->anchor->operands[2];
+    agate_coords at = point_coords(c, tile, 0, vector);
+    at.at[0] = at.at[1];
+    at.rank = 1;
+    at.vector = 0;
+    return agate_emit_load(c->e, c->e->params[bias->index], &bias->type, &at);
+}
+
+/* The bias comes last: a sum that began with it would be rounded to its size at every step. */
 void agate_conv_finish(agate_conv *c, const agate_tile *tile)
 {
     const agate_part *part = part_of(c);
     c->e->part = c->part_count > 1 ? part->value->node : NULL;
-    for (int32_t j = 0; j < tile->vectors; j++)
+    for (int32_t j = 0; j < tile->vectors; j++) {
+        LLVMValueRef bias = load_bias(c, tile, j);
         for (int32_t i = 0; i < tile->points; i++) {
             agate_coords at = point_coords(c, tile, i, j);
+            LLVMValueRef sum = tile->sums[i * tile->vectors + j];
             at.at[1] = agate_emit_add(c->e, at.at[1], agate_emit_int(c->e, -part->start));
-            agate_tile_finish(c->e, part->value, tile->sums[i * tile->vectors + j], at);
+            agate_tile_finish(c->e, part->value, bias ? LLVMBuildFAdd(c->e->builder, sum, bias, "") : sum,
+                              at);
         }
+    }
 }
 
 void agate_conv_taps(agate_conv *c, LLVMValueRef *out_lo, LLVMValueRef *out_hi)

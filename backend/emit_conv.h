@@ -98,10 +98,10 @@ void agate_pool_tile(agate_conv *c);
 /* Kernel rows lo <= kh < hi that meet the image in the tile's row. */
 void agate_conv_taps(agate_conv *c, LLVMValueRef *out_lo, LLVMValueRef *out_hi);
 
-/* Starts a tile's sums with the bias (0 where there is none), */
+/* Starts a tile's sums, */
 void agate_conv_start(agate_conv *c, agate_tile *tile);
 
-/* and stores what the scalar ops make of them. */
+/* and stores what the scalar ops make of them and the bias. */
 void agate_conv_finish(agate_conv *c, const agate_tile *tile);
 
 #endif

@@ -125,8 +125,13 @@ void agate_conv_tile(agate_conv *c)
         sum_blocks(c, &tile, base, parts.lo, parts.hi, c->block);
         agate_tile_parts_end(c->e, &tile, &parts);
     }
-    if (rest)
+    if (rest) {
+        bool part = c->tiles.kc > 0 && c->channels > c->block;
+        LLVMValueRef totals = part ? agate_tile_set_aside(c->e, &tile) : NULL;
         sum_blocks(c, &tile, base, agate_emit_int(c->e, c->channels / c->block), agate_emit_int(c->e, blocks),
                    rest);
+        if (part)
+            agate_tile_join(c->e, &tile, totals);
+    }
     agate_conv_finish(c, &tile);
 }

@@ -1,8 +1,9 @@
 /* emit_reduce.c: reductions over any axes.
  *
  * Lanes that run along a kept dimension stay apart. For a single result whose elements lie side by side the
- * loop takes vectors of them and joins their lanes at the end. One order for all: it depends on the shape and
- * the tiles alone.
+ * loop takes vectors of them and joins their lanes at the end. Where the kernel asks for parts (tile `kc`), each axis is
+ * reduced from its own start before it joins the axis around it, and by at most `kc` steps at a time. One order for all: it
+ * depends on the shape and the tiles alone.
  */
 #include "backend/emit_parts.h"
 
@@ -27,28 +28,82 @@ static LLVMValueRef element(agate_emitter *e, const reduction *r, const agate_co
     return agate_emit_cast(e, operand->type.dtype, r->dtype, agate_emit_value(e, operand, at));
 }
 
+/* What a reduction starts with, in as many lanes as it takes. */
+static LLVMValueRef neutral(agate_emitter *e, const reduction *r)
+{
+    return agate_emit_neutral(e, r->node->op, r->dtype, r->lanes > 1 ? r->lanes : r->from.lanes);
+}
+
+/* What is reduced at index `at` of axis `number` of those that are, joined to `so_far`. */
+typedef LLVMValueRef (*step_fn)(agate_emitter *e, reduction *r, int32_t number, LLVMValueRef at,
+                                LLVMValueRef so_far);
+
+static LLVMValueRef steps(agate_emitter *e, reduction *r, int32_t number, step_fn step, LLVMValueRef lo,
+                          LLVMValueRef hi, int64_t stride, LLVMValueRef so_far)
+{
+    agate_loop loop = agate_loop_begin(e, lo, hi, stride, &so_far, 1);
+    so_far = step(e, r, number, loop.index, loop.carried[0]);
+    agate_loop_end(e, &loop, &so_far);
+    return loop.carried[0];
+}
+
+/* An axis of `extent`, `stride` at a time, in parts where it is long. */
+static LLVMValueRef reduce_axis(agate_emitter *e, reduction *r, int32_t number, step_fn step,
+                                agate_dim extent, int64_t stride, LLVMValueRef so_far)
+{
+    LLVMValueRef lo = agate_emit_int(e, 0), hi = agate_emit_dim(e, extent);
+    int64_t part = e->kernel->tiles.kc * stride;
+
+    if (part <= 0 || (agate_dim_is_fixed(extent) && extent.offset <= part))
+        return steps(e, r, number, step, lo, hi, stride, so_far);
+    agate_loop parts = agate_loop_begin(e, lo, hi, part, &so_far, 1);
+    LLVMValueRef end = agate_emit_min(e, agate_emit_add(e, parts.index, agate_emit_int(e, part)), hi);
+    LLVMValueRef sum = steps(e, r, number, step, parts.index, end, stride, neutral(e, r));
+    so_far = agate_emit_join(e, r->node->op, r->dtype, parts.carried[0], sum);
+    agate_loop_end(e, &parts, &so_far);
+    return parts.carried[0];
+}
+
+static LLVMValueRef join_vector(agate_emitter *e, reduction *r, int32_t number, LLVMValueRef index,
+                                LLVMValueRef so_far)
+{
+    agate_coords at = r->from;
+
+    at.vector = r->axes[number];
+    at.lanes = r->lanes;
+    at.at[at.vector] = index;
+    return agate_emit_join(e, r->node->op, r->dtype, so_far, element(e, r, &at));
+}
+
 /* The innermost axis by vectors: whole ones in a loop, then the rest under a mask that lets neutral elements
  * through. */
-static LLVMValueRef reduce_row(agate_emitter *e, const reduction *r, LLVMValueRef so_far)
+static LLVMValueRef reduce_row(agate_emitter *e, reduction *r, int32_t number, LLVMValueRef so_far)
 {
-    int32_t axis = r->axes[r->axis_count - 1], lanes = r->lanes;
+    int32_t axis = r->axes[number], lanes = r->lanes;
     int64_t extent = r->node->operands[0]->type.dims[axis].offset, whole = extent / lanes * lanes;
     agate_coords at = r->from;
 
-    at.vector = axis;
-    at.lanes = lanes;
-    agate_loop loop = agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, whole), lanes, &so_far, 1);
-    at.at[axis] = loop.index;
-    so_far = agate_emit_join(e, r->node->op, r->dtype, loop.carried[0], element(e, r, &at));
-    agate_loop_end(e, &loop, &so_far);
-    so_far = loop.carried[0];
+    so_far = reduce_axis(e, r, number, join_vector, agate_dim_fixed(whole), lanes, so_far);
     if (whole == extent)
         return so_far;
+    at.vector = axis;
+    at.lanes = lanes;
     at.at[axis] = agate_emit_int(e, whole);
     at.live = agate_emit_live(e, at.at[axis], agate_emit_int(e, extent), lanes);
-    LLVMValueRef neutral = agate_emit_neutral(e, r->node->op, r->dtype, lanes);
-    LLVMValueRef rest = LLVMBuildSelect(e->builder, at.live, element(e, r, &at), neutral, "");
+    LLVMValueRef rest = LLVMBuildSelect(e->builder, at.live, element(e, r, &at), neutral(e, r), "");
     return agate_emit_join(e, r->node->op, r->dtype, so_far, rest);
+}
+
+static LLVMValueRef reduce_axes(agate_emitter *e, reduction *r, int32_t number, LLVMValueRef so_far);
+
+/* The axes inside of axis `number` at one index of it. */
+static LLVMValueRef reduce_inside(agate_emitter *e, reduction *r, int32_t number, LLVMValueRef index,
+                                  LLVMValueRef so_far)
+{
+    r->from.at[r->axes[number]] = index;
+    if (number + 1 == r->axis_count || e->kernel->tiles.kc <= 0)
+        return reduce_axes(e, r, number + 1, so_far);
+    return agate_emit_join(e, r->node->op, r->dtype, so_far, reduce_axes(e, r, number + 1, neutral(e, r)));
 }
 
 static LLVMValueRef reduce_axes(agate_emitter *e, reduction *r, int32_t number, LLVMValueRef so_far)
@@ -56,14 +111,9 @@ static LLVMValueRef reduce_axes(agate_emitter *e, reduction *r, int32_t number, 
     if (number == r->axis_count)
         return agate_emit_join(e, r->node->op, r->dtype, so_far, element(e, r, &r->from));
     if (number == r->axis_count - 1 && r->lanes > 1)
-        return reduce_row(e, r, so_far);
-    int32_t axis = r->axes[number];
-    LLVMValueRef extent = agate_emit_dim(e, r->node->operands[0]->type.dims[axis]);
-    agate_loop loop = agate_loop_begin(e, agate_emit_int(e, 0), extent, 1, &so_far, 1);
-    r->from.at[axis] = loop.index;
-    so_far = reduce_axes(e, r, number + 1, loop.carried[0]);
-    agate_loop_end(e, &loop, &so_far);
-    return loop.carried[0];
+        return reduce_row(e, r, number, so_far);
+    return reduce_axis(e, r, number, reduce_inside, r->node->operands[0]->type.dims[r->axes[number]], 1,
+                       so_far);
 }
 
 /* Sorts the operand's dimensions into kept ones, whose coordinates are the result's, and axes. */
@@ -139,8 +189,7 @@ LLVMValueRef agate_emit_reduction(agate_emitter *e, const agate_node *node, cons
     reduction r = reduction_of(e, node, coords);
 
     r.lanes = row_lanes(e, &r);
-    LLVMValueRef neutral = agate_emit_neutral(e, node->op, r.dtype, r.lanes > 1 ? r.lanes : r.from.lanes);
-    LLVMValueRef result = reduce_axes(e, &r, 0, neutral);
+    LLVMValueRef result = reduce_axes(e, &r, 0, neutral(e, &r));
     if (r.lanes > 1)
         result = agate_emit_join_lanes(e, node->op, r.dtype, result);
     if (node->op == AGATE_OP_reduce_mean)

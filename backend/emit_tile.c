@@ -141,21 +141,43 @@ void agate_tile_loop_end(agate_emitter *e, agate_tile *tile, agate_loop *loop)
 
 /* ---- sums in parts -------------------------------------------------------------------------------------- */
 
+static LLVMValueRef total_address(agate_emitter *e, const agate_tile *tile, LLVMValueRef totals, int32_t i)
+{
+    return agate_emit_advance(e, totals, NULL, 0, i * tile->lanes);
+}
+
+static LLVMValueRef load_total(agate_emitter *e, const agate_tile *tile, LLVMValueRef totals, int32_t i)
+{
+    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
+    return LLVMBuildLoad2(e->builder, type, total_address(e, tile, totals, i), "total");
+}
+
+LLVMValueRef agate_tile_set_aside(agate_emitter *e, agate_tile *tile)
+{
+    int32_t count = tile->vectors * tile->points;
+    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
+    LLVMValueRef totals = agate_emit_reserve(e, type, count, tile->lanes * 4);
+    for (int32_t i = 0; i < count; i++) {
+        LLVMBuildStore(e->builder, tile->sums[i], total_address(e, tile, totals, i));
+        tile->sums[i] = agate_emit_float(e, 0, tile->lanes);
+    }
+    return totals;
+}
+
+void agate_tile_join(agate_emitter *e, agate_tile *tile, LLVMValueRef totals)
+{
+    for (int32_t i = 0; i < tile->vectors * tile->points; i++)
+        tile->sums[i] = LLVMBuildFAdd(e->builder, load_total(e, tile, totals, i), tile->sums[i], "");
+}
+
 agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int64_t steps, int64_t most)
 {
     agate_tile_parts parts = {.lo = agate_emit_int(e, 0), .hi = agate_emit_int(e, steps)};
-    int32_t count = tile->vectors * tile->points;
     if (most <= 0 || steps <= most)
         return parts;
     int64_t part = agate_ceil_div(steps, agate_ceil_div(steps, most));
-    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
 
-    parts.totals = agate_emit_reserve(e, type, count, tile->lanes * 4);
-    for (int32_t i = 0; i < count; i++) {
-        LLVMBuildStore(e->builder, tile->sums[i],
-                       agate_emit_advance(e, parts.totals, NULL, 0, i * tile->lanes));
-        tile->sums[i] = agate_emit_float(e, 0, tile->lanes);
-    }
+    parts.totals = agate_tile_set_aside(e, tile);
     parts.loop = agate_loop_begin(e, parts.lo, parts.hi, part, NULL, 0);
     parts.lo = parts.loop.index;
     LLVMValueRef end = agate_emit_add(e, parts.lo, agate_emit_int(e, part));
@@ -165,19 +187,15 @@ agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int6
 
 void agate_tile_parts_end(agate_emitter *e, agate_tile *tile, agate_tile_parts *parts)
 {
-    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
     int32_t count = tile->vectors * tile->points;
     if (!parts->totals)
         return;
-    for (int32_t i = 0; i < count; i++) {
-        LLVMValueRef address = agate_emit_advance(e, parts->totals, NULL, 0, i * tile->lanes);
-        LLVMValueRef total = LLVMBuildLoad2(e->builder, type, address, "total");
-        LLVMBuildStore(e->builder, LLVMBuildFAdd(e->builder, total, tile->sums[i], ""), address);
-    }
+    agate_tile_join(e, tile, parts->totals);
+    for (int32_t i = 0; i < count; i++)
+        LLVMBuildStore(e->builder, tile->sums[i], total_address(e, tile, parts->totals, i));
     agate_loop_end(e, &parts->loop, NULL);
     for (int32_t i = 0; i < count; i++)
-        tile->sums[i] = LLVMBuildLoad2(
-            e->builder, type, agate_emit_advance(e, parts->totals, NULL, 0, i * tile->lanes), "total");
+        tile->sums[i] = load_total(e, tile, parts->totals, i);
 }
 
 void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef sums, agate_coords at)

@@ -71,6 +71,10 @@ typedef struct agate_tile_parts {
 agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int64_t steps, int64_t most);
 void agate_tile_parts_end(agate_emitter *e, agate_tile *tile, agate_tile_parts *parts);
 
+/* A part by itself: puts what was summed on the stack and starts anew; adds it to what was summed since. */
+LLVMValueRef agate_tile_set_aside(agate_emitter *e, agate_tile *tile);
+void agate_tile_join(agate_emitter *e, agate_tile *tile, LLVMValueRef totals);
+
 /* Binds the sums of one point and vector to `value`, and finishes the kernel at `at`. */
 void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef sums, agate_coords at);
 

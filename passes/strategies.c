@@ -128,6 +128,18 @@ agate_tiles agate_pool_plan(const agate_candidate *c)
     return (agate_tiles){.v = lanes(c), .oh = 1};
 }
 
+/* Reductions are sums in parts where they are long, as products are. */
+static agate_tiles reduction_plan(const agate_candidate *c)
+{
+    const agate_type *type = &c->anchor->operands[0]->type;
+    const agate_ints *axes = &c->anchor->attrs.reduce.axes;
+    int64_t terms = 1;
+
+    for (int32_t i = 0; i < axes->count; i++)
+        terms = agate_min(terms * agate_min(type->dims[axes->v[i]].offset, SUM_PART + 1), SUM_PART + 1);
+    return (agate_tiles){.v = lanes(c), .kc = agate_sum_part(terms), .grain = 1};
+}
+
 const char *agate_rows_applies(const agate_candidate *c)
 {
     if (!anchor_is(c, AGATE_FAMILY_reduce))
@@ -139,7 +151,7 @@ const char *agate_rows_applies(const agate_candidate *c)
 
 agate_tiles agate_rows_plan(const agate_candidate *c)
 {
-    return (agate_tiles){.v = lanes(c), .grain = 1};
+    return reduction_plan(c);
 }
 
 const char *agate_reduce_applies(const agate_candidate *c)
@@ -155,7 +167,7 @@ const char *agate_reduce_applies(const agate_candidate *c)
 
 agate_tiles agate_reduce_plan(const agate_candidate *c)
 {
-    return (agate_tiles){.v = lanes(c), .grain = 1};
+    return reduction_plan(c);
 }
 
 const char *agate_softmax_applies(const agate_candidate *c)

@@ -73,7 +73,8 @@ END_TEST
 
 START_TEST(reductions)
 {
-    static const char *const schedules[] = {"reduce<v=@V, grain=1>", "reduce<v=@V, grain=100>", "nest<v=1>"};
+    static const char *const schedules[] = {"reduce<v=@V, kc=3, grain=1>", "reduce<v=@V, grain=100>",
+                                            "nest<v=1>"};
     static const char *const ops[] = {"reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_prod"};
     static const anchor anchors[] = {
         {"axes=[2, 3]", "f32[N,40,1,1]{nchw@Bc}", {"f32[N,40,7,7]{nchw@Bc}"}},
@@ -168,7 +169,7 @@ static void check_norm(const char *schedule, const char *whole, const char *axes
 
 START_TEST(norms)
 {
-    static const char *const schedules[] = {"rows<v=@V, grain=1>", "rows<v=@V, grain=20>", "rows"};
+    static const char *const schedules[] = {"rows<v=@V, grain=1>", "rows<v=@V, kc=3, grain=20>", "rows"};
 
     for (size_t i = 0; i < AGATE_COUNT(schedules); i++) {
         kernel_case c = {.rtol = 1e-4, .atol = 1e-5};
@@ -185,6 +186,62 @@ START_TEST(norms)
             check_norm(schedules[i], "f32[N,3,5]", "[1]", "f32[N,1,5]", "f32[N,1,5]", c);
         }
     }
+}
+END_TEST
+
+/* The mean of 65,536 squares: one long sum is off by a millionth. */
+START_TEST(long_sums)
+{
+    static const char *const texts[] = {
+        "graph @t(%x: f32[N,4,256,256]{nchw@Bc}) -> f32[N,4,1,1]{nchw@Bc} {\n"
+        "  %0 = kernel(%x) reduce<v=@V, kc=16, grain=1> {\n"
+        "    %a = mul $0, $0 : f32[N,4,256,256]{nchw@Bc}\n"
+        "    %b = reduce_mean %a axes=[2, 3] : f32[N,4,1,1]{nchw@Bc}\n"
+        "    yield %b\n"
+        "  } : f32[N,4,1,1]{nchw@Bc}\n"
+        "  return %0\n"
+        "}\n",
+        "graph @t(%x: f32[N,65536]) -> f32[N,1] {\n"
+        "  %0 = kernel(%x) reduce<v=@V, kc=100, grain=1> {\n"
+        "    %a = mul $0, $0 : f32[N,65536]\n"
+        "    %b = reduce_mean %a axes=[1] : f32[N,1]\n"
+        "    yield %b\n"
+        "  } : f32[N,1]\n"
+        "  return %0\n"
+        "}\n",
+    };
+    for (size_t i = 0; i < AGATE_COUNT(texts); i++)
+        check_kernel(&(kernel_case){.text = texts[i], .rtol = 4e-7});
+}
+END_TEST
+
+/* A bias hundreds of times as large as the sum before it: added last, it costs one rounding, and the result is exact but for
+ * the last bit; a sum that began with it would lose a bit or more at each step. */
+START_TEST(biases)
+{
+    static const char *const schedules[][2] = {
+        {"direct_conv<v=@V, oc=2, ow=3, ic=4>", "nest<v=1>"},
+        {"direct_conv<v=@V, oc=2, ow=3, ic=4, kc=64>", "nest<v=@V>"},
+        {"depthwise<v=@V, ow=4>", "nest<v=@V>"},
+        {"grouped_conv<v=@V, ow=4>", "nest<v=@V>"},
+    };
+    static const anchor anchors[] = {
+        {"conv $0, $1, $2 pads=[1, 1, 1, 1]",
+         "f32[N,24,6,5]{nchw@Bc}",
+         {"f32[N,20,6,5]{nchw@Bc}", "f32[24,20,3,3]{oihw@Bi@Bo}", "f32[24]{o@Bo}"}},
+        {"conv $0, $1, $2 pads=[1, 1, 1, 1]",
+         "f32[N,24,6,5]{nchw@Bc}",
+         {"f32[N,20,6,5]{nchw@Bc}", "f32[24,20,3,3]{oihw@Bi@Bo}", "f32[24]{o@Bo}"}},
+        {"conv $0, $1, $2 pads=[2, 2, 2, 2] group=20",
+         "f32[N,20,6,5]{nchw@Bc}",
+         {"f32[N,20,6,5]{nchw@Bc}", "f32[20,1,5,5]{oihw@Bo}", "f32[20]{o@Bo}"}},
+        {"conv $0, $1, $2 pads=[1, 1, 1, 1] group=6",
+         "f32[N,24,6,5]{nchw@Bc}",
+         {"f32[N,24,6,5]{nchw@Bc}", "f32[24,4,3,3]{oihw@Bo}", "f32[24]{o@Bo}"}},
+    };
+    for (size_t i = 0; i < AGATE_COUNT(anchors); i++)
+        check_anchors(schedules[i], 2, &anchors[i], 1,
+                      (kernel_case){.rtol = 1.2e-7, .atol = 1e-11, .scale = 1e-3});
 }
 END_TEST
 
@@ -291,6 +348,8 @@ int main(void)
     tcase_add_test(tcase, integer_reductions);
     tcase_add_test(tcase, softmaxes);
     tcase_add_test(tcase, norms);
+    tcase_add_test(tcase, long_sums);
+    tcase_add_test(tcase, biases);
     tcase_add_test(tcase, nests);
     tcase_add_test(tcase, epilogues_and_prologues);
     tcase_add_test(tcase, winograd_tiles);

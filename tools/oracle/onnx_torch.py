@@ -326,6 +326,11 @@ def expand(node, attributes, x, extent):
     return x.expand(torch.broadcast_shapes(x.shape, numbers(extent)))
 
 
+@op('Range')
+def range_of(node, attributes, start, limit, delta):
+    return torch.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
+
+
 @op('Tile')
 def tile(node, attributes, x, repeats):
     return x.repeat(numbers(repeats))
