@@ -22,15 +22,6 @@ static bool has_loops(agate_family family)
            family == AGATE_FAMILY_window || family == AGATE_FAMILY_reduce;
 }
 
-static bool same_dims(const agate_type *a, const agate_type *b)
-{
-    bool same = a->rank == b->rank;
-
-    for (int32_t i = 0; same && i < a->rank; i++)
-        same = agate_dim_equal(a->dims[i], b->dims[i]);
-    return same;
-}
-
 static const char *refuse_type(const agate_type *type)
 {
     agate_phys_axis axes[AGATE_MAX_PHYS];
@@ -48,7 +39,7 @@ static const char *refuse_types(const agate_node *kernel, bool in_parts)
         reason = refuse_type(&kernel->operands[i]->type);
     for (int32_t i = 0; i < kernel->result_count && !reason; i++) {
         reason = refuse_type(&kernel->results[i].type);
-        if (!reason && !in_parts && !same_dims(&kernel->results[i].type, &kernel->results[0].type))
+        if (!reason && !in_parts && !agate_type_same_dims(&kernel->results[i].type, &kernel->results[0].type))
             reason = "its results differ in shape";
     }
     AGATE_EACH_NODE (node, kernel->body)

@@ -75,22 +75,13 @@ static void store_row(agate_emitter *e, const rows *r, agate_coords at, int32_t 
     agate_loop_end(e, &loop, NULL);
 }
 
-static bool is_reduced(const agate_type *type, const agate_type *reduced)
-{
-    bool same = type->rank == reduced->rank;
-
-    for (int32_t i = 0; same && i < type->rank; i++)
-        same = agate_dim_equal(type->dims[i], reduced->dims[i]);
-    return same;
-}
-
 static void emit_row(agate_emitter *e, const agate_coords *coords, void *user)
 {
     const rows *r = user;
 
     AGATE_EACH_NODE (node, e->body)
         for (int32_t i = 0; i < node->result_count; i++)
-            if (is_reduced(&node->results[i].type, &r->reduced))
+            if (agate_type_same_dims(&node->results[i].type, &r->reduced))
                 agate_emit_value(e, &node->results[i], coords);
     store_row(e, r, *coords, 0);
 }

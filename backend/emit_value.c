@@ -163,15 +163,6 @@ LLVMValueRef agate_emit_value(agate_emitter *e, const agate_value *value, const 
     return vector;
 }
 
-static bool same_dims(const agate_type *a, const agate_type *b)
-{
-    bool same = a->rank == b->rank;
-
-    for (int32_t i = 0; same && i < a->rank; i++)
-        same = agate_dim_equal(a->dims[i], b->dims[i]);
-    return same;
-}
-
 /* Long chains are evaluated from their beginning, so that the recursion from their end stays shallow. What
  * turns out not to be needed at these coordinates, LLVM drops. */
 static void evaluate_in_order(agate_emitter *e, const agate_coords *coords)
@@ -181,7 +172,7 @@ static void evaluate_in_order(agate_emitter *e, const agate_coords *coords)
     AGATE_EACH_NODE (node, e->body) {
         agate_family family = agate_node_info(node)->family;
         bool scalar = family == AGATE_FAMILY_pointwise || family == AGATE_FAMILY_cast;
-        if (scalar && same_dims(&node->results[0].type, type))
+        if (scalar && agate_type_same_dims(&node->results[0].type, type))
             agate_emit_value(e, &node->results[0], coords);
     }
 }

@@ -16,16 +16,6 @@ static bool has_loops(const agate_node *node)
            family != AGATE_FAMILY_terminator;
 }
 
-static bool same_shape(const agate_type *a, const agate_type *b)
-{
-    if (a->rank != b->rank || a->dtype != b->dtype || !agate_layout_equal(a->layout, b->layout))
-        return false;
-    for (int32_t i = 0; i < a->rank; i++)
-        if (!agate_dim_equal(a->dims[i], b->dims[i]))
-            return false;
-    return true;
-}
-
 static const char *find_pair(const agate_graph *body, agate_bands *b)
 {
     int32_t count = 0;
@@ -142,7 +132,8 @@ static const char *refuse_layouts(agate_bands *b)
 
     b->block = blocked.block;
     b->producer_by_lane = agate_is_depthwise(conv);
-    if (blocked.kind != AGATE_LAYOUT_channel || !same_shape(&conv->results[0].type, &b->between->type) ||
+    if (blocked.kind != AGATE_LAYOUT_channel ||
+        !agate_type_equal_but_pitch(&conv->results[0].type, &b->between->type) ||
         !agate_layout_equal(b->consumer->results[0].type.layout, blocked) ||
         (!plain && !agate_layout_equal(x->layout, blocked)))
         return "not in blocked layout";
@@ -173,7 +164,7 @@ static const char *refuse_types(const agate_graph *body, const agate_bands *b)
     for (int32_t i = 0; i < body->last->operand_count; i++) {
         agate_type type = body->last->operands[i]->type;
         type.dtype = wanted->dtype; /* results may be rounded to others */
-        if (!same_shape(&type, wanted))
+        if (!agate_type_equal_but_pitch(&type, wanted))
             return "a result is of another shape than its second op makes";
     }
     return NULL;

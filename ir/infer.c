@@ -71,14 +71,6 @@ bool agate_infer_node(agate_node *node, agate_type *out_type, agate_text *fault)
 
 /* ---- pointwise ----------------------------------------------------------------------------------------- */
 
-static bool same_dims(const agate_type *a, const agate_type *b)
-{
-    bool same = a->rank == b->rank;
-    for (int32_t i = 0; same && i < a->rank; i++)
-        same = agate_dim_equal(a->dims[i], b->dims[i]);
-    return same;
-}
-
 /* The blocked layout among the operands, if any. An operand of another layout must be one that is broadcast
  * and plain. */
 static bool join_layouts(const agate_node *node, agate_type *type, agate_text *fault)
@@ -92,7 +84,7 @@ static bool join_layouts(const agate_node *node, agate_type *type, agate_text *f
         const agate_type *operand = agate_operand_type(node, i);
         bool equal = agate_layout_equal(operand->layout, type->layout);
         bool aligned = operand->layout.kind == AGATE_LAYOUT_plain || operand->rank == type->rank;
-        bool broadcast = operand->layout.kind == AGATE_LAYOUT_plain && !same_dims(operand, type);
+        bool broadcast = operand->layout.kind == AGATE_LAYOUT_plain && !agate_type_same_dims(operand, type);
         if (!aligned || (!equal && !broadcast))
             return agate_fault(fault, "the layout of operand %d does not go with the others: reorder it", i);
     }

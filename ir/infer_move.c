@@ -157,10 +157,7 @@ AGATE_INFER(interleave)
         return false;
     for (int32_t i = 1; i < node->operand_count; i++) {
         const agate_type *operand = agate_operand_type(node, i);
-        bool same = operand->dtype == type.dtype && operand->rank == type.rank;
-        for (int32_t d = 0; same && d < type.rank; d++)
-            same = agate_dim_equal(operand->dims[d], type.dims[d]);
-        if (!same)
+        if (operand->dtype != type.dtype || !agate_type_same_dims(operand, &type))
             return agate_fault(fault, "operand %d is of another type than operand 0", i);
     }
     if (!agate_dim_mul(type.dims[axis], agate_dim_fixed(node->operand_count), &type.dims[axis]))
@@ -261,10 +258,7 @@ AGATE_INFER(expand)
     if (!shape_is(&node->attrs.shape.shape, node->attrs.shape.shape.count, &type, fault))
         return false;
     type.layout = agate_infer_layout(node, type.rank == x->rank ? x->layout : AGATE_PLAIN);
-    bool fits = agate_broadcast(x, &type, &both) && both.rank == type.rank;
-    for (int32_t i = 0; fits && i < type.rank; i++)
-        fits = agate_dim_equal(both.dims[i], type.dims[i]);
-    if (!fits) {
+    if (!agate_broadcast(x, &type, &both) || !agate_type_same_dims(&both, &type)) {
         agate_type_print(x, fault);
         agate_text_add(fault, " does not expand to ");
         agate_type_print(&type, fault);

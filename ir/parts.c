@@ -53,11 +53,7 @@ static bool keeps_to_part(const agate_node *conv, const agate_node *node, const 
         if (!outside && agate_part_of(conv, maker) != part)
             return false;
     }
-    const agate_type *type = &node->results[0].type, *whole = &part->results[0].type;
-    for (int32_t i = 0; i < whole->rank; i++)
-        if (type->rank != whole->rank || !agate_dim_equal(type->dims[i], whole->dims[i]))
-            return false;
-    return true;
+    return agate_type_same_dims(&node->results[0].type, &part->results[0].type);
 }
 
 int32_t agate_conv_parts(const agate_node *conv, agate_part out_parts[AGATE_MAX_PARTS])

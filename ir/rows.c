@@ -1,15 +1,6 @@
 /* rows.c: bodies that reduce rows and give rows: layer norms and their like. */
 #include "ir/graph.h"
 
-static bool same_dims(const agate_type *a, const agate_type *b)
-{
-    bool same = a->rank == b->rank;
-
-    for (int32_t i = 0; same && i < a->rank; i++)
-        same = agate_dim_equal(a->dims[i], b->dims[i]);
-    return same;
-}
-
 static const agate_node *first_reduction(const agate_graph *body)
 {
     AGATE_EACH_NODE (node, body)
@@ -24,7 +15,7 @@ static bool reduces_alike(const agate_node *node, const agate_node *first)
 
     return node->attrs.reduce.keep && axes->count == wanted->count &&
            memcmp(axes->v, wanted->v, sizeof axes->v[0] * (size_t)axes->count) == 0 &&
-           same_dims(&node->operands[0]->type, &first->operands[0]->type);
+           agate_type_same_dims(&node->operands[0]->type, &first->operands[0]->type);
 }
 
 static bool has_fixed_rows(const agate_node *reduce)
@@ -44,21 +35,21 @@ bool agate_reduces_rows(const agate_graph *body)
     if (!first || !has_fixed_rows(first))
         return false;
     const agate_type *whole = &first->operands[0]->type, *reduced = &first->results[0].type;
-    if (same_dims(whole, reduced))
+    if (agate_type_same_dims(whole, reduced))
         return false;
     AGATE_EACH_NODE (node, body) {
         agate_family family = agate_node_info(node)->family;
         if (family == AGATE_FAMILY_reduce && !reduces_alike(node, first))
             return false;
-        if (family == AGATE_FAMILY_pointwise && !same_dims(&node->results[0].type, whole) &&
-            !same_dims(&node->results[0].type, reduced))
+        if (family == AGATE_FAMILY_pointwise && !agate_type_same_dims(&node->results[0].type, whole) &&
+            !agate_type_same_dims(&node->results[0].type, reduced))
             return false;
         if (family != AGATE_FAMILY_reduce && family != AGATE_FAMILY_pointwise &&
             family != AGATE_FAMILY_data && family != AGATE_FAMILY_terminator)
             return false;
     }
     for (int32_t i = 0; i < body->last->operand_count; i++)
-        if (!same_dims(&body->last->operands[i]->type, whole))
+        if (!agate_type_same_dims(&body->last->operands[i]->type, whole))
             return false;
     return true;
 }

@@ -23,14 +23,18 @@ bool agate_type_equal(const agate_type *a, const agate_type *b)
     return a->layout.pitch == b->layout.pitch && agate_type_equal_but_pitch(a, b);
 }
 
+bool agate_type_same_dims(const agate_type *a, const agate_type *b)
+{
+    bool same = a->rank == b->rank;
+
+    for (int32_t i = 0; same && i < a->rank; i++)
+        same = agate_dim_equal(a->dims[i], b->dims[i]);
+    return same;
+}
+
 bool agate_type_equal_but_pitch(const agate_type *a, const agate_type *b)
 {
-    if (a->dtype != b->dtype || a->rank != b->rank || !agate_layout_equal(a->layout, b->layout))
-        return false;
-    for (int32_t i = 0; i < a->rank; i++)
-        if (!agate_dim_equal(a->dims[i], b->dims[i]))
-            return false;
-    return true;
+    return a->dtype == b->dtype && agate_layout_equal(a->layout, b->layout) && agate_type_same_dims(a, b);
 }
 
 bool agate_type_is_fixed(const agate_type *type)

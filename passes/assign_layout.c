@@ -149,16 +149,6 @@ static bool can_block(const agate_type *type)
     return type->rank == 4 && type->dtype == AGATE_F32 && agate_dim_is_fixed(type->dims[1]);
 }
 
-static bool same_shape(const agate_type *a, const agate_type *b)
-{
-    if (a->rank != b->rank)
-        return false;
-    for (int32_t i = 0; i < a->rank; i++)
-        if (!agate_dim_equal(a->dims[i], b->dims[i]))
-            return false;
-    return true;
-}
-
 /* Reductions that leave batch and channels alone: global pools and their like. */
 static bool reduces_space_only(const agate_node *reduce)
 {
@@ -256,7 +246,8 @@ static bool follows_blocked(const agate_node *kernel, const agate_node *anchor)
     if (!anchor && !can_block(shape))
         return false;
     for (int32_t i = 0; i < kernel->result_count; i++)
-        if (kernel->results[i].type.dtype != AGATE_F32 || !same_shape(&kernel->results[i].type, shape))
+        if (kernel->results[i].type.dtype != AGATE_F32 ||
+            !agate_type_same_dims(&kernel->results[i].type, shape))
             return false;
     for (int32_t i = 0; i < kernel->operand_count; i++) {
         const agate_value *operand = kernel->operands[i];
@@ -281,7 +272,8 @@ static bool block_epilogue_operand(assigner *a, agate_node *kernel, int32_t inde
         return true;
     }
     /* The same for all channels: plain will do. */
-    if (channel < 0 || (agate_dim_is(value->type.dims[channel], 1) && !same_shape(&value->type, result)))
+    if (channel < 0 ||
+        (agate_dim_is(value->type.dims[channel], 1) && !agate_type_same_dims(&value->type, result)))
         return set_layout(a, kernel, index, PLAIN);
     if (value->type.rank < rank) {
         value = as_channel_shape(value, rank, kernel);

@@ -53,7 +53,7 @@ static bool is_run_move(const agate_value *value)
  * is cut down and padded with zeros is not written before it is added. */
 static agate_value *source_of(const epilogue *e, agate_value *value)
 {
-    if (e->anchor->op == AGATE_OP_conv && agate_same_dims(&value->type, &agate_result(e->anchor)->type))
+    if (e->anchor->op == AGATE_OP_conv && agate_type_same_dims(&value->type, &agate_result(e->anchor)->type))
         while (is_run_move(value) && !agate_region_has(&e->region, value->node))
             value = value->node->operands[0];
     return value;

@@ -66,7 +66,7 @@ static const char *refuse(const agate_region *region, const agate_node *seed, co
         const agate_node *user = result->uses[0].node;
         if (result->use_count > 1)
             return "it has other uses";
-        return is_mapped_move(user) || agate_same_dims(&result->type, &seed->results[0].type)
+        return is_mapped_move(user) || agate_type_same_dims(&result->type, &seed->results[0].type)
                    ? NULL
                    : "it is of another shape";
     }

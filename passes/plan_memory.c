@@ -190,7 +190,7 @@ static void find_lives(planner *p)
 /* Of one shape and layout; element types may differ. */
 static bool same_places(const agate_type *a, const agate_type *b)
 {
-    return agate_same_dims(a, b) && agate_layout_equal(a->layout, b->layout);
+    return agate_type_same_dims(a, b) && agate_layout_equal(a->layout, b->layout);
 }
 
 /* Does the kernel read parameter `index` only at the element it then writes? So it is where scalar ops and casts alone use it,

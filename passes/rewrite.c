@@ -3,16 +3,6 @@
 
 #define ORIGIN_LIMIT 400 /* bytes: enough to find the nodes again, and joining stays linear */
 
-bool agate_same_dims(const agate_type *a, const agate_type *b)
-{
-    if (a->rank != b->rank)
-        return false;
-    for (int32_t i = 0; i < a->rank; i++)
-        if (!agate_dim_equal(a->dims[i], b->dims[i]))
-            return false;
-    return true;
-}
-
 /* ---- constants ---------------------------------------------------------------------------------------- */
 
 /* Elements of a fixed type; -1 where it is not fixed. */

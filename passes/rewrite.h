@@ -20,9 +20,6 @@ static inline agate_family agate_node_family(const agate_node *node)
     return agate_op_table[node->op].family;
 }
 
-/* Do the logical dimensions agree? */
-bool agate_same_dims(const agate_type *a, const agate_type *b);
-
 /* The node that made `value`, if it is of this op; else NULL. */
 static inline agate_node *agate_made_by(const agate_value *value, agate_op op)
 {

@@ -64,7 +64,7 @@ agate_value *agate_rule_shuffle(agate_node *node)
         return NULL;
     agate_value *x = cut->operands[0];
     int32_t axis = cut_dim(&x->type, &agate_result(cut)->type);
-    if (axis < 0 || !agate_same_dims(&x->type, &agate_result(node)->type) ||
+    if (axis < 0 || !agate_type_same_dims(&x->type, &agate_result(node)->type) ||
         !swaps(&transpose->attrs.perm.perm, axis))
         return NULL;
     int64_t groups = agate_result(cut)->type.dims[axis].offset;

@@ -231,7 +231,7 @@ agate_tiles agate_pointwise_plan(const agate_candidate *c)
 static bool differ_in_shape(const agate_node *kernel)
 {
     for (int32_t i = 1; i < kernel->result_count; i++)
-        if (!agate_same_dims(&kernel->results[i].type, &kernel->results[0].type))
+        if (!agate_type_same_dims(&kernel->results[i].type, &kernel->results[0].type))
             return true;
     return false;
 }

@@ -1,11 +1,11 @@
 /* cmd_bench.c: how fast a model runs, and where the time goes. */
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
 #include "tools/inputs.h"
+#include "tools/json.h"
 #include "tools/peaks.h"
 #include "tools/profile.h"
 #include "tools/tensor.h"
@@ -292,21 +292,19 @@ static json_t *profile_json(const bench *b, int64_t threads)
             f.roofline < LOW_ROOF ? agate_profile_reason(module, step, b->m.batch, threads, f.ms) : NULL;
         if (reason)
             json_object_set_new(row, "reason", json_string(reason));
-        /* Names from a model need not be UTF-8. */
-        json_object_set_new(row, "origin", json_string(step->origin) ?: json_string("?"));
+        json_object_set_new(row, "origin", agate_json_string(step->origin));
         json_array_append_new(array, row);
     }
     return array;
 }
 
-static agate_status print_json(const bench *b, const char *model, int64_t threads)
+static void print_json(const bench *b, const char *model, int64_t threads)
 {
     const measurement *m = &b->m;
     const agate_module *module = agate_model_module(b->runner.model);
     json_t *root = json_object();
-    char *text;
 
-    json_object_set_new(root, "model", json_string(model) ?: json_string("?"));
+    json_object_set_new(root, "model", agate_json_string(model));
     json_object_set_new(root, "isa", json_string(module->isa));
     json_object_set_new(root, "threads", json_integer(threads));
     json_object_set_new(root, "batch", json_integer(m->batch));
@@ -330,13 +328,7 @@ static agate_status print_json(const bench *b, const char *model, int64_t thread
             json_object_set_new(root, "peak_pair_gflops", json_real(m->peaks.pair_gflops));
         json_object_set_new(root, "profile", profile_json(b, threads));
     }
-    text = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-    json_decref(root);
-    if (!text)
-        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the report");
-    puts(text);
-    free(text);
-    return AGATE_OK;
+    agate_json_print(root);
 }
 
 #define LEAST_SHARE 0.005 /* of the time, for a remark */
@@ -489,13 +481,13 @@ static agate_status write_trace(const bench *b, const char *path)
                                     module->steps[i].symbol, "gflops", f.gflops, "gb_per_second",
                                     f.gb_per_second, "roofline", f.roofline);
 
-        json_object_set_new(event, "name", json_string(module->steps[i].origin) ?: json_string("?"));
+        json_object_set_new(event, "name", agate_json_string(module->steps[i].origin));
         json_object_set_new(event, "args", details);
         json_array_append_new(events, event);
     }
     json_object_set_new(root, "traceEvents", events);
     json_object_set_new(root, "displayTimeUnit", json_string("ms"));
-    bool written = stream && json_dumpf(root, stream, JSON_INDENT(1) | JSON_PRESERVE_ORDER) == 0;
+    bool written = stream && agate_json_write(root, stream);
     written = stream && fclose(stream) == 0 && written;
     json_decref(root);
     return written ? AGATE_OK
@@ -518,7 +510,7 @@ static agate_status run_bench(const char *model, settings *set, agate_runner_opt
     agate_cli_cache_report(&set->cache, model, &b.runner.cache);
     status = prepare_and_measure(&b, set);
     if (status == AGATE_OK && set->json)
-        status = print_json(&b, model, threads);
+        print_json(&b, model, threads);
     else if (status == AGATE_OK)
         print_report(&b, model, threads, set->profile);
     if (status == AGATE_OK && set->trace)

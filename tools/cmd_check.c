@@ -1,10 +1,9 @@
 /* cmd_check.c: can a model be compiled? Every node that cannot, with its reason, and what is fine. */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tools/cli.h"
-#include "tools/tally.h"
+#include "tools/json.h"
 
 typedef struct settings {
     bool json;
@@ -165,10 +164,9 @@ static void print_report(const report *r, const char *model)
     printf("\n%s\n", r->fault_count ? "This model cannot be compiled." : "This model can be compiled.");
 }
 
-static json_t *string_of(const char *text)
+static json_t *string_or_null(const char *text)
 {
-    /* Names from a model need not be UTF-8. */
-    return !text ? json_null() : json_string(text) ?: json_string("?");
+    return text ? agate_json_string(text) : json_null();
 }
 
 static json_t *fault_json(const row *one)
@@ -176,22 +174,13 @@ static json_t *fault_json(const row *one)
     json_t *object = json_object();
 
     json_object_set_new(object, "code", json_string(agate_code_name(one->fault.code)));
-    json_object_set_new(object, "node", string_of(one->fault.node));
-    json_object_set_new(object, "op", string_of(one->fault.op));
-    json_object_set_new(object, "domain", string_of(one->fault.domain));
+    json_object_set_new(object, "node", string_or_null(one->fault.node));
+    json_object_set_new(object, "op", string_or_null(one->fault.op));
+    json_object_set_new(object, "domain", string_or_null(one->fault.domain));
     json_object_set_new(object, "opset", json_integer(one->fault.opset));
-    json_object_set_new(object, "types", string_of(one->fault.types));
-    json_object_set_new(object, "reason", string_of(one->fault.reason));
-    json_object_set_new(object, "help", string_of(one->help));
-    return object;
-}
-
-static json_t *tally_json(const agate_tally *tally)
-{
-    json_t *object = json_object();
-
-    for (size_t i = 0; i < tally->count; i++)
-        json_object_set_new(object, tally->rows[i].name, json_integer((json_int_t)tally->rows[i].count));
+    json_object_set_new(object, "types", string_or_null(one->fault.types));
+    json_object_set_new(object, "reason", string_or_null(one->fault.reason));
+    json_object_set_new(object, "help", string_or_null(one->help));
     return object;
 }
 
@@ -204,15 +193,13 @@ static void print_json(const report *r, const char *model)
         json_object_set_new(nodes, outcomes[i], json_integer((json_int_t)r->nodes[i]));
     for (const row *one = r->first; one; one = one->next)
         json_array_append_new(faults, fault_json(one));
-    json_object_set_new(root, "model", string_of(model));
+    json_object_set_new(root, "model", string_or_null(model));
     json_object_set_new(root, "compiles", json_boolean(r->fault_count == 0));
     json_object_set_new(root, "nodes", nodes);
-    json_object_set_new(root, "fine", tally_json(&r->fine));
-    json_object_set_new(root, "reasons", tally_json(&r->reasons));
+    json_object_set_new(root, "fine", agate_json_tally(&r->fine));
+    json_object_set_new(root, "reasons", agate_json_tally(&r->reasons));
     json_object_set_new(root, "faults", faults);
-    json_dumpf(root, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(root);
+    agate_json_print(root);
 }
 
 /* ---- the verb ----------------------------------------------------------------------------------------- */

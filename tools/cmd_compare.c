@@ -1,11 +1,11 @@
 /* cmd_compare.c: which kernel of the compiled model is off, and how far. */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ir/text.h"
 #include "tools/compare.h"
 #include "tools/inputs.h"
+#include "tools/json.h"
 #include "tools/profile.h"
 #include "tools/tensor.h"
 
@@ -67,7 +67,7 @@ static void add_layer(report *r, const agate_difference *d, const char *schedule
 {
     json_t *layer = json_object();
 
-    json_object_set_new(layer, "origin", json_string(name) ?: json_string("?"));
+    json_object_set_new(layer, "origin", agate_json_string(name));
     json_object_set_new(layer, "kernel", json_string(schedule));
     json_object_set_new(layer, "within", json_boolean(d->wrong_count == 0));
     json_object_set_new(layer, "max_relative", real_or_null(d->max_relative));
@@ -109,14 +109,11 @@ static void print_json(const report *r, const char *model, const settings *set)
 {
     json_t *root = json_object();
 
-    json_object_set_new(root, "model", json_string(model) ?: json_string("?"));
+    json_object_set_new(root, "model", agate_json_string(model));
     json_object_set_new(root, "errors", json_string(way_of(set)));
-    json_object_set_new(root, "first_past",
-                        r->first ? json_string(r->first) ?: json_string("?") : json_null());
+    json_object_set_new(root, "first_past", r->first ? agate_json_string(r->first) : json_null());
     json_object_set(root, "layers", r->layers);
-    json_dumpf(root, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(root);
+    agate_json_print(root);
 }
 
 static agate_status compare(agate_runner *runner, const settings *set, report *r)

@@ -197,10 +197,10 @@ static json_t *value_json(const facts *f, const char *name, const agate_value *v
 {
     json_t *object = json_object();
 
-    json_object_set_new(object, "name", agate_info_string(name));
+    json_object_set_new(object, "name", agate_json_string(name));
     json_object_set_new(object, "dtype", json_string(agate_dtype_name(value->type.dtype)));
     json_object_set_new(object, "shape", agate_info_shape(value->type.dims, value->type.rank));
-    json_object_set_new(object, "type", agate_info_string(type_of(f, value)));
+    json_object_set_new(object, "type", agate_json_string(type_of(f, value)));
     return object;
 }
 
@@ -212,11 +212,11 @@ static json_t *slow_json(const facts *f)
         json_t *object = json_object();
 
         json_object_set_new(object, "origin",
-                            agate_info_string(slow->kernel->origin ? slow->kernel->origin : ""));
-        json_object_set_new(object, "ops", agate_info_string(slow_body(f, slow->kernel)));
+                            agate_json_string(slow->kernel->origin ? slow->kernel->origin : ""));
+        json_object_set_new(object, "ops", agate_json_string(slow_body(f, slow->kernel)));
         json_object_set_new(object, "strategy",
-                            agate_info_string(agate_strategy_name(slow->kernel->strategy)));
-        json_object_set_new(object, "reason", agate_info_string(slow->reasons));
+                            agate_json_string(agate_strategy_name(slow->kernel->strategy)));
+        json_object_set_new(object, "reason", agate_json_string(slow->reasons));
         json_array_append_new(array, object);
     }
     return array;
@@ -230,7 +230,7 @@ static void print_json(const facts *f, const char *model)
         json_array_append_new(inputs, value_json(f, param_name(f, i), f->graph->params[i]));
     for (int32_t i = 0; i < f->graph->last->operand_count; i++)
         json_array_append_new(outputs, value_json(f, result_name(f, i), f->graph->last->operands[i]));
-    json_object_set_new(root, "model", agate_info_string(model));
+    json_object_set_new(root, "model", agate_json_string(model));
     json_object_set_new(root, "inputs", inputs);
     json_object_set_new(root, "outputs", outputs);
     json_object_set_new(root, "parameters", json_integer(f->parameters));
@@ -239,14 +239,12 @@ static void print_json(const facts *f, const char *model)
     json_object_set_new(root, "flops", agate_info_amount(f->flops));
     json_object_set_new(root, "slab_bytes", agate_info_amount(f->slab));
     json_object_set_new(root, "nodes", json_integer((json_int_t)f->node_count));
-    json_object_set_new(root, "ops", agate_info_tally(&f->ops));
+    json_object_set_new(root, "ops", agate_json_tally(&f->ops));
     json_object_set_new(root, "isa", json_string(f->isa));
     json_object_set_new(root, "kernels", json_integer((json_int_t)f->kernel_count));
-    json_object_set_new(root, "strategies", agate_info_tally(&f->strategies));
+    json_object_set_new(root, "strategies", agate_json_tally(&f->strategies));
     json_object_set_new(root, "not_in_vectors", slow_json(f));
-    json_dumpf(root, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(root);
+    agate_json_print(root);
 }
 
 /* ---- the verb ----------------------------------------------------------------------------------------- */

@@ -131,7 +131,8 @@ static agate_status print_classes(const agate_runner *runner, const agate_tensor
         return agate_classes_print(runner->outputs[i].name, &outputs[i], labels, titles);
     }
     return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
-                            "there are %zu labels, and no output has as many classes", labels->count);
+                            "%zu label%s came, and no output has as many classes", labels->count,
+                            labels->count == 1 ? "" : "s");
 }
 
 /* ---- running ------------------------------------------------------------------------------------------ */

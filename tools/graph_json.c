@@ -1,9 +1,9 @@
 /* graph_json.c: a graph as JSON. Values are numbered through the graph and its bodies. */
-#include <jansson.h>
 #include <stdlib.h>
 
 #include "ir/map.h"
 #include "tools/graph_formats.h"
+#include "tools/json.h"
 
 typedef struct writer {
     agate_map numbers; /* agate_value * -> its number + 1 */
@@ -37,10 +37,7 @@ static json_t *text_of(print_fn print, const void *thing)
 
 static json_t *string_of(const char *text)
 {
-    json_t *string = json_string(text ? text : "");
-
-    /* Names from a model need not be UTF-8. */
-    return string ? string : json_string("?");
+    return agate_json_string(text ? text : "");
 }
 
 static json_t *ints_of(const agate_ints *list)

@@ -32,20 +32,6 @@ void agate_info_print_tally(const agate_tally *tally)
         printf("  %6zu  %s\n", tally->rows[i].count, tally->rows[i].name);
 }
 
-json_t *agate_info_string(const char *text)
-{
-    return json_string(text) ?: json_string("?");
-}
-
-json_t *agate_info_tally(const agate_tally *tally)
-{
-    json_t *object = json_object();
-
-    for (size_t i = 0; i < tally->count; i++)
-        json_object_set_new(object, tally->rows[i].name, json_integer((json_int_t)tally->rows[i].count));
-    return object;
-}
-
 json_t *agate_info_amount(agate_dim amount)
 {
     return json_pack("{s:I, s:I}", "per_row", (json_int_t)amount.scale, "fixed", (json_int_t)amount.offset);
@@ -60,7 +46,7 @@ json_t *agate_info_shape(const agate_dim *dims, int32_t rank)
 
         agate_dim_print(dims[d], &text);
         json_array_append_new(shape, agate_dim_is_fixed(dims[d]) ? json_integer(dims[d].offset)
-                                                                 : agate_info_string(agate_text_c(&text)));
+                                                                 : agate_json_string(agate_text_c(&text)));
         agate_text_deinit(&text);
     }
     return shape;

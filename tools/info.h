@@ -2,18 +2,12 @@
 #ifndef AGATE_INFO_H
 #define AGATE_INFO_H
 
-#include <jansson.h>
-
 #include "tools/cli.h"
-#include "tools/tally.h"
+#include "tools/json.h"
 
 /* "work        8.18 GFLOP per row of the batch" */
 void agate_info_print_amount(const char *title, agate_dim amount, const char *unit);
 void agate_info_print_tally(const agate_tally *tally);
-
-/* Names from a model need not be UTF-8: such become "?". */
-json_t *agate_info_string(const char *text);
-json_t *agate_info_tally(const agate_tally *tally);
 
 /* An amount of scale * N + offset. */
 json_t *agate_info_amount(agate_dim amount);

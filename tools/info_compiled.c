@@ -136,10 +136,10 @@ static json_t *values_json(const facts *f, const agate_module_value *values, uin
 
     for (uint32_t i = 0; i < count; i++) {
         json_t *object = json_object();
-        json_object_set_new(object, "name", agate_info_string(values[i].name));
+        json_object_set_new(object, "name", agate_json_string(values[i].name));
         json_object_set_new(object, "dtype", json_string(agate_dtype_name(values[i].type.dtype)));
         json_object_set_new(object, "shape", agate_info_shape(values[i].type.dims, values[i].type.rank));
-        json_object_set_new(object, "type", agate_info_string(type_of(f, &values[i].type)));
+        json_object_set_new(object, "type", agate_json_string(type_of(f, &values[i].type)));
         json_array_append_new(array, object);
     }
     return array;
@@ -154,25 +154,24 @@ static agate_status print_json(const facts *f, const char *path)
     for (uint32_t i = 0; i < agate_artifact_variant_count(f->artifact) && !status; i++) {
         status = agate_artifact_variant(f->artifact, i, &variant);
         if (!status)
-            json_array_append_new(isas, agate_info_string(variant.isa));
+            json_array_append_new(isas, agate_json_string(variant.isa));
     }
-    json_object_set_new(root, "model", agate_info_string(path));
+    json_object_set_new(root, "model", agate_json_string(path));
     json_object_set_new(root, "inputs", values_json(f, f->module->inputs, f->module->input_count));
     json_object_set_new(root, "outputs", values_json(f, f->module->outputs, f->module->output_count));
     json_object_set_new(root, "packed_bytes", json_integer((json_int_t)f->weight_bytes));
     json_object_set_new(root, "flops", agate_info_amount(f->flops));
     json_object_set_new(root, "slab_bytes", agate_info_amount(f->module->slab_size_bytes));
     json_object_set_new(root, "workspace_bytes", json_integer((json_int_t)f->module->workspace_size_bytes));
-    json_object_set_new(root, "isa", agate_info_string(f->variant.isa));
+    json_object_set_new(root, "isa", agate_json_string(f->variant.isa));
     json_object_set_new(root, "isas", isas);
     json_object_set_new(root, "runs_here", json_boolean(f->runs_here));
     json_object_set_new(root, "kernels", json_integer(f->module->step_count));
-    json_object_set_new(root, "strategies", agate_info_tally(&f->strategies));
-    if (!status) {
-        json_dumpf(root, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-        putchar('\n');
-    }
-    json_decref(root);
+    json_object_set_new(root, "strategies", agate_json_tally(&f->strategies));
+    if (status)
+        json_decref(root);
+    else
+        agate_json_print(root);
     return status;
 }
 

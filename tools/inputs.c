@@ -130,13 +130,15 @@ static agate_status settle_picture_batch(agate_inputs *inputs, size_t index)
     return AGATE_OK;
 }
 
-static bool follows_batch(const agate_runner *runner)
+static bool takes_batch(const agate_runner *runner, int64_t batch)
 {
-    for (size_t i = 0; i < runner->input_count; i++)
-        for (int32_t d = 0; d < runner->inputs[i].type.rank; d++)
-            if (!agate_dim_is_fixed(runner->inputs[i].type.dims[d]))
-                return true;
-    return false;
+    for (size_t i = 0; i < runner->input_count; i++) {
+        const agate_module_type *type = &runner->inputs[i].type;
+
+        if (type->rank > 0 && (!agate_dim_is_fixed(type->dims[0]) || type->dims[0].offset == batch))
+            return true;
+    }
+    return batch == 1;
 }
 
 static agate_status prepare(agate_inputs *inputs)
@@ -158,11 +160,10 @@ static agate_status prepare(agate_inputs *inputs)
         AGATE_TRY(agate_tensor_load(source->files[0], &source->tensor));
         implied = agate_max(implied, batch_of_tensor(&runner->inputs[i].type, &source->tensor));
     }
-    if (asked > 1 && !follows_batch(runner) && !(inputs->picture_count > 0 && inputs->batch == asked))
-        return agate_error_make(
-            AGATE_CODE_INVALID_ARGUMENT,
-            "--batch %lld: the inputs of this model have no dimension that a batch could have",
-            (long long)asked);
+    if (asked > 0 && !takes_batch(runner, asked))
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                                "--batch %lld: the first dimension of this model's inputs is fixed otherwise",
+                                (long long)asked);
     if (inputs->batch == 0)
         inputs->batch = implied > 0 ? implied : 1;
     if (implied > 0 && inputs->batch != implied)

@@ -132,21 +132,27 @@ static void *run_often(void *argument)
     return NULL;
 }
 
-START_TEST(many_sessions_run_at_once)
+/* `work`, with its `concurrent`, on some threads at once. */
+static void do_at_once(void *(*work)(void *argument), size_t thread_count)
 {
     agate_model *model = load();
     agate_session *session = session_of(model, 2);
     agate_tensor input = make_input(model, 3, 11), expected = run(session, &input);
     concurrent shared = {model, &input, &expected};
     pthread_t threads[4];
-    for (size_t i = 0; i < 4; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, run_often, &shared), 0);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < thread_count; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, work, &shared), 0);
+    for (size_t i = 0; i < thread_count; i++)
         pthread_join(threads[i], NULL);
     free(input.data);
     free(expected.data);
     agate_session_release(session);
     agate_model_release(model);
+}
+
+START_TEST(many_sessions_run_at_once)
+{
+    do_at_once(run_often, 4);
 }
 END_TEST
 
@@ -169,19 +175,7 @@ static void *load_and_run(void *argument)
 
 START_TEST(many_models_load_at_once)
 {
-    agate_model *model = load();
-    agate_session *session = session_of(model, 2);
-    agate_tensor input = make_input(model, 3, 11), expected = run(session, &input);
-    concurrent shared = {model, &input, &expected};
-    pthread_t threads[3];
-    for (size_t i = 0; i < 3; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, load_and_run, &shared), 0);
-    for (size_t i = 0; i < 3; i++)
-        pthread_join(threads[i], NULL);
-    free(input.data);
-    free(expected.data);
-    agate_session_release(session);
-    agate_model_release(model);
+    do_at_once(load_and_run, 3);
 }
 END_TEST
 

@@ -88,8 +88,9 @@ expect 1 run "$model" "$work/text.pb"
 expect 1 run "$model" "$tensor" --batch 3
 sed 's/N/1/g' "$work/double.agt" >"$work/fixed.agt"
 expect 0 run "$work/fixed.agt" --batch 1
+expect 0 run "$work/fixed.agt"
 expect 1 run "$work/fixed.agt" --batch 5
-says "$err" '--batch 5: the inputs of this model have no dimension that a batch could have'
+says "$err" '--batch 5: the first dimension of this model.s inputs is fixed otherwise'
 
 # Labels and folders that do not fit.
 expect 1 run "$model" "$tensor" --labels "$work/nothing.txt"
