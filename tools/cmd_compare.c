@@ -42,14 +42,15 @@ typedef struct report {
 
 #define KERNEL_WIDTH 47 /* lines are printed as results come, so it is not known what is needed */
 
-static void print_line(const agate_difference *d, const char *schedule, const char *name)
+/* `which`: of several results, this one; else "". */
+static void print_line(const agate_difference *d, const char *schedule, const char *origin, const char *which)
 {
     agate_text kernel = {0}, nodes = {0};
 
     agate_profile_kernel(schedule, &kernel);
-    agate_profile_nodes(name, AGATE_PROFILE_NODES_WIDTH, &nodes);
-    printf("%9.2e %9.2e %10.4g  %-4s %-*s %s", d->max_relative, d->max_abs, d->max_ulp,
-           d->wrong_count ? "PAST" : "ok", KERNEL_WIDTH, agate_text_c(&kernel), agate_text_c(&nodes));
+    agate_profile_nodes(origin, AGATE_PROFILE_NODES_WIDTH, &nodes);
+    printf("%9.2e %9.2e %10.4g  %-4s %-*s %s%s", d->max_relative, d->max_abs, d->max_ulp,
+           d->wrong_count ? "PAST" : "ok", KERNEL_WIDTH, agate_text_c(&kernel), agate_text_c(&nodes), which);
     if (d->wrong_count)
         printf("  (%lld of %lld elements)", (long long)d->wrong_count, (long long)d->element_count);
     printf("\n");
@@ -82,21 +83,23 @@ static void add_layer(report *r, const agate_difference *d, const char *schedule
 static void hear(void *user, const agate_node *kernel, int32_t result, const agate_difference *difference)
 {
     report *r = user;
-    agate_text schedule = {0}, name = {0};
+    const char *origin = kernel->origin ? kernel->origin : "?";
+    agate_text schedule = {0}, name = {0}, which = {0};
 
     agate_print_schedule(kernel, &schedule);
-    agate_text_add(&name, "%s", kernel->origin ? kernel->origin : "?");
     if (kernel->result_count > 1)
-        agate_text_add(&name, " (result %d)", result);
+        agate_text_add(&which, " (result %d)", result);
+    agate_text_add(&name, "%s%s", origin, agate_text_c(&which));
     if (r->layers)
         add_layer(r, difference, agate_text_c(&schedule), agate_text_c(&name));
     else
-        print_line(difference, agate_text_c(&schedule), agate_text_c(&name));
+        print_line(difference, agate_text_c(&schedule), origin, agate_text_c(&which));
     r->count++;
     r->wrong_count += difference->wrong_count > 0;
     if (difference->wrong_count > 0 && !r->first)
         r->first = strdup(agate_text_c(&name));
     agate_text_deinit(&schedule);
+    agate_text_deinit(&which);
     agate_text_deinit(&name);
 }
 

@@ -36,6 +36,15 @@ says "$out" ' PAST ' '^the first one: ' 'elements)$'
 says "$err" 'past the tolerance'
 expect 1 compare "$model" --rtol 0 --atol 0 --json
 says "$out" '"first_past": "' '"within": false' '"elements_past": [1-9]'
+cat >"$work/two.agt" <<'END'
+graph @two(%x: f32[N,3]) -> (f32[N,3], f32[N,3]) {
+  %0 = relu %x : f32[N,3] from "a/node/whose/name/is/longer/than/the/column/of/the/table/Relu"
+  %1 = neg %0 : f32[N,3]
+  return %0, %1
+}
+END
+expect 0 compare "$work/two.agt"
+says "$out" '  a/node/.*\.\.\. (result 0)$' '  a/node/.*\.\.\. (result 1)$'
 expect 0 compare "$work/double.agt"
 expect 0 compare "$work/same.agt"
 says "$out" '^0 results'
