@@ -2,7 +2,8 @@
  * depthwise.
  *
  *     tasks      image, band of rows (flat: of pixels), group of channel tiles
- *     in a task  loops over channel tiles, rows, pixel tiles; in order 1: rows, pixel tiles, channel tiles
+ *     in a task  loops over channel tiles, rows, pixel tiles; in order 1: rows, pixel tiles, channel tiles; in order 2: channel
+ *                tiles, parts of the sums, rows, pixel tiles
  *
  * Output channels are vectors. Tiles at the left and right border have code of their own, with the taps that
  * lie outside left out, so the image needs no padding and the border no work. */
@@ -409,11 +410,21 @@ void agate_conv_clip(agate_conv *c, agate_conv_level *level, LLVMValueRef number
                                agate_emit_int(e, level->tile_count));
 }
 
+void agate_conv_walk_pixels(agate_conv *c, void (*emit_tile)(agate_conv *c))
+{
+    agate_conv_level *levels[] = {&c->row, &c->pixel};
+    void (*emit_outer)(agate_conv *) = c->emit_tile;
+    c->emit_tile = emit_tile;
+    walk(c, levels, 2);
+    c->emit_tile = emit_outer;
+}
+
 void agate_conv_walk(agate_conv *c)
 {
     agate_conv_level *channels_outside[] = {&c->channel, &c->row, &c->pixel};
     agate_conv_level *pixels_outside[] = {&c->row, &c->pixel, &c->channel};
-    walk(c, c->tiles.order ? pixels_outside : channels_outside, 3);
+    bool by_parts = c->totals != NULL; /* channels_outside, of which agate_conv_channels walks the rest */
+    walk(c, c->tiles.order == 1 ? pixels_outside : channels_outside, by_parts ? 1 : 3);
 }
 
 void agate_conv_emit(agate_emitter *e, void (*emit_tile)(agate_conv *c))
@@ -423,6 +434,10 @@ void agate_conv_emit(agate_emitter *e, void (*emit_tile)(agate_conv *c))
     agate_conv_open(&c, e, emit_tile);
     task_grid grid = cut_tasks(&c);
     agate_conv_level *banded = c.flat ? &c.pixel : &c.row, *whole = c.flat ? &c.row : &c.pixel;
+    if (emit_tile == agate_conv_tile && agate_conv_by_parts(&c, grid.band)) {
+        agate_conv_keep_totals(&c, grid.band);
+        c.emit_tile = agate_conv_channels;
+    }
 
     agate_loop tasks = agate_task_begin(e);
     LLVMValueRef digits[3];

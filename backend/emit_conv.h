@@ -61,6 +61,8 @@ struct agate_conv {
     bool apart;          /* some operand needs its rows and pixels apart */
     bool plain;          /* some operand or result is: there, channels past the last must not be touched */
     LLVMValueRef image;
+    LLVMValueRef totals;           /* order 2: of all tiles that a tile of channels goes over; on the stack */
+    LLVMValueRef part_lo, part_hi; /* order 2: the blocks of input channels that are summed now */
     agate_conv_level channel, row, pixel;
     void (*emit_tile)(agate_conv *c); /* computes the tile at which the levels stand, and stores it */
 };
@@ -71,6 +73,15 @@ agate_dim agate_conv_tasks(const agate_node *kernel);
 
 /* One tile of a dense convolution. */
 void agate_conv_tile(agate_conv *c);
+
+/* Does each part of the sums go over all pixels before the next (tile `order` 2), in a task of `rows` rows of tiles (flat: tiles)?
+ * Then their totals are kept between, and the walk over tiles of channels emits each by agate_conv_channels. */
+bool agate_conv_by_parts(const agate_conv *c, int64_t rows);
+void agate_conv_keep_totals(agate_conv *c, int64_t rows);
+void agate_conv_channels(agate_conv *c);
+
+/* Emits, by `emit_tile`, the tiles of rows and pixels at which the levels' `lo` and `hi` are set. */
+void agate_conv_walk_pixels(agate_conv *c, void (*emit_tile)(agate_conv *c));
 
 /* Writes the shape of convolution (or pool) `anchor` of `kernel`, as `tiles` cut it; `by_lane`: each lane has weights of its
  * own. Nothing else of `c` is set. */

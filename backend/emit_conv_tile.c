@@ -7,6 +7,9 @@
 
 #define LINE 16 /* floats in a cache line */
 
+/* Totals lie on the stack of a thread, which must have room for them. */
+#define MOST_TOTALS_BYTES (INT64_C(1) << 18)
+
 /* Where the tile, or a part of it, reads: weights, inputs, and the weights to prefetch. */
 typedef struct bases {
     LLVMValueRef weights, inputs, ahead;
@@ -78,6 +81,25 @@ static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, LLVMValueRef
     agate_tile_loop_end(e, tile, &icb);
 }
 
+/* The tile at which the levels stand, counted within the task. */
+static LLVMValueRef tile_number(agate_conv *c)
+{
+    agate_emitter *e = c->e;
+    LLVMValueRef row = agate_emit_sub(e, c->row.tile, c->row.lo);
+    LLVMValueRef pixel = agate_emit_sub(e, c->pixel.tile, c->pixel.lo);
+    return c->flat ? pixel : agate_emit_add(e, agate_emit_mul(e, row, c->pixel.tile_count), pixel);
+}
+
+/* Each tile of pixels prefetches its own share of the weights of the next channels. */
+static LLVMValueRef next_channels(agate_conv *c, const agate_tile *tile, LLVMValueRef weights)
+{
+    agate_emitter *e = c->e;
+    int64_t share = blocks_of_group(c) * c->y.taps * turns(c) * c->ahead * LINE;
+    LLVMValueRef ahead = agate_emit_advance(e, weights, NULL, 0, tile->vectors * tile->vector_stride);
+    ahead = agate_emit_advance(e, ahead, c->row.tile, c->pixel.tile_count * share, 0);
+    return agate_emit_advance(e, ahead, c->pixel.tile, share, 0);
+}
+
 static bases tile_bases(agate_conv *c, const agate_tile *tile)
 {
     agate_emitter *e = c->e;
@@ -95,28 +117,28 @@ static bases tile_bases(agate_conv *c, const agate_tile *tile)
     }
     inputs = agate_conv_row(c, inputs);
     inputs = agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
-    /* Each tile of pixels prefetches its own part of the weights of the next channels. */
-    int64_t part = blocks * c->y.taps * turns(c) * c->ahead * LINE;
-    LLVMValueRef ahead = agate_emit_advance(e, weights, NULL, 0, tile->vectors * tile->vector_stride);
-    ahead = agate_emit_advance(e, ahead, c->row.tile, c->pixel.tile_count * part, 0);
-    ahead = agate_emit_advance(e, ahead, c->pixel.tile, part, 0);
-    return (bases){weights, inputs, ahead};
+    return (bases){weights, inputs, c->totals ? weights : next_channels(c, tile, weights)};
 }
 
-void agate_conv_tile(agate_conv *c)
+static agate_tile tile_of(const agate_conv *c)
 {
-    int64_t blocks = blocks_of_group(c), taps = c->y.taps * c->x.taps;
-    int64_t rest = c->channels % c->block;
+    int64_t taps = c->y.taps * c->x.taps;
     agate_tile tile = {.products = c->products,
                        .lanes = c->lanes,
                        .vectors = (int32_t)c->channel.span->run.width,
                        .points = (int32_t)c->pixel.span->run.width,
-                       .vector_stride = blocks * taps * c->block * c->lanes,
+                       .vector_stride = blocks_of_group(c) * taps * c->block * c->lanes,
                        .align_bytes = c->lanes * 4};
     assert(tile.points <= AGATE_MAX_POINTS && tile.points * tile.vectors <= AGATE_MAX_CARRIED);
     for (int64_t i = 0; i < tile.points; i++)
         tile.point_at[i] = i * c->x.stride * c->block;
+    return tile;
+}
 
+void agate_conv_tile(agate_conv *c)
+{
+    int64_t blocks = blocks_of_group(c), rest = c->channels % c->block;
+    agate_tile tile = tile_of(c);
     bases base = tile_bases(c, &tile);
     agate_conv_start(c, &tile);
     if (c->channels >= c->block) {
@@ -134,4 +156,115 @@ void agate_conv_tile(agate_conv *c)
             agate_tile_join(c->e, &tile, totals);
     }
     agate_conv_finish(c, &tile);
+}
+
+/* ---- order 2: parts outside pixels ------------------------------------------------------------------------
+ *
+ * The weights of a part serve all pixels of the task while they are in the first cache, and those of the next come in
+ * meanwhile. Parts and the order in which they join the totals are those of order 0, so the bits are, too. */
+
+/* Vectors of totals that `rows` rows of tiles have. */
+static int64_t totals_of(const agate_conv *c, int64_t rows)
+{
+    return (c->flat ? rows : rows * agate_ceil_div(c->x.out, c->pixels)) * c->pixels * c->vectors;
+}
+
+bool agate_conv_by_parts(const agate_conv *c, int64_t rows)
+{
+    int64_t most = blocks_of_part(c);
+    return c->tiles.order == 2 && c->channels % c->block == 0 && most > 0 && c->channels / c->block > most &&
+           totals_of(c, rows) * c->lanes * 4 <= MOST_TOTALS_BYTES;
+}
+
+void agate_conv_keep_totals(agate_conv *c, int64_t rows)
+{
+    c->totals = agate_emit_reserve(c->e, agate_emit_type(c->e, AGATE_F32, c->lanes), totals_of(c, rows),
+                                   c->lanes * 4);
+}
+
+static void move_totals(agate_conv *c, agate_tile *tile, bool store)
+{
+    agate_emitter *e = c->e;
+    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, c->lanes);
+    int64_t size = (int64_t)c->pixels * c->vectors * c->lanes;
+    LLVMValueRef totals = agate_emit_advance(e, c->totals, tile_number(c), size, 0);
+    for (int32_t i = 0; i < tile->points * tile->vectors; i++) {
+        LLVMValueRef address = agate_emit_advance(e, totals, NULL, 0, (int64_t)i * c->lanes);
+        if (store)
+            LLVMBuildStore(e->builder, tile->sums[i], address);
+        else
+            tile->sums[i] = LLVMBuildLoad2(e->builder, type, address, "total");
+    }
+}
+
+static void start_totals(agate_conv *c)
+{
+    agate_tile tile = tile_of(c);
+    agate_conv_start(c, &tile);
+    move_totals(c, &tile, true);
+}
+
+static void finish_totals(agate_conv *c)
+{
+    agate_tile tile = tile_of(c);
+    move_totals(c, &tile, false);
+    agate_conv_finish(c, &tile);
+}
+
+/* Blocks of a part: as agate_tile_parts_begin cuts them. */
+static int64_t blocks_of_even_part(const agate_conv *c)
+{
+    int64_t blocks = blocks_of_group(c);
+    return agate_ceil_div(blocks, agate_ceil_div(blocks, blocks_of_part(c)));
+}
+
+/* Where the tile prefetches: its share of the next part's weights, of each vector in turn; behind the last part, of the first one
+ * of the next channels. */
+static LLVMValueRef next_part(agate_conv *c, const agate_tile *tile, LLVMValueRef weights)
+{
+    agate_emitter *e = c->e;
+    int64_t row = turns(c) * c->ahead * LINE, block = c->y.taps * row;
+    LLVMValueRef last =
+        LLVMBuildICmp(e->builder, LLVMIntEQ, c->part_hi, agate_emit_int(e, blocks_of_group(c)), "");
+    LLVMValueRef here =
+        agate_emit_advance(e, weights, c->part_hi, c->y.taps * c->x.taps * c->block * c->lanes, 0);
+    LLVMValueRef behind = agate_emit_advance(e, weights, NULL, 0, tile->vectors * tile->vector_stride);
+    LLVMValueRef share, vector;
+    agate_emit_divide(e, tile_number(c), tile->vectors, &share, &vector);
+    LLVMValueRef next = LLVMBuildSelect(e->builder, last, behind, here, "");
+    next = agate_emit_advance(e, next, vector, tile->vector_stride, 0);
+    next = agate_emit_advance(e, next, share, blocks_of_even_part(c) * block, 0);
+    /* sum_blocks moves on from block 0. */
+    LLVMValueRef back = agate_emit_sub(e, agate_emit_int(e, 0), c->part_lo);
+    return agate_emit_advance(e, next, back, block, 0);
+}
+
+static void add_part(agate_conv *c)
+{
+    agate_emitter *e = c->e;
+    agate_tile tile = tile_of(c), totals = tile;
+    bases base = tile_bases(c, &tile);
+    base.ahead = next_part(c, &tile, base.weights);
+    for (int32_t i = 0; i < tile.points * tile.vectors; i++)
+        tile.sums[i] = agate_emit_float(e, 0, c->lanes);
+    sum_blocks(c, &tile, base, c->part_lo, c->part_hi, c->block);
+    move_totals(c, &totals, false);
+    for (int32_t i = 0; i < tile.points * tile.vectors; i++)
+        totals.sums[i] = LLVMBuildFAdd(e->builder, totals.sums[i], tile.sums[i], "");
+    move_totals(c, &totals, true);
+}
+
+void agate_conv_channels(agate_conv *c)
+{
+    agate_emitter *e = c->e;
+    int64_t blocks = blocks_of_group(c), part = blocks_of_even_part(c);
+    agate_conv_walk_pixels(c, start_totals);
+    agate_loop loop = agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, blocks), part, NULL, 0);
+    c->part_lo = loop.index;
+    c->part_hi = agate_emit_add(e, loop.index, agate_emit_int(e, part));
+    if (blocks % part)
+        c->part_hi = agate_emit_min(e, c->part_hi, agate_emit_int(e, blocks));
+    agate_conv_walk_pixels(c, add_part);
+    agate_loop_end(e, &loop, NULL);
+    agate_conv_walk_pixels(c, finish_totals);
 }

@@ -11,6 +11,7 @@ typedef struct conv_shape {
     int64_t kernel_width;
     int64_t input_bytes; /* of one image, as far as it is read */
     int64_t weight_bytes;
+    int64_t channels; /* inputs of a group */
     int64_t products; /* that are summed to one output */
     int32_t bytes;    /* of an element of input and weights */
     bool blocked;     /* the input is */
@@ -30,6 +31,7 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
                     .width = y->dims[3].offset,
                     .kernel_width = w->dims[3].offset,
                     .weight_bytes = bytes * w->dims[0].offset * w->dims[1].offset * taps,
+                    .channels = w->dims[1].offset,
                     .products = w->dims[1].offset * taps,
                     .blocked = x->layout.kind == AGATE_LAYOUT_channel};
     agate_part parts[AGATE_MAX_PARTS];
@@ -284,6 +286,17 @@ double agate_direct_conv_cycles(const agate_machine *machine, const agate_node *
     return choose_register_tile(&s, machine, &tiles) * (double)s.height;
 }
 
+/* May each part of the sums go over all tiles of pixels of a task before the next? Its weights, which lie in the first cache then,
+ * serve them all, and the totals between must not crowd the second. */
+static bool goes_by_parts(const conv_shape *s, const agate_machine *machine, const agate_tiles *tiles)
+{
+    int64_t points = tiles->oh * (s->flat ? 1 : agate_ceil_div(s->width, tiles->ow));
+    int64_t totals_bytes = 4 * tiles->v * tiles->oc * tiles->ow * points;
+
+    return s->blocked && s->channels % tiles->v == 0 && tiles->kc > 0 && points > 1 &&
+           totals_bytes <= machine->l2_bytes / 8;
+}
+
 /* How the image is cut into tasks. Either a band of pixels stays in cache and serves all channels, each band
  * reading all weights; or the weights of a register tile stay in cache and serve all pixels. */
 static void choose_blocks(const conv_shape *s, const agate_machine *machine, agate_tiles *tiles)
@@ -300,6 +313,8 @@ static void choose_blocks(const conv_shape *s, const agate_machine *machine, aga
     tiles->ocs = banded ? (int32_t)groups : 1;
     bands = banded ? agate_max(bands, 8) : agate_ceil_div(8, groups); /* enough tasks for a few threads */
     tiles->oh = (int32_t)agate_ceil_div(rows, agate_min(bands, rows));
+    if (goes_by_parts(s, machine, tiles))
+        tiles->order = 2;
 }
 
 /* Weights that are read few times come from memory: while one tile of channels goes over the pixels, it
