@@ -376,11 +376,17 @@ static LLVMValueRef widen_bf16(agate_emitter *e, LLVMValueRef value)
     return LLVMBuildBitCast(e->builder, bits, agate_emit_type(e, AGATE_F32, lanes), "");
 }
 
-/* To the nearest, of two the even one; NaN stays NaN: as agate_f32_to_bf16 does. */
+/* To the nearest, of two the even one; NaN stays NaN: as agate_f32_to_bf16 does. In a kernel whose products are of AVX512-BF16, its
+ * instruction rounds, too: denormals to 0. */
 static LLVMValueRef narrow_to_bf16(agate_emitter *e, LLVMValueRef value)
 {
     LLVMBuilderRef b = e->builder;
     int32_t lanes = agate_emit_lanes(value);
+    if (e->kernel->tiles.dp && lanes == 16) {
+        value =
+            agate_llvm_intrinsic(e->module, b, "llvm.x86.avx512bf16.cvtneps2bf16.512", NULL, 0, &value, 1);
+        return LLVMBuildBitCast(b, value, agate_emit_type(e, AGATE_BF16, lanes), "");
+    }
     LLVMValueRef bits = LLVMBuildBitCast(b, value, agate_emit_type(e, AGATE_U32, lanes), "");
     LLVMValueRef high = LLVMBuildLShr(b, bits, words_of(e, 16, lanes), "");
     LLVMValueRef odd = LLVMBuildAnd(b, high, words_of(e, 1, lanes), "");
