@@ -3,11 +3,12 @@
  *     tasks: matrix of the batch, band of row tiles, group of column tiles
  *     in a task: loops over column tiles, rows `ow` at a time, then what is left by halves
  *
- * The right-hand side is read plain, or packed in panels as wide as a tile. Where it has no batch of its own,
+ * The right-hand side is read plain, or packed in panels as wide as a tile, of f32 or of bf16 that is widened as it is read. Where it has no batch of its own,
  * all rows of the left-hand side are one matrix; how many that is may follow the run-time batch, and then one
  * task has them all. Each element is summed over k in order, in parts of `kc` (emit_tile.h), so its bits depend
  * neither on its neighbours nor on the cut. */
 #include "backend/emit_tile.h"
+#include "ir/narrow.h"
 
 #define MAX_LANES  16
 #define MAX_UNROLL 64
@@ -23,6 +24,7 @@ typedef struct gemm {
     int64_t k, columns;
     bool folded; /* the batch has become rows */
     bool packed; /* rhs in panels */
+    bool half;   /* ... of bf16 */
     int32_t lanes, vectors, tile_rows, unroll;
     int64_t column_tiles;
     LLVMValueRef at[AGATE_MAX_RANK]; /* batch coordinates */
@@ -62,6 +64,7 @@ static void measure(gemm *g, const agate_node *kernel)
     g->k = g->lhs->dims[g->lhs->rank - 1].offset;
     g->columns = g->result->dims[rank - 1].offset;
     g->packed = g->rhs->layout.kind == AGATE_LAYOUT_panel;
+    g->half = g->packed && agate_is_bf16(agate_unwidened(g->anchor->operands[1]));
     g->folded = is_one_matrix(g->rhs) && g->lhs->rank == rank;
     g->rows = g->folded ? product(g->result->dims, rank - 1) : g->result->dims[rank - 2];
     g->batch = g->folded ? agate_dim_fixed(1) : product(g->result->dims, rank - 2);
@@ -142,15 +145,22 @@ static LLVMValueRef lhs_base(gemm *g)
     return agate_emit_advance(e, base, g->tile_row, g->k, 0);
 }
 
+/* From a row of a panel to the next, in f32s. */
+static int64_t panel_step(const gemm *g)
+{
+    return (int64_t)g->vectors * g->lanes / (g->half ? 2 : 1);
+}
+
 static LLVMValueRef rhs_base(gemm *g)
 {
     agate_emitter *e = g->e;
     agate_coords at = agate_coords_make(e, g->result->rank);
     if (!g->folded)
         memcpy(at.at, g->at, (size_t)(at.rank - 2) * sizeof at.at[0]);
-    LLVMValueRef base = agate_emit_address(e, e->params[g->anchor->operands[1]->index], g->rhs, &at);
-    int64_t width = (int64_t)g->vectors * g->lanes;
-    return agate_emit_advance(e, base, g->tile_column, g->packed ? width * g->k : width, 0);
+    const agate_value *rhs = agate_unwidened(g->anchor->operands[1]);
+    LLVMValueRef base = agate_emit_address(e, e->params[rhs->index], g->rhs, &at);
+    return agate_emit_advance(e, base, g->tile_column,
+                              g->packed ? panel_step(g) * g->k : (int64_t)g->vectors * g->lanes, 0);
 }
 
 /* A single row uses each weight once: memory decides how long it takes. What is fetched may lie behind the weights' end,
@@ -166,13 +176,15 @@ static void fetch_ahead(gemm *g, LLVMValueRef weights, int64_t step)
 static void emit_tile(gemm *g, int32_t rows, int32_t vectors, bool partial)
 {
     agate_emitter *e = g->e;
-    int64_t step = g->packed ? (int64_t)g->vectors * g->lanes : g->columns;
+    int64_t step = g->packed ? panel_step(g) : g->columns;
     int64_t whole = g->k / g->unroll * g->unroll;
-    agate_tile tile = {.lanes = g->lanes,
+    int32_t stride = g->lanes / (g->half ? 2 : 1);
+    agate_tile tile = {.products = g->half ? AGATE_PRODUCTS_WEIGHTS : AGATE_PRODUCTS_F32,
+                       .lanes = g->lanes,
                        .vectors = vectors,
                        .points = rows,
-                       .vector_stride = g->lanes,
-                       .align_bytes = g->packed ? g->lanes * 4 : 4};
+                       .vector_stride = stride,
+                       .align_bytes = g->packed ? stride * 4 : 4};
     for (int32_t i = 0; i < rows; i++)
         tile.point_at[i] = i * g->k;
     for (int32_t i = 0; i < rows * vectors; i++)

@@ -29,14 +29,15 @@ LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRe
 static LLVMValueRef load_weights(agate_emitter *e, const agate_tile *tile, LLVMValueRef weights,
                                  int64_t offset, int32_t vector)
 {
-    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
+    bool half = tile->products == AGATE_PRODUCTS_WEIGHTS;
+    LLVMTypeRef type = agate_emit_type(e, half ? AGATE_BF16 : AGATE_F32, tile->lanes);
     LLVMValueRef address = agate_emit_advance(e, weights, NULL, 0, offset + vector * tile->vector_stride);
     if (tile->last_live && vector == tile->vectors - 1)
         return agate_llvm_masked_load(e->module, e->builder, type, address, (uint32_t)tile->align_bytes,
                                       tile->last_live);
     LLVMValueRef load = LLVMBuildLoad2(e->builder, type, address, "w");
     LLVMSetAlignment(load, (unsigned)tile->align_bytes);
-    return load;
+    return half ? agate_emit_cast(e, AGATE_BF16, AGATE_F32, load) : load;
 }
 
 void agate_emit_fence(agate_emitter *e, LLVMValueRef *vectors, int32_t count)
@@ -70,7 +71,7 @@ typedef struct factor {
 static factor factor_of(agate_emitter *e, const agate_tile *tile, LLVMValueRef loaded)
 {
     LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, tile->lanes);
-    if (tile->products == AGATE_PRODUCTS_F32)
+    if (tile->products == AGATE_PRODUCTS_F32 || tile->products == AGATE_PRODUCTS_WEIGHTS)
         return (factor){.even = loaded};
     if (tile->products == AGATE_PRODUCTS_PAIRS) {
         LLVMTypeRef bf16 = LLVMBFloatTypeInContext(e->context);

@@ -18,6 +18,7 @@
 /* What a step multiplies. */
 typedef enum agate_tile_products {
     AGATE_PRODUCTS_F32,
+    AGATE_PRODUCTS_WEIGHTS, /* f32 inputs by bf16 weights, made f32; offsets of weights count pairs of them */
     AGATE_PRODUCTS_WIDENED, /* pairs of bf16, made f32: the even products first */
     AGATE_PRODUCTS_PAIRS    /* the same by AVX512-BF16's instruction, which takes denormals for 0 */
 } agate_tile_products;

@@ -9,6 +9,8 @@
  *                                                       yield %e
  *                                                     } : bf16[...]{nchw16c}
  *
+ * Weights of matrix products become bf16 as well, and meet f32 inputs: they are read once, and wait for memory.
+ *
  * A kernel computes in f32 as before: what it reads is widened, what it writes is rounded once. Only values in blocked layout
  * are kept so, those that a convolution reads and that all readers can take; values that views tie together are all, or none.
  * The rest, the graph's inputs and outputs among them, stays as it is. Needs layouts and merged convolutions; breaks nothing.
@@ -208,7 +210,7 @@ static void widen_param(agate_node *kernel, int32_t index, const agate_type *typ
     }
 }
 
-/* NULL where memory is short. */
+/* As bf16, those of a convolution for products of pairs. NULL where memory is short. */
 static agate_value *narrow_weights(agate_value *weights)
 {
     agate_node *node = weights->node;
@@ -216,7 +218,8 @@ static agate_value *narrow_weights(agate_value *weights)
     agate_data *data = NULL;
 
     type.dtype = AGATE_BF16;
-    type.layout.kind = AGATE_LAYOUT_oi_pairs;
+    if (type.layout.kind == AGATE_LAYOUT_oi)
+        type.layout.kind = AGATE_LAYOUT_oi_pairs;
     if (node->data && !(data = agate_data_reorder(node->data, &weights->type, &type)))
         return NULL;
     agate_value *value = agate_build_constant(node->graph, node, &type, data, node->label);
@@ -225,10 +228,10 @@ static agate_value *narrow_weights(agate_value *weights)
     return value;
 }
 
-/* Weights of a convolution whose input is narrow become so as well; false: memory is short. */
-static bool narrow_conv(agate_node *kernel, const agate_node *conv)
+/* False: memory is short. */
+static bool narrow_right_side(agate_node *kernel, const agate_node *anchor)
 {
-    int32_t index = conv->operands[1]->index;
+    int32_t index = anchor->operands[1]->index;
     agate_value *weights = kernel->operands[index], *value = narrow_weights(weights);
 
     if (!value)
@@ -240,10 +243,18 @@ static bool narrow_conv(agate_node *kernel, const agate_node *conv)
     return true;
 }
 
+/* Weights of a convolution whose input is narrow become so as well. */
 static bool reads_narrow(const agate_node *kernel, const agate_node *conv)
 {
     const agate_value *x = conv->operands[0];
     return !x->node && is_narrow(kernel->operands[x->index]);
+}
+
+/* A matrix product of few rows takes as long as its weights come from memory: half of them take half as long. */
+static bool has_panels(const agate_node *kernel, const agate_node *matmul)
+{
+    return matmul->operands[1]->type.layout.kind == AGATE_LAYOUT_panel && owns_weights(kernel, matmul) &&
+           matmul->operands[1]->type.dtype == AGATE_F32 && matmul->operands[1]->type.layout.block % 2 == 0;
 }
 
 static void narrow_operands(agate_node *kernel)
@@ -267,22 +278,25 @@ static void narrow_results(agate_node *kernel)
     }
 }
 
-/* In execution order: operands have their new types. */
-static void rewrite(agate_pass *pass, agate_node *node)
+/* In execution order: operands have their new types. Returns whether weights of a matrix product were rounded. */
+static bool rewrite(agate_pass *pass, agate_node *node)
 {
     if (node->op != AGATE_OP_kernel) {
         for (int32_t i = 0; i < node->result_count; i++)
             if (is_narrow(&node->results[i]))
                 node->results[i].type.dtype = AGATE_BF16;
-        return;
+        return false;
     }
     agate_node *anchor = agate_kernel_anchor(node);
     bool products = anchor && anchor->op == AGATE_OP_conv && reads_narrow(node, anchor);
+    bool panels = anchor && anchor->op == AGATE_OP_matmul && has_panels(node, anchor) &&
+                  agate_pass_spend(pass, node, "bf16 weights");
 
     narrow_operands(node);
     narrow_results(node);
-    if (products && !narrow_conv(node, anchor))
+    if ((products || panels) && !narrow_right_side(node, anchor))
         agate_pass_remark(pass, node, "memory is too short for weights in bf16");
+    return panels;
 }
 
 bool agate_pass_narrow(agate_pass *pass, agate_graph *graph)
@@ -304,8 +318,7 @@ bool agate_pass_narrow(agate_pass *pass, agate_graph *graph)
         else
             changed |= e->is_narrow = agate_pass_spend(pass, node, "bf16");
     }
-    if (changed)
-        AGATE_EACH_NODE (node, graph)
-            rewrite(pass, node);
+    AGATE_EACH_NODE (node, graph)
+        changed |= rewrite(pass, node);
     return changed;
 }

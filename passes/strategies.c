@@ -62,8 +62,11 @@ const char *agate_gemm_applies(const agate_candidate *c)
         return "no matmul";
     if (!all_f32(c))
         return "not all f32";
-    if (!anchor_reads_operands(c, false))
+    if (!anchor_reads_operands(c, true) || c->anchor->operands[0]->node)
         return "its operands are computed in the kernel";
+    const agate_value *weights = agate_unwidened(c->anchor->operands[1]);
+    if (agate_is_bf16(weights) && weights->type.layout.kind != AGATE_LAYOUT_panel)
+        return "its bf16 weights are not in panels";
     for (int32_t i = 0; i < 2; i++)
         if (c->anchor->operands[i]->type.rank < 2)
             return "an operand is a vector";

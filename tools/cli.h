@@ -81,7 +81,7 @@ typedef struct agate_cli_compile {
         {"allow", AGATE_CLI_TEXT, "NAME[,NAME]", offsetof(settings, member.allow),                           \
          "compute faster in ways that round otherwise: winograd"},                                           \
         {"precision", AGATE_CLI_TEXT, "P", offsetof(settings, member.precision),                             \
-         "of products in convolutions: f32 (default), or bf16"},                                             \
+         "of products in convolutions and of weights: f32 (default), or bf16"},                              \
     {                                                                                                        \
         "dim", AGATE_CLI_LIST, "NAME=V", offsetof(settings, member.dims),                                    \
             "fix a free dimension of the inputs; may be repeated"                                            \

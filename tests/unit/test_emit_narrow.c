@@ -1,5 +1,5 @@
 /* links: backend ir ref base */
-/* test_emit_narrow.c: compiled convolutions whose operands are kept as bf16, against the reference kernels, which widen them and
+/* test_emit_narrow.c: compiled convolutions and matrix products whose operands are kept as bf16, against the reference kernels, which widen them and
  * sum in double: on every machine by widened products, and by sums of pairs where AVX512-BF16 is. */
 #include "tests/unit/kernel_test.h"
 
@@ -127,6 +127,37 @@ START_TEST(sums_of_pairs)
         return;
     for (size_t i = 0; i < AGATE_COUNT(shapes); i++)
         check_shape(&shapes[i], &machine, true, i % 3 ? 0 : 0.01);
+}
+END_TEST
+
+/* Weights of matrix products are widened as they are read: single rows and many, sums in parts and a rest, columns that do not
+ * fill a panel. */
+START_TEST(matrix_products)
+{
+    static const char *const forms[] = {
+        "graph @t(%x: f32[N,37], %w: bf16[37,70]{kn@Bn}, %b: f32[70]) -> f32[N,70] {\n"
+        "  %0 = kernel(%x, %w, %b) gemm<v=@V, oc=2, ow=6, ic=4, kc=16, ahead=8, ocs=1> {\n"
+        "    %a = cast $1 to=f32 : f32[37,70]{kn@Bn}\n"
+        "    %c = matmul $0, %a : f32[N,70]\n"
+        "    %d = add %c, $2 : f32[N,70]\n"
+        "    yield %d\n  } : f32[N,70]\n  return %0\n}\n",
+        "graph @t(%x: f32[N,5,64], %w: bf16[64,48]{kn@Bn}) -> f32[N,5,48] {\n"
+        "  %0 = kernel(%x, %w) gemm<v=@V, oc=2, ow=4, ic=2> {\n"
+        "    %a = cast $1 to=f32 : f32[64,48]{kn@Bn}\n"
+        "    %c = matmul $0, %a : f32[N,5,48]\n"
+        "    yield %c\n  } : f32[N,5,48]\n  return %0\n}\n",
+    };
+    agate_machine machine = agate_machine_get(_i);
+
+    if (!machine_is_tested(&machine))
+        return;
+    for (size_t i = 0; i < AGATE_COUNT(forms); i++)
+        check_kernel_on(&(kernel_case){.text = forms[i],
+                                       .block = 2 * agate_machine_lanes(&machine),
+                                       .rtol = 1e-5,
+                                       .atol = 1e-5,
+                                       .special = 0.01 * (double)i},
+                        &machine);
 }
 END_TEST
 
@@ -279,6 +310,7 @@ int main(void)
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, widened_products, 0, machines);
     tcase_add_test(tcase, sums_of_pairs);
+    tcase_add_loop_test(tcase, matrix_products, 0, machines);
     tcase_add_loop_test(tcase, error_bound, 0, machines);
     tcase_add_loop_test(tcase, casts, 0, machines);
     tcase_add_loop_test(tcase, scalar_ops, 0, machines);
