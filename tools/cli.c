@@ -201,6 +201,9 @@ int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *set
             return agate_cli_usage(verb, "--dim must be NAME=V, V a whole number");
         *equals = 0;
         bindings[i].name = settings->dims.items[i];
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(bindings[k].name, bindings[i].name) == 0)
+                return agate_cli_usage(verb, "--dim %s is given twice", bindings[i].name);
     }
     *out_options = (agate_compile_options){
         .isa = settings->isa,

@@ -1,8 +1,10 @@
 /* cmd_tune.c: finds tiles for a model by measurement, and keeps them in the cache. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tools/cache.h"
 #include "tools/cached.h"
 #include "tools/cli.h"
 #include "tools/profile.h"
@@ -80,6 +82,18 @@ static void print_result(const agate_tune_result *result, const char *model, con
         printf("the planned tiles stay: no others make the whole model faster\n");
 }
 
+/* Known before minutes of measuring rather than after. */
+static agate_status check_directory(const char *directory)
+{
+    agate_cache *cache;
+
+    AGATE_TRY(agate_cache_open(directory, &cache));
+    agate_cache_release(cache);
+    return access(directory, W_OK) == 0
+               ? AGATE_OK
+               : agate_error_make(AGATE_CODE_IO, "%s cannot be written: %s", directory, strerror(errno));
+}
+
 static agate_status tune(const char *model, const settings *set, const agate_driver_options *driver,
                          const char *directory)
 {
@@ -91,6 +105,7 @@ static agate_status tune(const char *model, const settings *set, const agate_dri
                                     .progress = show_progress};
     agate_tune_result result;
 
+    AGATE_TRY(check_directory(directory));
     agate_status status = agate_tune(model, &how, &result);
     end_progress();
     AGATE_TRY(status);

@@ -40,6 +40,9 @@ says "$err" 'no cache is in use'
 expect 2 tune "$model" --seconds -1
 expect 2 compile "$model" -o "$work/digits.so" --tuned --cache none
 expect 1 tune "$work/nothing.onnx"
+says "$err" 'nothing.onnx'
+expect 1 tune "$work/nothing.onnx" --cache "$model" # known before anything is measured
+says "$err" 'digits.onnx: it is no folder'
 expect 1 tune "$work/digits.so"
 says "$err" 'is compiled'
 expect 2 tune "$model" --input picture=photo.jpg

@@ -32,6 +32,8 @@ expect 2 run model.onnx --batch 0
 expect 2 run model.onnx --batch 99999999999999999999
 expect 2 run model.onnx --isa z80
 expect 2 run model.onnx --dim N
+expect 2 run model.onnx --dim N=2 --dim M=2 --dim N=3
+says "$err" '--dim N is given twice'
 expect 2 run model.onnx --preprocess cubist
 expect 2 run model.onnx --input x.npy
 says "$err" 'NAME=FILE is needed'
