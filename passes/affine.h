@@ -1,5 +1,5 @@
-/* affine.h: chains of mul, div, add and sub by constants per channel, as one x * scale + shift. Internal to
- * passes/. */
+/* affine.h: chains of mul, div, add and sub by constants per channel, and of batch_norm, as one x * scale + shift. Internal
+ * to passes/. */
 #ifndef AGATE_AFFINE_H
 #define AGATE_AFFINE_H
 
@@ -12,7 +12,7 @@ typedef struct agate_affine {
     double *scale;   /* one per channel */
     double *shift;
     int32_t links;    /* ops in the chain */
-    bool scales;      /* is there a mul or div? */
+    bool scales;      /* does any do more than add? */
     agate_value *end; /* behind an anchor: the last result; in front of one: the first operand */
     agate_text names; /* of the constants, joined by '*' */
 } agate_affine;
@@ -20,6 +20,10 @@ typedef struct agate_affine {
 /* The empty chain at `value`. False where the channels are not a fixed number of floats. */
 bool agate_affine_init(agate_affine *chain, agate_pass *pass, agate_value *value, int32_t axis);
 void agate_affine_deinit(agate_affine *chain);
+
+/* Writes batch_norm `node` over `channels` as x * scale + shift. False where its statistics are not known constants. */
+bool agate_affine_of_norm(agate_pass *pass, const agate_node *node, int64_t channels, double *out_scale,
+                          double *out_shift);
 
 /* Extends the chain by what uses its end, where that is the only use: end' = op(end, constant). */
 void agate_affine_grow_behind(agate_affine *chain, agate_pass *pass);

@@ -1,4 +1,4 @@
-/* fold-affine: mul and add per channel move into the convolution before or behind them.
+/* fold-affine: mul and add per channel, and batch_norm, move into the convolution before or behind them.
  *
  *     %0 = conv %x, %w                         %v = weight "w*bn"         w[o,...] * scale[o]
  *     %1 = mul %0, %scale           ==>        %b = weight "w*bn.bias"    shift[o]

@@ -7,27 +7,10 @@
  *     %1 = mul %x, %a
  *     %0 = add %1, %b
  *
- * Numbers are computed in double and rounded once. Needs types; breaks nothing.
+ * What a convolution could take, fold-affine has taken. Numbers are computed in double and rounded once. Needs types; breaks
+ * nothing.
  */
-#include <math.h>
-
-#include "passes/rewrite.h"
-
-enum { SCALE = 1, BIAS, MEAN, VARIANCE };
-
-/* Reads operand `index`, one number per channel, into scratch; NULL: not constant, or unknown. */
-static double *read_channels(agate_pass *pass, const agate_node *node, int32_t index, int64_t channels)
-{
-    const agate_value *value = node->operands[index];
-    const agate_data *data = agate_value_data(value);
-    const void *bytes = data && agate_is_float(value->type.dtype) ? agate_data_bytes(data) : NULL;
-
-    if (!bytes)
-        return NULL;
-    double *numbers = AGATE_NEW_N(pass->scratch, double, channels);
-    agate_floats_read(bytes, value->type.dtype, 0, channels, numbers);
-    return numbers;
-}
+#include "passes/affine.h"
 
 /* [C,1,...,1]: what broadcasts along dimension 1 of `type`. */
 static agate_type channel_type(const agate_type *type)
@@ -44,7 +27,7 @@ static agate_value *channel_constant(agate_pass *pass, agate_node *node, const d
                                      const char *suffix)
 {
     agate_type type = channel_type(&agate_result(node)->type);
-    const char *stem = agate_label_stem(pass->scratch, node->operands[SCALE]->node->label);
+    const char *stem = agate_label_stem(pass->scratch, node->operands[1]->node->label);
     const char *label = stem ? agate_arena_format(pass->scratch, "%s.%s", stem, suffix) : NULL;
     return agate_build_floats(node, &type, numbers, label);
 }
@@ -56,17 +39,11 @@ static bool lower(agate_pass *pass, agate_node *node)
         return false;
 
     int64_t channels = type->dims[1].offset;
-    double *scale = read_channels(pass, node, SCALE, channels),
-           *bias = read_channels(pass, node, BIAS, channels);
-    double *mean = read_channels(pass, node, MEAN, channels),
-           *variance = read_channels(pass, node, VARIANCE, channels);
-    if (!scale || !bias || !mean || !variance) {
+    double *scale = AGATE_NEW_N(pass->scratch, double, channels),
+           *bias = AGATE_NEW_N(pass->scratch, double, channels);
+    if (!agate_affine_of_norm(pass, node, channels, scale, bias)) {
         agate_pass_remark(pass, node, "kept: its statistics are not known constants");
         return false;
-    }
-    for (int64_t c = 0; c < channels; c++) {
-        scale[c] /= sqrt(variance[c] + node->attrs.norm.epsilon);
-        bias[c] -= mean[c] * scale[c];
     }
     if (!agate_pass_spend(pass, node, "lower"))
         return false;
