@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "backend/emit_parts.h"
+#include "backend/llvm_shim.h"
 
 /* log(2) in two parts, of which the first has so few bits that its product with an exponent is exact. */
 #define LN2_HI 0.693359375
@@ -62,6 +63,27 @@ static LLVMValueRef power_of_two(agate_emitter *e, LLVMValueRef exponent)
     return as_float(e, LLVMBuildShl(e->builder, biased, bits_like(e, exponent, 23), ""));
 }
 
+/* p * 2^n for a whole n that is also in the low bits of `rounded` - `magic`, in one rounding. */
+static LLVMValueRef scale(agate_emitter *e, LLVMValueRef p, LLVMValueRef n, LLVMValueRef rounded,
+                          LLVMValueRef magic)
+{
+    LLVMBuilderRef builder = e->builder;
+
+    if (e->scales && agate_emit_lanes(p) == 16) {
+        LLVMValueRef args[] = {
+            p, n, LLVMGetUndef(LLVMTypeOf(p)), LLVMConstAllOnes(LLVMInt16TypeInContext(e->context)),
+            LLVMConstInt(LLVMInt32TypeInContext(e->context), 4, 0)}; /* rounding as it is set */
+        return agate_llvm_intrinsic(e->module, builder, "llvm.x86.avx512.mask.scalef.ps.512", NULL, 0, args,
+                                    5);
+    }
+    /* In two factors, so that results near both ends of the range, subnormal ones too, come out right. */
+    LLVMValueRef exponent = LLVMBuildSub(builder, as_bits(e, rounded), as_bits(e, magic), "");
+    LLVMValueRef half = LLVMBuildAShr(builder, exponent, bits_like(e, p, 1), "");
+    LLVMValueRef rest = LLVMBuildSub(builder, exponent, half, "");
+    p = LLVMBuildFMul(builder, p, power_of_two(e, half), "");
+    return LLVMBuildFMul(builder, p, power_of_two(e, rest), "");
+}
+
 /* exp(x) = 2^n exp(r) with n the integer next to x/log(2). */
 LLVMValueRef agate_emit_exp(agate_emitter *e, LLVMValueRef x)
 {
@@ -74,19 +96,13 @@ LLVMValueRef agate_emit_exp(agate_emitter *e, LLVMValueRef x)
     x = bounded(e, x, LLVMRealOLT, -104.0);
     LLVMValueRef rounded = agate_emit_fma(e, x, like(e, x, 1.4426950408889634), magic);
     LLVMValueRef n = LLVMBuildFSub(builder, rounded, magic, "");
-    LLVMValueRef exponent = LLVMBuildSub(builder, as_bits(e, rounded), as_bits(e, magic), "");
     LLVMValueRef r = agate_emit_fma(e, n, like(e, x, -LN2_HI), x);
     r = agate_emit_fma(e, n, like(e, x, -LN2_LO), r);
 
     LLVMValueRef p = polynomial(e, r, c, AGATE_COUNT(c));
     p = agate_emit_fma(e, p, LLVMBuildFMul(builder, r, r, ""), r);
     p = LLVMBuildFAdd(builder, p, like(e, x, 1.0), "");
-
-    /* In two factors, so that results near both ends of the range, subnormal ones too, come out right. */
-    LLVMValueRef half = LLVMBuildAShr(builder, exponent, bits_like(e, x, 1), "");
-    LLVMValueRef rest = LLVMBuildSub(builder, exponent, half, "");
-    p = LLVMBuildFMul(builder, p, power_of_two(e, half), "");
-    return LLVMBuildFMul(builder, p, power_of_two(e, rest), "");
+    return scale(e, p, n, rounded, magic);
 }
 
 /* log(x) = n log(2) + log(1 + f) with 1 + f between sqrt(1/2) and sqrt(2). */

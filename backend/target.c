@@ -65,12 +65,20 @@ static agate_status verify(LLVMModuleRef module)
     return status;
 }
 
+static bool has_avx512(LLVMTargetMachineRef target)
+{
+    char *features = LLVMGetTargetMachineFeatureString(target);
+    bool has = strstr(features, "+avx512f") != NULL;
+
+    LLVMDisposeMessage(features);
+    return has;
+}
+
 /* Vectors as wide as the machine's: LLVM would shy away from 512 bits on its own. */
 static void allow_widest(LLVMModuleRef module, LLVMTargetMachineRef target)
 {
     LLVMContextRef context = LLVMGetModuleContext(module);
-    char *features = LLVMGetTargetMachineFeatureString(target);
-    const char *bits = strstr(features, "avx512f") ? "512" : "256";
+    const char *bits = has_avx512(target) ? "512" : "256";
     const char *keys[2] = {"prefer-vector-width", "min-legal-vector-width"};
 
     for (LLVMValueRef f = LLVMGetFirstFunction(module); f; f = LLVMGetNextFunction(f))
@@ -78,7 +86,6 @@ static void allow_widest(LLVMModuleRef module, LLVMTargetMachineRef target)
             LLVMAddAttributeAtIndex(f, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
                                     LLVMCreateStringAttribute(context, keys[i], (unsigned)strlen(keys[i]),
                                                               bits, (unsigned)strlen(bits)));
-    LLVMDisposeMessage(features);
 }
 
 static agate_status optimize(LLVMModuleRef module, LLVMTargetMachineRef target)
@@ -123,6 +130,7 @@ agate_status agate_codegen_kernel(const agate_node *kernel, const char *symbol, 
     agate_emitter emitter;
 
     agate_emitter_init(&emitter, context, kernel, symbol, scratch);
+    emitter.scales = has_avx512(target);
     agate_emit_kernel(&emitter);
     agate_emitter_deinit(&emitter);
     uint64_t emitted = agate_clock_ns();
