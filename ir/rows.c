@@ -1,5 +1,5 @@
 /* rows.c: bodies that reduce rows and give rows: layer norms and their like. */
-#include "ir/graph.h"
+#include "ir/narrow.h"
 
 static const agate_node *first_reduction(const agate_graph *body)
 {
@@ -28,6 +28,20 @@ static bool has_fixed_rows(const agate_node *reduce)
     return reduce->attrs.reduce.axes.count > 0;
 }
 
+static bool is_float(const agate_value *value)
+{
+    return value->type.dtype == AGATE_F32 || agate_is_bf16(value);
+}
+
+/* One element at a time; a result that is kept as bf16 (pass narrow) is cast to it. */
+static bool is_scalar(const agate_node *node)
+{
+    agate_family family = agate_node_info(node)->family;
+
+    return family == AGATE_FAMILY_pointwise ||
+           (family == AGATE_FAMILY_cast && is_float(node->operands[0]) && is_float(&node->results[0]));
+}
+
 bool agate_reduces_rows(const agate_graph *body)
 {
     const agate_node *first = first_reduction(body);
@@ -41,11 +55,11 @@ bool agate_reduces_rows(const agate_graph *body)
         agate_family family = agate_node_info(node)->family;
         if (family == AGATE_FAMILY_reduce && !reduces_alike(node, first))
             return false;
-        if (family == AGATE_FAMILY_pointwise && !agate_type_same_dims(&node->results[0].type, whole) &&
+        if (is_scalar(node) && !agate_type_same_dims(&node->results[0].type, whole) &&
             !agate_type_same_dims(&node->results[0].type, reduced))
             return false;
-        if (family != AGATE_FAMILY_reduce && family != AGATE_FAMILY_pointwise &&
-            family != AGATE_FAMILY_data && family != AGATE_FAMILY_terminator)
+        if (family != AGATE_FAMILY_reduce && !is_scalar(node) && family != AGATE_FAMILY_data &&
+            family != AGATE_FAMILY_terminator)
             return false;
     }
     for (int32_t i = 0; i < body->last->operand_count; i++)
