@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The benchmark as a tool; no time is looked at:  check_bench.py AGATE LIBRARY
 
-Small runs with whatever peers are installed (PyTorch, which takes its time, in one cell), and with three of ours: one that
-answers wrongly, which must not be timed; one that declines; one that ends. What is written must be whole, and fit into
-README.md and docs/.
+Small runs with whatever peers are installed (PyTorch, which takes its time, is only greeted), and with some of ours: two that
+answer wrongly, one of which claims to multiply bfloat16, which must not be timed; one that declines; one that ends; one
+that is slow and must not be asked. Where torch is there to tell, the errors of the others must be what f32 and bfloat16
+allow. What is written must be whole, and fit into README.md and docs/.
 """
 import json
 import pathlib
@@ -25,12 +26,15 @@ import peer_loop
 
 class Peer:
     def hello(self):
-        return dict(version='1.0')
+        return dict(version='1.0'{words})
 
     def load(self, model, threads, arrays, dims):
         {load}
         self.batch = len(next(iter(arrays.values())))
         return 0.001
+
+    def take(self, arrays):
+        pass
 
     def run(self):
         pass
@@ -40,7 +44,15 @@ class Peer:
 
 peer_loop.serve(Peer())
 """
-BODIES = {"wrong": "pass", "declining": "raise peer_loop.Unsupported('an operator')", "ending": "os._exit(3)"}
+BODIES = {"wrong": "pass", "narrow": "pass", "slow": "pass", "declining": "raise peer_loop.Unsupported('an operator')",
+          "ending": "os._exit(3)"}
+TORCH = ("pytorch", "pytorch_bf16")
+SLOW = ("agate_winograd", "agate_bf16")
+F32_ERROR, BF16_ERROR = 1e-5, 0.05
+# bench.py runs by the system's Python.
+FIND_TORCH = "from importlib.util import find_spec; print(all(map(find_spec, ('torch', 'onnx'))))"
+HAS_TORCH = subprocess.run(["/usr/bin/python3", "-c", FIND_TORCH], capture_output=True, text=True).stdout == "True\n"
+PUBLISHED = ["README.md", "docs/benchmark.md", "docs/benchmark.svg"] + ["docs/speed_error.svg"] * HAS_TORCH
 faults = []
 
 
@@ -63,25 +75,40 @@ def check_contents(result):
     expect(len(result["load_average"]) == 2, "the load was not looked at before and after")
     for threads in ("1", "2"):
         rows = result["peaks"][threads]
-        expect(len(rows) == 2 and all(r["gflops"] > 0 and r["gb_per_second"] > 0 for r in rows), "peaks are missing")
+        expect(len(rows) == 2 and all(r["gflops"] > 0 and r["pair_gflops"] >= 0 and r["gb_per_second"] > 0 for r in rows), "peaks are missing")
     where = [(cell["threads"], cell["batch"]) for cell in result["cells"]]
     expect(sorted(where) == [(1, 1), (1, 16), (2, 1), (2, 16)], f"other cells than asked for: {where}")
     for cell in result["cells"]:
         ours = cell["peers"]["agate"]
-        expect(ours.get("runs", 0) >= 6 and len(ours.get("round_ms", [])) == 2, f"agate was not timed: {ours}")
+        expect(ours.get("runs", 0) >= 4 and len(ours.get("round_ms", [])) == 2, f"agate was not timed: {ours}")
         expect(0 < ours.get("min_ms", 0) <= ours.get("median_ms", 0) <= ours.get("p90_ms", 0), f"odd times: {ours}")
         expect(cell["flops"] == result["cells"][0]["flops"] * cell["batch"], "FLOPs do not follow the batch")
         for name, hello in result["peers"].items():
-            known = cell["peers"].get(name, {})
-            expect("missing" in hello or "median_ms" in known, f"{name} is there, but was not timed: {known}")
+            known, slow = cell["peers"].get(name, {}), name in SLOW and cell is not result["cells"][0]
+            expect(not (slow and known), f"{name} is slow and was asked")
+            expect("missing" in hello or slow or "median_ms" in known, f"{name} is there, but was not timed: {known}")
+
+
+def check_errors(result):
+    """The first cell has them, of eight rows."""
+    first, *rest = result["cells"]
+    expect(not any("accuracy" in r for cell in rest for r in cell["peers"].values()), "errors are measured more than once")
+    for name, known in first["peers"].items():
+        found = known.get("accuracy", {})
+        low, high = (F32_ERROR, BF16_ERROR) if "products" in result["peers"][name] else (0, F32_ERROR)
+        expect(low < found.get("max", 0) < high and 0 < found.get("rms", 0) <= found["max"], f"errors of {name}: {found}")
+        expect((found.get("rows"), found.get("top1")) == (8, 8) and 0 <= found["top5"] <= 8, f"classes of {name}: {found}")
 
 
 def check_files(out, result):
     text = (out / "bench.md").read_text()
-    expect(text.count("\n| digits") == len(result["cells"]) + 1, "bench.md: a row per cell, and one for loading")
-    expect(text.count("geometric mean") == len(result["cells"]), "bench.md: a mean per table")
-    root = xml.etree.ElementTree.parse(out / "bench.svg").getroot()
-    expect(root.tag.endswith("svg"), "bench.svg is no picture")
+    more = 1 + HAS_TORCH
+    expect(text.count("\n| digits") == len(result["cells"]) + more, "bench.md: a row per cell, one for loading, one for errors")
+    expect(text.count("\n| geometric mean") == len(result["cells"]), "bench.md: a mean per table")
+    expect(text.count("\n| agate in bf16 | 1 |") == 1, "bench.md: no summary of agate in bf16")
+    for name in ["bench.svg"] + ["speed_error.svg"] * HAS_TORCH:
+        root = xml.etree.ElementTree.parse(out / name).getroot()
+        expect(root.tag.endswith("svg"), f"{name} is no picture")
 
 
 def check_publish(out, scratch):
@@ -92,27 +119,35 @@ def check_publish(out, scratch):
     texts = []
     for _ in range(2):
         subprocess.run([BENCH / "report.py", out / "bench.json", "--publish", "--root", scratch], check=True)
-        texts.append([(scratch / name).read_text() for name in ("README.md", "docs/benchmark.md", "docs/benchmark.svg")])
-    readme, page, _ = texts[0]
+        texts.append([(scratch / name).read_text() for name in PUBLISHED])
+    readme, page, *_ = texts[0]
     expect(texts[0] == texts[1], "publishing twice is not publishing once")
     expect("\n| digits" in readme and "\n| digits" in page, "the pages have no tables")
+    if HAS_TORCH:
+        expect("(docs/speed_error.svg)" in readme and "(speed_error.svg)" in page, "the pages lack the plot")
 
 
 def check_bad_peers(out, folder):
     for name, load in BODIES.items():
-        (folder / name).write_text(PEER.format(bench=str(BENCH), load=load))
+        words = ", products='bf16'" if name == "narrow" else ""
+        (folder / name).write_text(PEER.format(bench=str(BENCH), load=load, words=words))
         (folder / name).chmod(0o755)
-    code, result = bench(out, "--peers", folder, "--batches", "3", "--threads", "1")
+    code, result = bench(out, "--peers", folder, "--batches", "3,1", "--threads", "1", "--no-float64", "--thorough", "--slow",
+                         "slow", *SLOW, *TORCH, "--without", "onnxruntime")
     peers = result["cells"][0]["peers"]
-    expect("missing" in result["peers"]["pytorch"] or "median_ms" in peers["pytorch"], f"PyTorch: {peers.get('pytorch')}")
+    for name in TORCH:
+        expect(set(result["peers"][name]) & {"version", "missing"}, f"{name} does not answer hello: {result['peers'][name]}")
+    expect(len(result["cells"]) == 1 and "slow" in result["peers"] and "slow" not in peers, "a slow peer was asked")
+    expect(not any("accuracy" in known for known in peers.values()), "errors were measured that nobody wanted")
     expect(code == 1, f"a wrong answer ends with {code}")
     expect("median_ms" in peers["agate"], "agate was not timed beside bad peers")
     expect("values differ" in peers["wrong"].get("disagrees", ""), f"a wrong answer passed: {peers['wrong']}")
-    expect("median_ms" not in peers["wrong"], "a wrong answer was timed")
+    expect("allowed" in peers["narrow"].get("disagrees", ""), f"a wrong answer of bfloat16 passed: {peers['narrow']}")
+    expect("median_ms" not in peers["wrong"] and "median_ms" not in peers["narrow"], "a wrong answer was timed")
     expect(peers["declining"].get("unsupported") == "an operator", f"{peers['declining']}")
     expect("ended with 3" in peers["ending"].get("error", ""), f"{peers['ending']}")
     text = (out / "bench.md").read_text()
-    expect(text.count("\n* digits, batch 3, 1 thread: ") == 3, "bench.md does not say what was left out")
+    expect(text.count("\n* digits, batch 3, 1 thread: ") == 4, "bench.md does not say what was left out")
 
 
 def main():
@@ -120,9 +155,12 @@ def main():
         scratch = pathlib.Path(folder)
         for name in ("good", "bad", "peers", "tree"):
             (scratch / name).mkdir()
-        code, result = bench(scratch / "good", "--batches", "1,16", "--threads", "1,2", "--without", "pytorch")
+        code, result = bench(scratch / "good", "--batches", "1,16", "--threads", "1,2", "--without", *TORCH, "--thorough",
+                             "digits", "--slow", *SLOW)
         expect(code == 0, f"a good run ends with {code}")
         check_contents(result)
+        if HAS_TORCH:
+            check_errors(result)
         check_files(scratch / "good", result)
         check_publish(scratch / "good", scratch / "tree")
         check_bad_peers(scratch / "bad", scratch / "peers")

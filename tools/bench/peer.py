@@ -7,11 +7,15 @@ JSON object a line from standard input and answers each with one on standard out
   {"do": "load", "model": PATH, "threads": N, "inputs": {NAME: NPY}, "dims": {NAME: SIZE}}
                                              {"load_ms": from the file to a session that is ready}
   {"do": "answer", "folder": PATH}           {} once each output is written there as NAME.npy, with characters other
-                                             than letters, digits, ".", "_" and "-" replaced by "_"
+                                             than letters, digits, ".", "_" and "-" replaced by "_"; with
+                                             "inputs": {NAME: NPY}, of the same shapes, of those, as is what follows
   {"do": "time", "seconds": S, "least": N}   {"ms": [...]}: each of at least N runs, for at least so long, after one
                                              run that does not count
 
 {"unsupported": REASON} declines a model; {"error": REASON} is a fault. A peer in Python has all this in peer_loop.py.
+
+A peer whose products are of narrower numbers than f32 says so at hello: beside its version, "products": "bf16". Its answers
+are held to the tolerance that tools/oracle/accuracy.py has for these in place of --rtol and --atol.
 """
 import glob
 import json
@@ -33,7 +37,7 @@ class Fault(Exception):
 
 class Peer:
     def __init__(self, path, environment):
-        self.path, self.environment, self.process = path, environment, None
+        self.path, self.environment, self.process, self.products = path, environment, None, None
         self.name = os.path.splitext(os.path.basename(path))[0]
 
     def start(self):
@@ -105,7 +109,9 @@ class Peer:
 def hello(peer):
     try:
         peer.start()
-        return peer.ask('hello')
+        said = peer.ask('hello')
+        peer.products = said.get('products')
+        return said
     except (Fault, OSError) as reason:
         return dict(missing=str(reason))
     finally:

@@ -1,4 +1,5 @@
-"""The side of a peer in Python: serves a class with hello, load, run and answers; see peer.py for what is said."""
+"""The side of a peer in Python: serves a class with hello, load, take (other inputs), run and
+answers; see peer.py for what is said."""
 import json
 import os
 import re
@@ -12,12 +13,17 @@ class Unsupported(Exception):
     """The peer does not run this model; the text says why."""
 
 
+def arrays_of(inputs):
+    return {name: np.load(path) for name, path in inputs.items()}
+
+
 def load(peer, model, threads, inputs, dims):
-    arrays = {name: np.load(path) for name, path in inputs.items()}
-    return dict(load_ms=1e3 * peer.load(model, threads, arrays, dims))
+    return dict(load_ms=1e3 * peer.load(model, threads, arrays_of(inputs), dims))
 
 
-def answer(peer, folder):
+def answer(peer, folder, inputs=None):
+    if inputs:
+        peer.take(arrays_of(inputs))
     peer.run()
     for name, array in peer.answers().items():
         np.save(os.path.join(folder, re.sub('[^A-Za-z0-9._-]', '_', name) + '.npy'), array)

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """Writes what bench.py measured as Markdown and as a picture.
 
-  report.py BENCH.json [--output-dir DIR]      bench.md and bench.svg, by default beside the JSON
+  report.py BENCH.json [--output-dir DIR]      bench.md, bench.svg and speed_error.svg, by default beside the JSON
   report.py BENCH.json --publish               into README.md and docs/, between the marks that say so
 
-Times are medians of all runs, in ms. A ratio is a peer's time over agate's: above 1, agate is faster. It is the median over
-the rounds of the ratio within a round, so that what the machine does to both does not count.
+Times are medians of all runs, in ms. A ratio is ONNX Runtime's time (agate's, where that is not there) over a peer's: above 1,
+the peer is faster. It is the median over the rounds of the ratio within a round, so that what the machine does to both does
+not count. The peak is that of the instruction that a peer's products are made by. Errors are the largest of an output next to
+the largest value of it, against float64.
 """
 import argparse
 import json
@@ -15,55 +17,11 @@ import statistics
 import sys
 
 import machine
+import pictures
+from results import (FAULTS, NOISE, accuracy_of, baseline, groups, measured, noisy, peak, plural, ratios, timed, timed_peers,
+                     title)
 
-TITLES = dict(agate_winograd='agate with Winograd', onnxruntime='ONNX Runtime', pytorch='PyTorch')
-FAULTS = ('unsupported', 'disagrees', 'error')
 BEGIN, END = '<!-- measured: {} -->', '<!-- /measured -->'
-NOISE = 0.05  # share of the cores that others took, above which a result is marked
-
-
-def title(peer):
-    return TITLES.get(peer, peer)
-
-
-def timed(cell, peer):
-    return 'median_ms' in cell['peers'].get(peer, {})
-
-
-def noisy(cell):
-    return cell.get('foreign_share', 0) > NOISE
-
-
-def ratios(cell, peer):
-    """Of each round."""
-    return [theirs / ours for theirs, ours in zip(cell['peers'][peer]['round_ms'], cell['peers']['agate']['round_ms'])]
-
-
-def quartiles(values):
-    ordered = sorted(values)
-    return ordered[len(ordered) // 4], ordered[-1 - len(ordered) // 4]
-
-
-def groups(result):
-    """(threads, batch) to its cells, in which agate was timed."""
-    found = {}
-    for cell in result['cells']:
-        if timed(cell, 'agate'):
-            found.setdefault((cell['threads'], cell['batch']), []).append(cell)
-    return dict(sorted(found.items()))
-
-
-def others(result):
-    """The peers that were timed at least once."""
-    return [p for p in result['peers'] if p != 'agate' and any(timed(c, p) for c in result['cells'])]
-
-
-def peak(result, threads):
-    return max((row['gflops'] for row in result['peaks'].get(str(threads), [])), default=0)
-
-
-def plural(count, word):
-    return f'{count} {word}' + ('' if count == 1 else 's')
 
 
 def table(header, rows):
@@ -72,32 +30,88 @@ def table(header, rows):
 
 
 def time_row(result, cell, peers):
-    ours = cell['peers']['agate']['median_ms']
-    gflops = cell['flops'] / ours / 1e6
-    best = peak(result, cell['threads'])
-    row = [cell['network'] + (' \\*' if noisy(cell) else ''), f'{ours:.2f}']
+    row = [cell['network'] + (' \\*' if noisy(cell) else '')]
     row += [f"{cell['peers'][p]['median_ms']:.2f}" if timed(cell, p) else '' for p in peers]
-    row += [f'{statistics.median(ratios(cell, p)):.2f}' if timed(cell, p) else '' for p in peers]
-    return row + [f'{gflops:.0f}', f'{100 * gflops / best:.0f} %' if best else '']
-
-
-def mean_row(cells, peers):
-    row = ['geometric mean'] + [''] * (1 + len(peers))
     for peer in peers:
-        both = [statistics.median(ratios(cell, peer)) for cell in cells if timed(cell, peer)]
-        row.append(f'**{statistics.geometric_mean(both):.2f}**' if both else '')
-    return row + ['', '']
+        known = ratios(result, cell, peer) if peer != baseline(result) else None
+        row += [f'{statistics.median(known):.2f}' if known else ''] if known is not None else []
+    return row + [share_of_peak(result, cell, p) for p in peers]
+
+
+def share_of_peak(result, cell, peer):
+    best = peak(result, cell['threads'], peer)
+    if not best or not timed(cell, peer):
+        return ''
+    return f"{100 * cell['flops'] / cell['peers'][peer]['median_ms'] / 1e6 / best:.0f} %"
+
+
+def mean_ratio(result, cells, peer):
+    known = [statistics.median(r) for r in (ratios(result, cell, peer) for cell in cells) if r]
+    return f'**{statistics.geometric_mean(known):.2f}**' if known else ''
+
+
+def mean_row(result, cells, peers):
+    means = [mean_ratio(result, cells, p) for p in peers if p != baseline(result)]
+    return ['geometric mean'] + [''] * len(peers) + means + [''] * len(peers)
+
+
+def time_table(result, cells, peers):
+    base = baseline(result)
+    header = ['network'] + [title(p) + ', ms' for p in peers]
+    header += [title(p) + ', ratio' for p in peers if p != base] + [title(p) + ', of the peak' for p in peers]
+    return table(header, [time_row(result, cell, peers) for cell in cells] + [mean_row(result, cells, peers)])
 
 
 def time_tables(result, wanted=None):
-    peers, lines = others(result), []
-    header = ['network', 'agate'] + [title(p) for p in peers] + [title(p) + ' / agate' for p in peers]
+    """Peers that were timed on a few networks only get a table of these."""
+    lines = []
     for (threads, batch), cells in groups(result).items():
-        if wanted in (None, (threads, batch)):
-            lines += ['', f"{plural(threads, 'thread')}, batch {batch}; ms", '']
-            rows = [time_row(result, cell, peers) for cell in cells] + [mean_row(cells, peers)]
-            lines += table(header + ['GFLOP/s', 'of the peak'], rows)
+        if wanted not in (None, (threads, batch)):
+            continue
+        most, every = timed_peers(result, cells, 0.5), timed_peers(result, cells)
+        lines += ['', f"{plural(threads, 'thread')}, batch {batch}", ''] + time_table(result, cells, most)
+        rare = [c for c in cells if any(timed(c, p) for p in every if p not in most)]
+        if rare and wanted is None:
+            lines += ['', 'With the peers that take longer', ''] + time_table(result, rare, every)
     return lines
+
+
+def accuracy_row(cell, peers):
+    known = [accuracy_of(cell, p) for p in peers]
+    return ([cell['network']] + [f"{k['max']:.1e}" if k else '' for k in known]
+            + [f"{k['top5']} of {k['rows']}" if k and 'rows' in k else '' for k in known])
+
+
+def accuracy_table(result):
+    cells, peers = measured(result)
+    if not cells:
+        return []
+    header = ['network'] + [title(p) + ', error' for p in peers] + [title(p) + ', same five' for p in peers]
+    return ['', 'Against float64: the largest error next to the largest value, and of how many rows the five first classes are '
+            'the same', ''] + table(header, [accuracy_row(cell, peers) for cell in cells])
+
+
+def summary_row(result, cells, peer):
+    there = [c for c in cells if timed(c, peer)]
+    known = [a for a in (accuracy_of(c, peer) for c in there) if a]
+    shares = [float(s[:-2]) for s in (share_of_peak(result, c, peer) for c in there) if s]
+    errors, rows = [a['max'] for a in known], [a for a in known if 'rows' in a]
+    return [title(peer), str(len(there)), mean_ratio(result, there, peer),
+            f'{statistics.median(shares):.0f} %' if shares else '', f'{statistics.median(errors):.1e}' if errors else '',
+            f'{max(errors):.1e}' if errors else '',
+            f"{100 * sum(a['top5'] for a in rows) / sum(a['rows'] for a in rows):.1f} %" if rows else '']
+
+
+def summary_table(result):
+    """A row for each peer, over all networks, at the first number of threads and batch."""
+    cells = next(iter(groups(result).values()), [])
+    if not cells:
+        return []
+    header = ['', 'networks', 'ratio, geometric mean', 'of the peak, median', 'error, median',
+              'error, largest', 'same five first']
+    where = f"{plural(cells[0]['threads'], 'thread')}, batch {cells[0]['batch']}"
+    return ['', f"All networks, {where}; ratio: the time of {title(baseline(result))} over the peer's", ''] + table(
+        header, [summary_row(result, cells, p) for p in timed_peers(result, cells)])
 
 
 def start_table(result):
@@ -105,7 +119,7 @@ def start_table(result):
     cells = next(iter(groups(result).values()), [])
     if not cells:
         return []
-    peers, rows = ['agate'] + others(result), []
+    peers, rows = timed_peers(result, cells, 0.5), []
     for cell in cells:
         known = [cell['peers'][p] if timed(cell, p) else None for p in peers]
         rows.append([cell['network']] + [f"{k['load_ms']:.0f}" if k else '' for k in known]
@@ -127,10 +141,16 @@ def left_out(result):
     return ['', 'Not timed:', ''] + lines if lines else []
 
 
+def peak_words(threads, rows):
+    best = {key: max(row.get(key, 0) for row in rows) for key in ('gflops', 'pair_gflops', 'gb_per_second')}
+    pairs = f", {best['pair_gflops']:.0f} in bf16" if best['pair_gflops'] else ''
+    return (f"{best['gflops']:.0f} GFLOP/s{pairs} and {best['gb_per_second']:.1f} GB/s with {plural(threads, 'thread')} "
+            f"({rows[0]['isa']})")
+
+
 def machine_lines(result):
     facts = result['machine']
-    peaks = [f"{max(r['gflops'] for r in rows):.0f} GFLOP/s and {max(r['gb_per_second'] for r in rows):.1f} GB/s with "
-             f"{plural(int(threads), 'thread')} ({rows[0]['isa']})" for threads, rows in result['peaks'].items()]
+    peaks = [peak_words(int(threads), rows) for threads, rows in result['peaks'].items()]
     versions = [f"{title(p)} {v['version']}" + (f" (commit {result['commit']})" if p == 'agate' and result['commit'] else '')
                 for p, v in result['peers'].items() if 'version' in v]
     caches = ''.join(f', {level} {size}' for level, size in facts['caches'].items())
@@ -143,54 +163,16 @@ def machine_lines(result):
 
 
 def markdown(result):
-    return '\n'.join(machine_lines(result) + time_tables(result) + start_table(result) + left_out(result)) + '\n'
-
-
-def draw_panel(axis, cells, peers):
-    height = 0.8 / max(1, len(peers))
-    for index, peer in enumerate(peers):
-        rows = [(row + (index + 0.5) * height - 0.4, ratios(cell, peer)) for row, cell in enumerate(cells) if timed(cell, peer)]
-        middles = [statistics.median(values) for _, values in rows]
-        spans = [quartiles(values) for _, values in rows]
-        errors = [[max(0, m - low) for m, (low, _) in zip(middles, spans)],
-                  [max(0, high - m) for m, (_, high) in zip(middles, spans)]]
-        axis.barh([row for row, _ in rows], middles, height, label=title(peer), xerr=errors, error_kw=dict(lw=0.7))
-    axis.axvline(1, color='black', lw=0.8)
-    axis.set_yticks(range(len(cells)), [cell['network'] for cell in cells], fontsize=8)
-    axis.set_ylim(len(cells) - 0.4, -0.6)
-    axis.tick_params(axis='x', labelsize=8)
-
-
-def draw(result, path):
-    """Ratios as bars, one panel for each number of threads and batch, with the quartiles of the rounds."""
-    import matplotlib
-    matplotlib.use('Agg')
-    # The same numbers give the same bytes.
-    matplotlib.rcParams['svg.hashsalt'] = 'agate'
-    from matplotlib import pyplot
-    panels, peers = groups(result), others(result)
-    columns = min(3, len(panels))
-    lines = -(-len(panels) // columns)
-    tall = 1.2 + 0.16 * max(map(len, panels.values())) * (1 + len(peers))
-    figure, axes = pyplot.subplots(lines, columns, squeeze=False, figsize=(1.5 + 4.2 * columns, lines * tall))
-    for axis in axes.flat[len(panels):]:
-        axis.axis('off')
-    for axis, ((threads, batch), cells) in zip(axes.flat, panels.items()):
-        draw_panel(axis, cells, peers)
-        axis.set_title(f"{plural(threads, 'thread')}, batch {batch}", fontsize=9)
-    if peers:
-        axes[0][0].legend(fontsize=7)
-    figure.supxlabel("a peer's time over agate's: beyond 1, agate is faster", fontsize=9)
-    figure.tight_layout()
-    figure.savefig(path, metadata=dict(Date=None))
-    pyplot.close(figure)
+    parts = [machine_lines, summary_table, time_tables, accuracy_table, start_table, left_out]
+    return '\n'.join(line for part in parts for line in part(result)) + '\n'
 
 
 def write(result, folder):
     with open(os.path.join(folder, 'bench.md'), 'w') as file:
         file.write(markdown(result))
     if groups(result):
-        draw(result, os.path.join(folder, 'bench.svg'))
+        pictures.draw_ratios(result, os.path.join(folder, 'bench.svg'))
+        pictures.draw_errors(result, os.path.join(folder, 'speed_error.svg'))
 
 
 def replace(path, name, lines):
@@ -209,10 +191,14 @@ def replace(path, name, lines):
 def publish(result, root):
     if not groups(result):
         sys.exit('report: agate was not timed there')
-    replace(os.path.join(root, 'README.md'), 'summary', machine_lines(result) + time_tables(result, (1, 1)))
-    replace(os.path.join(root, 'docs', 'benchmark.md'), 'all',
-            markdown(result).splitlines() + ['', '![ratios](benchmark.svg)'])
-    draw(result, os.path.join(root, 'docs', 'benchmark.svg'))
+    plot = ['', '![speed against error]({}speed_error.svg)'] if measured(result)[0] else []
+    first = next(iter(groups(result)))
+    replace(os.path.join(root, 'README.md'), 'summary', [line.format('docs/') for line in plot] + summary_table(result)
+            + [''] + machine_lines(result) + time_tables(result, first))
+    replace(os.path.join(root, 'docs', 'benchmark.md'), 'all', [line.format('') for line in plot] + ['']
+            + markdown(result).splitlines() + ['', '![ratios](benchmark.svg)'])
+    pictures.draw_ratios(result, os.path.join(root, 'docs', 'benchmark.svg'))
+    pictures.draw_errors(result, os.path.join(root, 'docs', 'speed_error.svg'))
 
 
 def main():

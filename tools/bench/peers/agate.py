@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """agate as a peer of the benchmark, through its library: AGATE_LIBRARY is the path of libagate.so, AGATE_ISA a cap,
-AGATE_ALLOW what is allowed by name."""
+AGATE_ALLOW what is allowed by name, AGATE_PRECISION that of products in convolutions."""
 import ctypes
 import os
 import sys
@@ -38,7 +38,7 @@ class CompileOptions(ctypes.Structure):
                 ('dim_count', ctypes.c_size_t), ('memory_limit_bytes', ctypes.c_size_t), ('progress', ctypes.c_void_p),
                 ('progress_user', ctypes.c_void_p), ('allocator', ctypes.c_void_p),
                 ('cache_directory', ctypes.c_char_p), ('cache_limit_bytes', ctypes.c_uint64), ('allow', ctypes.c_char_p),
-                ('room', ctypes.c_char * 256)]  # for options that are younger than this file; zero
+                ('precision', ctypes.c_char_p), ('room', ctypes.c_char * 256)]  # for options that are younger than this file; zero
 
 
 class SessionOptions(ctypes.Structure):
@@ -52,6 +52,12 @@ def aligned(shape, dtype):
     memory = np.zeros(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start:start + size].view(dtype).reshape(shape)
+
+
+def word(name):
+    """What the environment says, for C."""
+    text = os.environ.get(name)
+    return text.encode() if text else None
 
 
 def tensor_of(array):
@@ -72,7 +78,11 @@ class Peer:
             getattr(self.library, name).restype = ctypes.c_size_t
 
     def hello(self):
-        return dict(version=self.library.agate_version().decode()) if self.library else dict(missing=self.reason)
+        if not self.library:
+            return dict(missing=self.reason)
+        precision = os.environ.get('AGATE_PRECISION', 'f32')
+        products = {} if precision == 'f32' else dict(products=precision)
+        return dict(version=self.library.agate_version().decode()) | products
 
     def call(self, name, *arguments):
         function = getattr(self.library, name)
@@ -88,9 +98,8 @@ class Peer:
 
     def load(self, model, threads, arrays, dims):
         bindings = (DimBinding * len(dims))(*((name.encode(), value) for name, value in dims.items()))
-        isa, allow = os.environ.get('AGATE_ISA'), os.environ.get('AGATE_ALLOW')
-        options = CompileOptions(isa=isa.encode() if isa else None, threads=threads, dims=bindings, dim_count=len(dims),
-                                 allow=allow.encode() if allow else None)
+        options = CompileOptions(isa=word('AGATE_ISA'), threads=threads, dims=bindings, dim_count=len(dims),
+                                 allow=word('AGATE_ALLOW'), precision=word('AGATE_PRECISION'))
         self.model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
         start = time.perf_counter()
         self.call('agate_model_load_file', model.encode(), ctypes.byref(options), ctypes.byref(self.model))
@@ -108,10 +117,9 @@ class Peer:
 
     def prepare(self, arrays):
         """The tensors of every run."""
-        self.arrays, self.results = [], {}
-        for name in self.infos('input'):
-            self.arrays.append(aligned(arrays[name].shape, arrays[name].dtype))
-            self.arrays[-1][...] = arrays[name]
+        self.names, self.results = list(self.infos('input')), {}
+        self.arrays = [aligned(arrays[name].shape, arrays[name].dtype) for name in self.names]
+        self.take(arrays)
         batch = self.arrays[0].shape[0]
         for index, name in enumerate(self.infos('output')):
             shape = Tensor()
@@ -124,6 +132,10 @@ class Peer:
         for tensors in (self.arrays, list(self.results.values())):
             words += [(Tensor * len(tensors))(*map(tensor_of, tensors)), ctypes.c_size_t(len(tensors))]
         self.arguments = words
+
+    def take(self, arrays):
+        for name, array in zip(self.names, self.arrays):
+            array[...] = arrays[name]
 
     def run(self):
         status = self.session_run(*self.arguments)

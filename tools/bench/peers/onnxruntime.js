@@ -9,19 +9,24 @@ const oracle = require('../../oracle/ort.js');
 const found = oracle.load();
 const state = {};
 
-async function load({ model, threads, inputs }) {
-  const start = process.hrtime.bigint();
-  state.session = await oracle.session(found.ort, model, threads);
-  const loadMs = Number(process.hrtime.bigint() - start) / 1e6;
+function take(inputs) {
   state.feeds = {};
   for (const [name, file] of Object.entries(inputs)) {
     const { type, dims, data } = npy.read(file);
     state.feeds[name] = new found.ort.Tensor(type, data, dims);
   }
+}
+
+async function load({ model, threads, inputs }) {
+  const start = process.hrtime.bigint();
+  state.session = await oracle.session(found.ort, model, threads);
+  const loadMs = Number(process.hrtime.bigint() - start) / 1e6;
+  take(inputs);
   return { load_ms: loadMs };
 }
 
-async function answer({ folder }) {
+async function answer({ folder, inputs }) {
+  if (inputs) take(inputs);
   const outputs = await state.session.run(state.feeds);
   for (const name of state.session.outputNames) npy.write(path.join(folder, oracle.fileName(name)), outputs[name]);
   return {};
