@@ -48,23 +48,33 @@ def draw_panel(axis, result, cells, peers):
     axis.tick_params(axis='x', labelsize=8)
 
 
+def panels_by_line(panels, columns):
+    """Panels of equally many networks side by side; one that has no like takes a line of its own."""
+    lines = []
+    for panel in panels.items():
+        fits = lines and len(lines[-1]) < columns and len(lines[-1][0][1]) == len(panel[1])
+        if fits:
+            lines[-1].append(panel)
+        else:
+            lines.append([panel])
+    return lines
+
+
 def draw_ratios(result, path):
     """As bars, one panel for each number of threads and batch, with the quartiles of the rounds."""
-    pyplot, panels, base = plotter(), results.groups(result), results.baseline(result)
+    pyplot, base, columns = plotter(), results.baseline(result), 2
     peers = [p for p in results.timed_peers(result, result['cells']) if p != base]
-    columns = min(3, len(panels))
-    lines = -(-len(panels) // columns)
-    tall = [1.2 + 0.07 * max(map(len, row)) * (1 + len(peers)) for row in
-            (list(panels.values())[i:i + columns] for i in range(0, len(panels), columns))]
-    figure, axes = pyplot.subplots(lines, columns, squeeze=False, figsize=(1.5 + 4.2 * columns, sum(tall)),
-                                   gridspec_kw=dict(height_ratios=tall))
-    for axis in axes.flat[len(panels):]:
-        axis.axis('off')
-    for axis, ((threads, batch), cells) in zip(axes.flat, panels.items()):
-        draw_panel(axis, result, cells, peers)
-        axis.set_title(f"{results.plural(threads, 'thread')}, batch {batch}", fontsize=9)
-    if peers:
-        axes[0][0].legend(fontsize=7)
+    lines = panels_by_line(results.groups(result), columns)
+    tall = [1.2 + 0.07 * len(line[0][1]) * (1 + len(peers)) for line in lines]
+    figure = pyplot.figure(figsize=(1.5 + 4.2 * columns, sum(tall)))
+    grid = figure.add_gridspec(len(lines), columns, height_ratios=tall)
+    for row, line in enumerate(lines):
+        for column, ((threads, batch), cells) in enumerate(line):
+            axis = figure.add_subplot(grid[row, :] if len(line) == 1 else grid[row, column])
+            draw_panel(axis, result, cells, peers)
+            axis.set_title(f"{results.plural(threads, 'thread')}, batch {batch}", fontsize=9)
+    if peers and figure.axes:
+        figure.axes[0].legend(fontsize=7)
     figure.supxlabel(f"{results.title(base)}'s time over a peer's: beyond 1, the peer is faster", fontsize=9)
     figure.tight_layout()
     finish(figure, path)
