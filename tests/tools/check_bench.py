@@ -150,6 +150,15 @@ def check_bad_peers(out, folder):
     expect(text.count("\n* digits, batch 3, 1 thread: ") == 4, "bench.md does not say what was left out")
 
 
+def check_compile_time(out):
+    subprocess.run(["/usr/bin/python3", BENCH / "compile_time.py", "--agate", AGATE, "--output-dir", out, "--repeat", "1",
+                    "--most-nodes", "63"], check=True, stdout=subprocess.DEVNULL)
+    curves = json.loads((out / "compile_time.json").read_text())["curves"]
+    passes = [set(row["passes"]) for rows in curves.values() for row in rows]
+    expect(passes and all({"import", "cse", "schedule"} <= names for names in passes), f"compile_time's passes: {passes}")
+    expect(not any("in" in names for names in passes), "compile_time takes the whole for a pass")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
@@ -164,6 +173,8 @@ def main():
         check_files(scratch / "good", result)
         check_publish(scratch / "good", scratch / "tree")
         check_bad_peers(scratch / "bad", scratch / "peers")
+        if HAS_TORCH:  # and with it what draws and what writes ONNX
+            check_compile_time(scratch / "good")
     for fault in faults:
         print(f"check_bench: {fault}")
     print(f"{len(faults)} faults; peers: {', '.join(n for n, hello in result['peers'].items() if 'version' in hello)}")

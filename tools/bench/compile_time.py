@@ -29,7 +29,7 @@ from onnx_builder import Builder
 DEPTHS = (3, 9, 18, 36, 72, 120, 200)     # blocks of each width: ResNet-20 to ResNet-1202
 VARIED = (20, 40, 80, 160, 280, 400)      # blocks; the last is beyond 2,000 nodes
 MOST_POWER = 1.25
-PASS = re.compile(r'^\s*([0-9.]+) ms\s+(\S+)$')
+PASS = re.compile(r'^\s*([0-9.]+) ms\s+[0-9.]+ %\s+(?!in all)(\S+)')
 
 
 class Generator:
@@ -108,6 +108,8 @@ def pass_times(agate, path):
     times = {}
     for milliseconds, name in (m.groups() for m in map(PASS.match, done.stderr.splitlines()) if m):
         times[name] = times.get(name, 0) + float(milliseconds)
+    if not times:
+        sys.exit('compile_time: no pass is in what agate dump --time-passes says')
     return times
 
 
