@@ -30,8 +30,7 @@ typedef struct agate_emitter {
     LLVMBuilderRef builder;
     LLVMValueRef function; /* void (ptr buffers, i64 batch, i64 first, i64 last, ptr workspace) */
     LLVMValueRef batch, first, last, workspace;
-    bool
-        scales; /* the target multiplies vectors of 16 by powers of two in one instruction (AVX-512); of use to emit_math.c alone */
+    bool scales; /* AVX-512 is there, which multiplies by powers of two in one instruction (emit_math.c) */
     const agate_node *kernel;
     const agate_graph *body;
     LLVMValueRef *params;  /* base pointer of each body parameter */

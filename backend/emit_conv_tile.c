@@ -182,32 +182,23 @@ void agate_conv_keep_totals(agate_conv *c, int64_t rows)
                                    c->lanes * 4);
 }
 
-static void move_totals(agate_conv *c, agate_tile *tile, bool store)
+/* Where the totals of the tile at which the levels stand are kept. */
+static LLVMValueRef totals_at(agate_conv *c)
 {
-    agate_emitter *e = c->e;
-    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, c->lanes);
-    int64_t size = (int64_t)c->pixels * c->vectors * c->lanes;
-    LLVMValueRef totals = agate_emit_advance(e, c->totals, tile_number(c), size, 0);
-    for (int32_t i = 0; i < tile->points * tile->vectors; i++) {
-        LLVMValueRef address = agate_emit_advance(e, totals, NULL, 0, (int64_t)i * c->lanes);
-        if (store)
-            LLVMBuildStore(e->builder, tile->sums[i], address);
-        else
-            tile->sums[i] = LLVMBuildLoad2(e->builder, type, address, "total");
-    }
+    return agate_emit_advance(c->e, c->totals, tile_number(c), (int64_t)c->pixels * c->vectors * c->lanes, 0);
 }
 
 static void start_totals(agate_conv *c)
 {
     agate_tile tile = tile_of(c);
     agate_conv_start(c, &tile);
-    move_totals(c, &tile, true);
+    agate_tile_store(c->e, &tile, totals_at(c));
 }
 
 static void finish_totals(agate_conv *c)
 {
     agate_tile tile = tile_of(c);
-    move_totals(c, &tile, false);
+    agate_tile_load(c->e, &tile, totals_at(c));
     agate_conv_finish(c, &tile);
 }
 
@@ -241,17 +232,14 @@ static LLVMValueRef next_part(agate_conv *c, const agate_tile *tile, LLVMValueRe
 
 static void add_part(agate_conv *c)
 {
-    agate_emitter *e = c->e;
-    agate_tile tile = tile_of(c), totals = tile;
+    agate_tile tile = tile_of(c);
     bases base = tile_bases(c, &tile);
+    LLVMValueRef totals = totals_at(c);
     base.ahead = next_part(c, &tile, base.weights);
-    for (int32_t i = 0; i < tile.points * tile.vectors; i++)
-        tile.sums[i] = agate_emit_float(e, 0, c->lanes);
+    agate_conv_start(c, &tile);
     sum_blocks(c, &tile, base, c->part_lo, c->part_hi, c->block);
-    move_totals(c, &totals, false);
-    for (int32_t i = 0; i < tile.points * tile.vectors; i++)
-        totals.sums[i] = LLVMBuildFAdd(e->builder, totals.sums[i], tile.sums[i], "");
-    move_totals(c, &totals, true);
+    agate_tile_join(c->e, &tile, totals);
+    agate_tile_store(c->e, &tile, totals);
 }
 
 void agate_conv_channels(agate_conv *c)

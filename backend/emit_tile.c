@@ -153,15 +153,26 @@ static LLVMValueRef load_total(agate_emitter *e, const agate_tile *tile, LLVMVal
     return LLVMBuildLoad2(e->builder, type, total_address(e, tile, totals, i), "total");
 }
 
+void agate_tile_store(agate_emitter *e, const agate_tile *tile, LLVMValueRef totals)
+{
+    for (int32_t i = 0; i < tile->vectors * tile->points; i++)
+        LLVMBuildStore(e->builder, tile->sums[i], total_address(e, tile, totals, i));
+}
+
+void agate_tile_load(agate_emitter *e, agate_tile *tile, LLVMValueRef totals)
+{
+    for (int32_t i = 0; i < tile->vectors * tile->points; i++)
+        tile->sums[i] = load_total(e, tile, totals, i);
+}
+
 LLVMValueRef agate_tile_set_aside(agate_emitter *e, agate_tile *tile)
 {
     int32_t count = tile->vectors * tile->points;
     LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
     LLVMValueRef totals = agate_emit_reserve(e, type, count, tile->lanes * 4);
-    for (int32_t i = 0; i < count; i++) {
-        LLVMBuildStore(e->builder, tile->sums[i], total_address(e, tile, totals, i));
+    agate_tile_store(e, tile, totals);
+    for (int32_t i = 0; i < count; i++)
         tile->sums[i] = agate_emit_float(e, 0, tile->lanes);
-    }
     return totals;
 }
 
@@ -188,15 +199,12 @@ agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int6
 
 void agate_tile_parts_end(agate_emitter *e, agate_tile *tile, agate_tile_parts *parts)
 {
-    int32_t count = tile->vectors * tile->points;
     if (!parts->totals)
         return;
     agate_tile_join(e, tile, parts->totals);
-    for (int32_t i = 0; i < count; i++)
-        LLVMBuildStore(e->builder, tile->sums[i], total_address(e, tile, parts->totals, i));
+    agate_tile_store(e, tile, parts->totals);
     agate_loop_end(e, &parts->loop, NULL);
-    for (int32_t i = 0; i < count; i++)
-        tile->sums[i] = load_total(e, tile, parts->totals, i);
+    agate_tile_load(e, tile, parts->totals);
 }
 
 void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef sums, agate_coords at)

@@ -72,6 +72,10 @@ typedef struct agate_tile_parts {
 agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int64_t steps, int64_t most);
 void agate_tile_parts_end(agate_emitter *e, agate_tile *tile, agate_tile_parts *parts);
 
+/* Totals of a tile, one vector after the other from `totals` on. */
+void agate_tile_store(agate_emitter *e, const agate_tile *tile, LLVMValueRef totals);
+void agate_tile_load(agate_emitter *e, agate_tile *tile, LLVMValueRef totals);
+
 /* A part by itself: puts what was summed on the stack and starts anew; adds it to what was summed since. */
 LLVMValueRef agate_tile_set_aside(agate_emitter *e, agate_tile *tile);
 void agate_tile_join(agate_emitter *e, agate_tile *tile, LLVMValueRef totals);

@@ -20,7 +20,7 @@ bool agate_layout_equal(agate_layout a, agate_layout b)
 
 bool agate_type_equal(const agate_type *a, const agate_type *b)
 {
-    return a->layout.pitch == b->layout.pitch && agate_type_equal_but_pitch(a, b);
+    return a->dtype == b->dtype && agate_type_same_places(a, b);
 }
 
 bool agate_type_same_dims(const agate_type *a, const agate_type *b)
@@ -30,6 +30,12 @@ bool agate_type_same_dims(const agate_type *a, const agate_type *b)
     for (int32_t i = 0; same && i < a->rank; i++)
         same = agate_dim_equal(a->dims[i], b->dims[i]);
     return same;
+}
+
+bool agate_type_same_places(const agate_type *a, const agate_type *b)
+{
+    return a->layout.pitch == b->layout.pitch && agate_layout_equal(a->layout, b->layout) &&
+           agate_type_same_dims(a, b);
 }
 
 bool agate_type_equal_but_pitch(const agate_type *a, const agate_type *b)

@@ -48,6 +48,9 @@ static inline agate_layout agate_layout_own(agate_layout layout)
 /* Do the logical dimensions agree? */
 bool agate_type_same_dims(const agate_type *a, const agate_type *b);
 
+/* Do the dimensions and the layout with its pitch agree? Element types may differ. */
+bool agate_type_same_places(const agate_type *a, const agate_type *b);
+
 /* Equal but for pitches: the same elements in the same order. */
 bool agate_type_equal_but_pitch(const agate_type *a, const agate_type *b);
 

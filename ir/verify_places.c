@@ -58,15 +58,6 @@ static bool at_most(agate_dim a, agate_dim b)
     return a.scale <= b.scale && agate_dim_at(a, 1) <= agate_dim_at(b, 1);
 }
 
-/* Of one shape and layout; element types may differ. */
-static bool same_places(const agate_type *a, const agate_type *b)
-{
-    agate_type other = *b;
-
-    other.dtype = a->dtype;
-    return agate_type_equal(a, &other);
-}
-
 /* Does parameter `index` of the body reach the yield only through scalar ops and casts on its own shape and layout,
  * element by element? One walk, which carries on what depends on it. */
 static bool flows_in_place(const places *p, const agate_graph *body, int32_t index)
@@ -81,7 +72,7 @@ static bool flows_in_place(const places *p, const agate_graph *body, int32_t ind
                 continue;
             agate_family family = agate_node_info(node)->family;
             if ((family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast) ||
-                !same_places(&node->results[0].type, &param->type))
+                !agate_type_same_places(&node->results[0].type, &param->type))
                 return false;
             agate_map_put(&flow, &node->results[0], 0, node);
         }

@@ -17,10 +17,9 @@
  */
 #include "ir/narrow.h"
 
-#include "ir/parts.h"
 #include "ir/reorder.h"
+#include "passes/kernel.h"
 #include "passes/rewrite.h"
-#include "passes/strategy.h"
 
 /* A value that may be kept as bf16; those tied by views share the fate of the one at the end of `into`. */
 typedef struct edge {

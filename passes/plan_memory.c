@@ -187,12 +187,6 @@ static void find_lives(planner *p)
 
 /* ---- in place ------------------------------------------------------------------------------------------- */
 
-/* Of one shape and layout; element types may differ. */
-static bool same_places(const agate_type *a, const agate_type *b)
-{
-    return agate_type_same_dims(a, b) && agate_layout_equal(a->layout, b->layout);
-}
-
 /* Does the kernel read parameter `index` only at the element it then writes? So it is where scalar ops and casts alone use it,
  * on the result's own shape and layout. */
 static bool reads_where_it_writes(const agate_node *kernel, int32_t index, const agate_type *result)
@@ -210,7 +204,7 @@ static bool reads_where_it_writes(const agate_node *kernel, int32_t index, const
         for (int32_t i = 0; node == anchor && i < node->operand_count; i++)
             if (agate_unwidened(node->operands[i]) == param)
                 return false;
-        if (scalar && !same_places(&agate_result(node)->type, result) && anchor == NULL)
+        if (scalar && !agate_type_same_places(&agate_result(node)->type, result) && anchor == NULL)
             return false;
     }
     /* An anchor such as a transpose may feed scalar ops only from its own coordinates. */
