@@ -206,6 +206,8 @@ static agate_status put_step(agate_text *plan, const agate_module_step *step)
     put(plan, step->result_count);
     put_dim(plan, step->task_count);
     put_dim(plan, step->flops);
+    put_dim(plan, step->scalar_instructions);
+    put_dim(plan, step->divisions);
     if (step->library)
         return put_library(plan, step);
     put_text(plan, "");

@@ -127,7 +127,10 @@ static agate_status add_step(builder *b, const agate_node *kernel, size_t unit)
     agate_text_deinit(&label);
     step->origin = agate_arena_text(b->arena, kernel->origin ? kernel->origin : "");
     step->task_count = agate_task_count(kernel);
+    const agate_scalar_work work = agate_node_scalar_work(kernel);
     step->flops = agate_node_flops(kernel);
+    step->scalar_instructions = work.instructions;
+    step->divisions = work.divisions;
     if (unit == SIZE_MAX)
         return add_library_step(b, kernel, step);
     step->symbol = b->units->units[unit].symbol;

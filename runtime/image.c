@@ -233,6 +233,8 @@ static agate_module_step take_step(reader *r, agate_image_find_fn find, void *us
     step.result_count = (uint32_t)take_number(r, INT32_MAX);
     step.task_count = take_dim(r);
     step.flops = take_dim(r);
+    step.scalar_instructions = take_dim(r);
+    step.divisions = take_dim(r);
     const char *library = take_text(r);
     if (*library) {
         take_library(r, library, &step);

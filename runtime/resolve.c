@@ -131,13 +131,19 @@ static agate_status resolve_arg(agate_session *session, uint32_t index, int64_t 
     return AGATE_OK;
 }
 
+static double at_batch(agate_dim count, int64_t batch)
+{
+    return (double)count.scale * (double)batch + (double)count.offset;
+}
+
 /* How many threads the step is worth. The answer does not depend on it, only the time does. */
 static int32_t worthwhile_threads(const agate_session *session, const agate_module_step *step, int64_t batch)
 {
     double bytes = 0;
     for (uint32_t i = 0; i < step->operand_count + step->result_count; i++)
         bytes += (double)session->tensors[step->first_arg + i].size_bytes;
-    const double flops = (double)step->flops.scale * (double)batch + (double)step->flops.offset;
+    const double scalars = at_batch(step->scalar_instructions, batch); /* each takes a multiply-add's time */
+    const double flops = at_batch(step->flops, batch) + 2 * scalars;
     const double ns = flops / FLOPS_PER_NS + bytes / BYTES_PER_NS, threads = ns / NS_PER_THREAD;
     const int32_t limit = agate_pool_threads(session->pool);
     return threads >= limit ? limit : (int32_t)agate_max((int64_t)threads, 1);

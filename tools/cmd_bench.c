@@ -245,20 +245,39 @@ static double step_bytes(const bench *b, uint32_t step)
 typedef struct step_facts {
     double ms, gflops, gb_per_second;
     double roofline; /* the time that the peaks allow, as a share of the time taken */
+    double scalar;   /* share of scalar ops in what is computed */
 } step_facts;
+
+static double at_batch(const bench *b, agate_dim count)
+{
+    return (double)agate_dim_at(count, b->m.batch);
+}
+
+/* The least time that computing takes: multiply-adds and scalar ops share the pipes of the one, divisions have their own. */
+static double computing_ms(const bench *b, const agate_module_step *row, double *out_scalar)
+{
+    const agate_peaks *peaks = &b->m.peaks;
+    const double peak = strstr(row->label, "dp=1") ? peaks->pair_gflops : peaks->gflops;
+    const double products = peak > 0 ? at_batch(b, row->flops) / peak : 0;
+    const double scalars = peaks->gflops > 0 ? 2 * at_batch(b, row->scalar_instructions) / peaks->gflops : 0;
+    const double divisions = peaks->gdivisions > 0 ? at_batch(b, row->divisions) / peaks->gdivisions : 0;
+    const double pipes = products + scalars, most = pipes > divisions ? pipes : divisions;
+
+    *out_scalar = most > 0 ? (most - products) / most : 0;
+    return most / 1e6;
+}
 
 static step_facts facts_of(const bench *b, uint32_t step)
 {
     const agate_module_step *row = &agate_model_module(b->runner.model)->steps[step];
     const agate_peaks *peaks = &b->m.peaks;
-    double peak_gflops = strstr(row->label, "dp=1") ? peaks->pair_gflops : peaks->gflops;
-    double flops = (double)agate_dim_at(row->flops, b->m.batch);
     step_facts f = {.ms = step_ms(&b->m, step)};
 
-    f.gflops = per_second(flops, f.ms);
+    f.gflops = per_second(at_batch(b, row->flops), f.ms);
     f.gb_per_second = per_second(step_bytes(b, step), f.ms);
-    if (peak_gflops > 0)
-        f.roofline = f.gflops / peak_gflops;
+    double least_ms = computing_ms(b, row, &f.scalar);
+    if (f.ms > 0)
+        f.roofline = least_ms / f.ms;
     if (peaks->gb_per_second > 0 && f.gb_per_second / peaks->gb_per_second > f.roofline)
         f.roofline = f.gb_per_second / peaks->gb_per_second;
     return f;
@@ -283,10 +302,10 @@ static json_t *profile_json(const bench *b, int64_t threads)
     for (uint32_t i = 0; i < module->step_count; i++) {
         const agate_module_step *step = &module->steps[i];
         step_facts f = facts_of(b, i);
-        json_t *row =
-            json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f}", "label", step->label, "symbol", step->symbol,
-                      "tasks", (json_int_t)agate_dim_at(step->task_count, b->m.batch), "ms", f.ms, "gflops",
-                      f.gflops, "gb_per_second", f.gb_per_second, "roofline", f.roofline);
+        json_t *row = json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f}", "label", step->label, "symbol",
+                                step->symbol, "tasks", (json_int_t)agate_dim_at(step->task_count, b->m.batch),
+                                "ms", f.ms, "gflops", f.gflops, "gb_per_second", f.gb_per_second,
+                                "scalar_share", f.scalar, "roofline", f.roofline);
 
         const char *reason =
             f.roofline < LOW_ROOF ? agate_profile_reason(module, step, b->m.batch, threads, f.ms) : NULL;
@@ -323,6 +342,7 @@ static void print_json(const bench *b, const char *model, int64_t threads)
     json_object_set_new(root, "constant_bytes", json_integer((json_int_t)constant_bytes(module)));
     if (m->step_times) {
         json_object_set_new(root, "peak_gflops", json_real(m->peaks.gflops));
+        json_object_set_new(root, "peak_gdivisions", json_real(m->peaks.gdivisions));
         json_object_set_new(root, "peak_gb_per_second", json_real(m->peaks.gb_per_second));
         if (m->peaks.pair_gflops > 0)
             json_object_set_new(root, "peak_pair_gflops", json_real(m->peaks.pair_gflops));
@@ -438,8 +458,8 @@ static void print_profile(const bench *b, int64_t threads)
 
     for (uint32_t i = 0; i < module->step_count; i++)
         total += step_ms(&b->m, i);
-    printf("\npeaks measured in this run: %.1f GFLOP/s (%s multiply-adds in registers), ", b->m.peaks.gflops,
-           module->isa);
+    printf("\npeaks measured in this run: %.1f GFLOP/s (%s multiply-adds in registers), %.1f G divisions/s, ",
+           b->m.peaks.gflops, module->isa, b->m.peaks.gdivisions);
     if (b->m.peaks.pair_gflops > 0)
         printf("%.1f GFLOP/s (bf16 in pairs), ", b->m.peaks.pair_gflops);
     printf("%.1f GB/s (reads from memory)\n", b->m.peaks.gb_per_second);
@@ -553,19 +573,23 @@ const agate_cli_verb agate_cmd_bench = {
         "gflops,\n"
         "compile_ms (reading the file to a session that is ready), from_cache (it was compiled before: give\n"
         "--cache none to time the compiler), peak_rss_bytes, slab_bytes, constant_bytes; with\n"
-        "--profile: peak_gflops, peak_gb_per_second, peak_pair_gflops (of bf16), and profile, a list of "
-        "label, symbol, tasks, ms, "
-        "gflops,\n"
-        "gb_per_second, roofline, origin and, below a roofline of 0.6, reason (where one is known) per "
-        "kernel. Profiled\n"
-        "runs are apart from the timed ones; a kernel's time is the least of them. The table shortens "
-        "names and leaves\n"
-        "out tiles of 1 and the vectors' width; the JSON object has them whole. GB/s counts\n"
-        "what a kernel reads and writes once each. \"roof\" is its share of the nearer of two peaks, "
-        "measured with\n"
-        "as many threads: multiply-adds in registers, and reads from memory; what caches hold can "
-        "come to more\n"
-        "than 100 %.\n\n"
+        "--profile: peak_gflops, peak_gdivisions, peak_gb_per_second, peak_pair_gflops (of bf16), and "
+        "profile, a list of\n"
+        "label, symbol, tasks, ms, gflops, gb_per_second, scalar_share, roofline, origin and, below a "
+        "roofline of 0.6,\n"
+        "reason (where one is known) per kernel. Profiled runs are apart from the timed ones; a kernel's "
+        "time is the\n"
+        "least of them. The table shortens names and leaves out tiles of 1 and the vectors' width; the JSON "
+        "object has\n"
+        "them whole. GFLOP/s counts multiply-adds and windows, GB/s what a kernel reads and writes once "
+        "each. \"roof\" is\n"
+        "the longest of three times over the time it took, by peaks measured with as many threads: that of "
+        "its\n"
+        "instructions, where each that scalar ops take (an exponential 14) counts as a multiply-add; that of "
+        "its\n"
+        "divisions; and that of reading memory. What caches hold, and additions where they have pipes of "
+        "their own, can\n"
+        "come to more than 100 %. scalar_share is the scalar ops' part of the computing.\n\n"
         "  agate bench resnet50.onnx --threads 1\n"
         "  agate bench resnet50.onnx --batch 8 --isa avx2 --profile\n"
         "  agate bench resnet50.onnx --json --iterations 100\n",

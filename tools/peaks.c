@@ -1,17 +1,19 @@
-/* peaks.c: two calibrated loops. Twelve chains of multiply-adds that never leave the registers: enough to fill two pipes of
- * four cycles, and few enough for sixteen registers. And a sum over memory that no cache holds. Of many short pieces the
+/* peaks.c: calibrated loops. Twelve chains of multiply-adds, then of divisions, that never leave the registers: enough to fill
+ * two pipes of four cycles, and few enough for sixteen registers. And a sum over memory that no cache holds. Of many short pieces the
  * fastest counts, since anything else on the machine only makes them slower; threads add up. */
 #include "tools/peaks.h"
 
 #include <immintrin.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/agate.h"
 
 #define FMA_ROUNDS  20000
-#define FMA_PIECES  60
+#define DIV_ROUNDS  2000
+#define PIECES      60
 #define CHAINS      12
 #define READ_BYTES  ((size_t)96 << 20)
 #define READ_ROUNDS 4
@@ -19,27 +21,32 @@
 #define MAX_THREADS 64
 
 #define CHAIN(n)      a##n = a##n * x + y;
+#define DIVIDE(n)     a##n = y / a##n;
 #define EACH_CHAIN(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 #define START(n)      vector a##n = x + n;
 #define SUM(n)        y += a##n;
 
 /* Returns something that depends on all of it. */
-#define FMA_LOOP(isa, features, width_bytes)                                                                 \
-    __attribute__((target(features))) static float fma_##isa(float factor)                                   \
+#define LOOP(name, step, rounds, features, width_bytes)                                                      \
+    __attribute__((target(features))) static float name(float factor)                                        \
     {                                                                                                        \
         typedef float vector __attribute__((vector_size(width_bytes)));                                      \
         vector x = (vector){0} + factor, y = x;                                                              \
         EACH_CHAIN(START)                                                                                    \
-        for (int i = 0; i < FMA_ROUNDS; i++) {                                                               \
-            EACH_CHAIN(CHAIN)                                                                                \
+        for (int i = 0; i < (rounds); i++) {                                                                 \
+            EACH_CHAIN(step)                                                                                 \
         }                                                                                                    \
         EACH_CHAIN(SUM)                                                                                      \
         return y[0];                                                                                         \
     }
 
-FMA_LOOP(sse2, "sse2", 16)
-FMA_LOOP(avx2, "avx2,fma", 32)
-FMA_LOOP(avx512, "avx512f", 64)
+#define LOOPS(isa, features, width_bytes)                                                                    \
+    LOOP(fma_##isa, CHAIN, FMA_ROUNDS, features, width_bytes)                                                \
+    LOOP(div_##isa, DIVIDE, DIV_ROUNDS, features, width_bytes)
+
+LOOPS(sse2, "sse2", 16)
+LOOPS(avx2, "avx2,fma", 32)
+LOOPS(avx512, "avx512f", 64)
 
 #define PAIR_START(n) __m512 a##n = _mm512_set1_ps(factor + n);
 #define PAIR_CHAIN(n) a##n = _mm512_dpbf16_ps(a##n, x, y);
@@ -57,33 +64,38 @@ __attribute__((target("avx512bf16,avx512f"))) static float pairs_avx512(float fa
     return _mm512_cvtss_f32(total);
 }
 
-typedef struct loop {
-    const char *isa; /* how its name begins */
-    int products;    /* of an instruction */
-    float (*run)(float factor);
-} loop;
+typedef float loop_fn(float factor);
 
-static const loop loops[] = {{"sse2", 4, fma_sse2}, {"avx2", 8, fma_avx2}, {"avx512", 16, fma_avx512}};
-static const loop pairs = {"avx512+avx512bf16", 32, pairs_avx512};
+typedef struct loops {
+    const char *isa; /* how its name begins */
+    int lanes;
+    loop_fn *multiply_add, *divide;
+} loops;
+
+static const loops by_isa[] = {
+    {"sse2", 4, fma_sse2, div_sse2}, {"avx2", 8, fma_avx2, div_avx2}, {"avx512", 16, fma_avx512, div_avx512}};
+
+#define PAIRS_ISA "avx512+avx512bf16"
 
 typedef struct worker {
-    const loop *loop;
-    const loop *pairs; /* NULL: not measured */
-    double gflops, pair_gflops, gb_per_second;
+    const loops *loops;
+    bool with_pairs;
+    agate_peaks peaks;
     float sink;
 } worker;
 
-static double measure_loop(worker *w, const loop *loop)
+/* Operations in a nanosecond of a loop that makes `count` of them. */
+static double measure_loop(worker *w, loop_fn *run, double count)
 {
     volatile float half = 0.5f; /* so that nothing is known when this is compiled */
     double best = 0;
 
-    for (int i = 0; i < FMA_PIECES; i++) {
+    for (int i = 0; i < PIECES; i++) {
         uint64_t start = agate_clock_ns();
         double rate;
 
-        w->sink += loop->run(half);
-        rate = 2.0 * CHAINS * loop->products * FMA_ROUNDS / (double)(agate_clock_ns() - start + 1);
+        w->sink += run(half);
+        rate = count / (double)(agate_clock_ns() - start + 1);
         best = rate > best ? rate : best;
     }
     return best;
@@ -109,7 +121,7 @@ static void measure_read(worker *w)
             sums[3] += piece[k + 3];
         }
         rate = (double)PIECE_BYTES / (double)(agate_clock_ns() - start + 1);
-        w->gb_per_second = rate > w->gb_per_second ? rate : w->gb_per_second;
+        w->peaks.gb_per_second = rate > w->peaks.gb_per_second ? rate : w->peaks.gb_per_second;
         w->sink += sums[0][0] + sums[1][1] + sums[2][2] + sums[3][3];
     }
     free(data);
@@ -119,9 +131,12 @@ static void *measure(void *argument)
 {
     worker *w = argument;
 
-    w->gflops = measure_loop(w, w->loop);
-    if (w->pairs)
-        w->pair_gflops = measure_loop(w, w->pairs);
+    const double vectors = (double)CHAINS * w->loops->lanes;
+
+    w->peaks.gflops = measure_loop(w, w->loops->multiply_add, 2 * vectors * FMA_ROUNDS);
+    w->peaks.gdivisions = measure_loop(w, w->loops->divide, vectors * DIV_ROUNDS);
+    if (w->with_pairs)
+        w->peaks.pair_gflops = measure_loop(w, pairs_avx512, 4 * vectors * FMA_ROUNDS);
     measure_read(w);
     return NULL;
 }
@@ -134,11 +149,11 @@ agate_peaks agate_peaks_measure(const char *isa, int32_t threads)
     int32_t started = 1, count = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
 
     for (int32_t i = 0; i < count; i++) {
-        workers[i].loop = &loops[0];
-        workers[i].pairs = strncmp(pairs.isa, isa, strlen(pairs.isa)) == 0 ? &pairs : NULL;
-        for (size_t k = 0; k < sizeof loops / sizeof *loops; k++)
-            if (strncmp(loops[k].isa, isa, strlen(loops[k].isa)) == 0)
-                workers[i].loop = &loops[k];
+        workers[i].loops = &by_isa[0];
+        workers[i].with_pairs = strncmp(PAIRS_ISA, isa, strlen(PAIRS_ISA)) == 0;
+        for (size_t k = 0; k < sizeof by_isa / sizeof *by_isa; k++)
+            if (strncmp(by_isa[k].isa, isa, strlen(by_isa[k].isa)) == 0)
+                workers[i].loops = &by_isa[k];
     }
     while (started < count && pthread_create(&others[started], NULL, measure, &workers[started]) == 0)
         started++;
@@ -146,9 +161,11 @@ agate_peaks agate_peaks_measure(const char *isa, int32_t threads)
     for (int32_t i = 1; i < started; i++)
         pthread_join(others[i], NULL);
     for (int32_t i = 0; i < started; i++) {
-        peaks.gflops += workers[i].gflops;
-        peaks.pair_gflops += workers[i].pair_gflops;
-        peaks.gb_per_second += workers[i].gb_per_second;
+        const agate_peaks *own = &workers[i].peaks;
+        peaks.gflops += own->gflops;
+        peaks.gdivisions += own->gdivisions;
+        peaks.pair_gflops += own->pair_gflops;
+        peaks.gb_per_second += own->gb_per_second;
     }
     return peaks;
 }

@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 typedef struct agate_peaks {
-    double gflops; /* f32 multiply-adds in registers, each counted as two */
-    double
-        pair_gflops; /* the same of AVX512-BF16's sums of pairs of products; 0: `isa` does not include it */
+    double gflops;        /* f32 multiply-adds in registers, each counted as two */
+    double gdivisions;    /* f32 divisions in registers, 10^9 in a second */
+    double pair_gflops;   /* multiply-adds of AVX512-BF16's pairs of products; 0: `isa` does not include it */
     double gb_per_second; /* reads from memory, beyond what caches hold */
 } agate_peaks;
 

@@ -1,6 +1,8 @@
 /* profile.c: names of kernels and nodes for a table, and why a kernel is far from its roofline. */
 #include "tools/profile.h"
 
+#include <stdlib.h>
+
 /* ---- names ---------------------------------------------------------------------------------------------- */
 
 /* Is this tile of interest? Not how wide vectors are, which the instruction set says, nor what is left whole. */
@@ -81,7 +83,6 @@ static const struct {
     {"nest", "no strategy fits it, so it goes one element at a time"},
     {"depthwise", "each input meets one filter only, so loads limit it, not multiply-adds"},
     {"grouped_conv", "a group has too few channels to use what was loaded again"},
-    {"softmax", "exponentials cost more than the multiply-adds that are counted"},
     {"pool", "it compares rather than multiplies, and reads each input in several windows"},
 };
 
@@ -98,8 +99,19 @@ static bool reads_few_channels(const agate_module *module, const agate_module_st
 {
     const agate_module_type *x = &module->args[step->first_arg].type;
 
-    return is_strategy(step, "direct_conv") && step->operand_count > 0 && x->rank > 1 &&
-           x->dims[1].offset <= FEW_CHANNELS;
+    return (is_strategy(step, "direct_conv") || is_strategy(step, "bands")) && step->operand_count > 0 &&
+           x->rank > 1 && x->dims[1].offset <= FEW_CHANNELS;
+}
+
+/* A convolution to so few channels that vectors of them are not half full. */
+static bool makes_few_channels(const agate_module *module, const agate_module_step *step)
+{
+    const agate_module_type *y = &module->args[step->first_arg + step->operand_count].type;
+
+    const char *lanes = strstr(step->label, "v=");
+
+    return is_strategy(step, "direct_conv") && step->result_count > 0 && y->rank > 1 && lanes &&
+           2 * y->dims[1].offset <= strtol(lanes + 2, NULL, 10);
 }
 
 const char *agate_profile_reason(const agate_module *module, const agate_module_step *step, int64_t batch,
@@ -114,5 +126,7 @@ const char *agate_profile_reason(const agate_module *module, const agate_module_
         return "it has fewer tasks than there are threads";
     if (reads_few_channels(module, step))
         return "its input has too few channels to use what was loaded again";
+    if (makes_few_channels(module, step))
+        return "its result has too few channels to fill vectors";
     return NULL;
 }

@@ -18,8 +18,8 @@
  *     constants:       offset in the weights, bytes
  *     arguments:       storage, index, dimension offset, type, dimension reach
  *     steps:           text function, text label, text origin, first argument, operands, results, dimension tasks,
- *                      dimension flops, text kernel ("": the function is compiled code); else the reference kernel's name
- *                      (runtime/ref/ref.def), text scalar op or "", attributes: text name and value each
+ *                      dimensions flops, scalar instructions, divisions, text kernel ("": the function is compiled code); else the
+ *                      reference kernel's name (runtime/ref/ref.def), text scalar op or "", attributes: text name and value each
  *     copies:          argument, output
  *     metadata:        0, or 1, texts and versions in agate_metadata's order, opsets, properties
  *     type:            dtype, dimensions
@@ -35,7 +35,7 @@
 #include "runtime/base/module.h"
 
 #define AGATE_IMAGE_MAGIC   "agateimg" /* 8 bytes */
-#define AGATE_IMAGE_VERSION 4
+#define AGATE_IMAGE_VERSION 5
 
 /* Name of the plan in a compiled file, and of both parts in an object that is to be linked into something else. */
 #define AGATE_PLAN_SYMBOL     "agate_artifact_v1"

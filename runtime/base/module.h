@@ -9,7 +9,7 @@
 
 #include "runtime/base/call.h"
 
-#define AGATE_MODULE_VERSION 3
+#define AGATE_MODULE_VERSION 4
 
 /* Compiled code: computes tasks first <= t < last. `buffers` are the step's arguments, operands then results. Buffers in
  * the slab (at offsets that are) and constants are aligned to AGATE_ALIGNMENT, the caller's inputs and outputs to their
@@ -55,6 +55,8 @@ typedef struct agate_module_step {
     const char *label;  /* strategy and tiles, as printed in the IR */
     const char *origin; /* ONNX nodes; "" where none */
     agate_dim flops;    /* multiply-adds count as two */
+    /* Of scalar ops beside them (ir/cost.h): instructions by the elements that they serve, and divisions. */
+    agate_dim scalar_instructions, divisions;
 } agate_module_step;
 
 typedef struct agate_module_constant {
