@@ -132,7 +132,7 @@ static agate_status add(agate_writer *writer, agate_compiled *compiled, agate_un
                         const agate_graph *graph, const agate_codegen_options *options)
 {
     AGATE_TRY(agate_units_init(units, graph, options, compiled->arena));
-    AGATE_TRY(agate_module_build(compiled, graph, units, options->machine));
+    AGATE_TRY(agate_module_build(compiled, graph, units, options));
     AGATE_TRY(agate_units_compile(units, options, AGATE_CODEGEN_OBJECT, compiled));
     AGATE_TRY(agate_image_add(&writer->image, &compiled->module));
     for (size_t i = 0; i < units->count; i++)

@@ -5,7 +5,7 @@
 
 #include "backend/backend.h"
 
-/* The most instruction sets that one file may serve. */
+/* The most pairs of an instruction set and a precision that one file may serve. */
 #define AGATE_MAX_VARIANTS 16
 
 /* A compiled file in the making. Thread-compatible. */
@@ -25,7 +25,7 @@ AGATE_MUST_USE agate_status agate_writer_create(const agate_writer_options *opti
 void agate_writer_release(agate_writer *writer); /* NULL is accepted */
 
 /* Compiles every kernel of a planned graph for one instruction set and writes the objects. What is added later is
- * preferred where a CPU can run both. `graph` is only read, and may go afterwards. */
+ * preferred where a CPU can run both, of one precision. `graph` is only read, and may go afterwards. */
 AGATE_MUST_USE agate_status agate_writer_add(agate_writer *writer, const agate_graph *graph,
                                              const agate_codegen_options *options);
 
@@ -47,10 +47,10 @@ typedef struct agate_image_weight {
     uint64_t hash; /* 0: not made yet */
 } agate_image_weight;
 
-/* What a plan says of one instruction set. */
+/* What a plan says of one variant. */
 typedef struct agate_image_row {
     uint32_t needs;
-    const char *isa;
+    const char *isa, *precision;
     size_t part_bytes;
 } agate_image_row;
 

@@ -18,8 +18,9 @@ typedef struct agate_codegen_options {
     agate_progress_fn progress;
     void *progress_user;
     const agate_allocator *allocator; /* of the constants; NULL: they share the graph's data */
+    const char *precision;            /* that the graph was planned for; NULL: "f32" */
     const char
-        *suffix; /* of the functions' names, where code for several machines comes together; NULL: none */
+        *suffix; /* of the functions' names, where code of several variants comes together; NULL: none */
     void (*timed)(void *user, const char *what,
                   uint64_t ns); /* NULL: not timed. A name that begins with a blank:
                                                                  part of the one in front, summed over threads */

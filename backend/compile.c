@@ -33,7 +33,7 @@ static agate_status compile_into(agate_compiled *compiled, const agate_graph *gr
     uint64_t start_ns = agate_clock_ns();
 
     AGATE_TRY(agate_units_init(units, graph, options, compiled->arena));
-    AGATE_TRY(agate_module_build(compiled, graph, units, options->machine));
+    AGATE_TRY(agate_module_build(compiled, graph, units, options));
     tell_time(options, "steps", start_ns);
     AGATE_TRY(agate_units_compile(units, options, AGATE_CODEGEN_OBJECT, compiled));
     start_ns = agate_clock_ns();

@@ -265,7 +265,7 @@ agate_status agate_image_add(agate_image *image, const agate_module *module)
     if (part->failed)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to write a compiled model");
     image->variants[image->variant_count++] =
-        (agate_image_row){module->needs, module->isa, part->size_bytes - start};
+        (agate_image_row){module->needs, module->isa, module->precision, part->size_bytes - start};
     return AGATE_OK;
 }
 
@@ -283,6 +283,7 @@ agate_status agate_image_write(const agate_image *image, const char *weights_fil
     for (size_t i = 0; i < image->variant_count; i++) {
         put(plan, image->variants[i].needs);
         put_text(plan, image->variants[i].isa);
+        put_text(plan, image->variants[i].precision);
         put(plan, image->variants[i].part_bytes);
     }
     agate_text_add_bytes(plan, image->parts.data, image->parts.size_bytes);

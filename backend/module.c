@@ -216,7 +216,7 @@ static void make_room(builder *b)
 }
 
 agate_status agate_module_build(agate_compiled *compiled, const agate_graph *graph, const agate_units *units,
-                                const agate_machine *machine)
+                                const agate_codegen_options *options)
 {
     agate_module *module = &compiled->module;
     builder b = {.compiled = compiled, .arena = compiled->arena, .graph = graph, .units = units};
@@ -227,8 +227,9 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
     AGATE_TRY(add_steps(&b));
     AGATE_TRY(add_outputs(&b));
     module->version = AGATE_MODULE_VERSION;
-    module->needs = machine->needs;
-    module->isa = agate_arena_text(b.arena, machine->name);
+    module->needs = options->machine->needs;
+    module->isa = agate_arena_text(b.arena, options->machine->name);
+    module->precision = agate_arena_text(b.arena, options->precision ? options->precision : "f32");
     module->constants = compiled->rows;
     module->constant_count = (uint32_t)compiled->constant_count;
     module->args = b.args;

@@ -74,7 +74,8 @@ AGATE_MUST_USE agate_status agate_compiled_create(agate_compiled **out_compiled)
 
 /* Fills compiled->module from a planned graph. Its constants have places but no contents yet, its steps no functions. */
 AGATE_MUST_USE agate_status agate_module_build(agate_compiled *compiled, const agate_graph *graph,
-                                               const agate_units *units, const agate_machine *machine);
+                                               const agate_units *units,
+                                               const agate_codegen_options *options);
 
 /* Gives the steps their functions, once the units are linked. */
 void agate_module_link(agate_compiled *compiled, const agate_units *units);

@@ -32,6 +32,8 @@ typedef enum agate_precision {
 /* The mode of this name (NULL: f32). An error lists them. */
 AGATE_MUST_USE agate_status agate_precision_parse(const char *text, agate_precision *out_precision);
 
+const char *agate_precision_name(agate_precision precision); /* as it is parsed */
+
 /* Features beyond those of `machine` that serve the products of this precision; 0: none do. */
 uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine);
 

@@ -7,6 +7,11 @@ static const char *const names[AGATE_PRECISION_COUNT] = {
 #undef AGATE_PRECISION
 };
 
+const char *agate_precision_name(agate_precision precision)
+{
+    return names[precision];
+}
+
 agate_status agate_precision_parse(const char *text, agate_precision *out_precision)
 {
     *out_precision = AGATE_PRECISION_f32;

@@ -170,7 +170,8 @@ typedef struct agate_compile_options {
         *allow; /* faster ways to compute that round otherwise, separated by commas: "winograd"; NULL: none */
     const char *
         precision; /* of products in convolutions: "f32", or "bf16", whose operands are rounded to bfloat16: less
-                              exact, and about twice as fast where the CPU has AVX512-BF16; NULL: "f32" */
+                              exact, and about twice as fast where the CPU has AVX512-BF16; NULL: "f32". Of a compiled
+                              file as in agate_load_options */
 } agate_compile_options;
 
 /* Reads and compiles an ONNX file, or maps a compiled one. External data is looked for beside it. `options` may be NULL. On success
@@ -190,6 +191,22 @@ AGATE_API AGATE_MUST_USE agate_status agate_model_load_memory(const void *data, 
  * its place instead. A damaged file, or one that needs CPU features that are not here, is an error. Its code runs in this
  * process: trust it as you would any shared object. On success *out_model is the caller's, to release. Thread-safe. */
 AGATE_API AGATE_MUST_USE agate_status agate_model_load_artifact(const char *path, agate_model **out_model);
+
+/* Zero-initialize, then set what differs from the default. */
+typedef struct agate_load_options {
+    /* Which of the precisions that the file was compiled with: "f32", "bf16". One that it lacks is AGATE_CODE_NOT_FOUND, an
+     * error that lists those it has. NULL: "f32" where the file has it, else its only one; where it has several others, one
+     * must be named. */
+    const char *precision;
+} agate_load_options;
+
+/* agate_model_load_artifact with a choice of what the file holds. `options` may be NULL. */
+AGATE_API AGATE_MUST_USE agate_status agate_model_load_artifact_with(const char *path,
+                                                                     const agate_load_options *options,
+                                                                     agate_model **out_model);
+
+/* The precision that the model was compiled with: "f32", or what was asked for. Lives as long as the model. Thread-safe. */
+AGATE_API const char *agate_model_precision(const agate_model *model);
 
 /* Releases the model once its last session is released. NULL is accepted. Thread-safe. */
 AGATE_API void agate_model_release(agate_model *model);

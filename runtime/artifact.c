@@ -262,58 +262,123 @@ uint32_t agate_artifact_variant_count(const agate_artifact *artifact)
     return artifact->info.variant_count;
 }
 
+uint64_t agate_artifact_weight_bytes(const agate_artifact *artifact)
+{
+    return artifact->info.weights_size_bytes;
+}
+
 agate_status agate_artifact_variant(const agate_artifact *artifact, uint32_t index,
                                     agate_image_variant *out_variant)
 {
     return agate_image_variant_at(artifact->plan.bytes, artifact->plan.size_bytes, index, out_variant);
 }
 
-/* Appends "avx2, avx512". */
-static agate_status add_names(const agate_artifact *a, agate_text *names)
+/* Appends "avx2, avx512": those of this precision. */
+static agate_status add_isas(const agate_artifact *a, const char *precision, agate_text *names)
 {
     agate_image_variant variant;
     for (uint32_t i = 0; i < a->info.variant_count; i++) {
         AGATE_TRY(agate_artifact_variant(a, i, &variant));
-        agate_text_add(names, "%s%s", i ? ", " : "", variant.isa);
+        if (strcmp(variant.precision, precision) == 0)
+            agate_text_add(names, "%s%s", names->size_bytes ? ", " : "", variant.isa);
     }
     return AGATE_OK;
 }
 
-/* `why` the features that are missing are: "this CPU lacks". */
-static agate_status none_fits(const agate_artifact *a, uint32_t features, const char *why)
+/* Appends "f32, bf16". */
+static agate_status add_precisions(const agate_artifact *a, agate_text *names)
 {
-    agate_text isas = {0}, missing = {0};
-    agate_image_variant least;
-    agate_status status = agate_artifact_variant(a, 0, &least);
-    if (!status)
-        status = add_names(a, &isas);
-    if (!status) {
-        agate_cpu_features_print(least.needs & ~features, &missing);
+    agate_image_variant variant, before = {0};
+    for (uint32_t i = 0; i < a->info.variant_count; i++, before = variant) {
+        AGATE_TRY(agate_artifact_variant(a, i, &variant));
+        if (i == 0 || strcmp(variant.precision, before.precision) != 0)
+            agate_text_add(names, "%s%s", i ? ", " : "", variant.precision);
+    }
+    return AGATE_OK;
+}
+
+static agate_status lacks_precision(const agate_artifact *a, const char *wanted)
+{
+    agate_text names = {0};
+    agate_status status = add_precisions(a, &names);
+    if (!status && wanted)
         status = agate_error_make(AGATE_CODE_NOT_FOUND,
-                                  "the model was compiled for %s, and %s %s; compile it for a lower isa",
-                                  agate_text_c(&isas), why, agate_text_c(&missing));
+                                  "the model was not compiled with precision %s, but with %s", wanted,
+                                  agate_text_c(&names));
+    else if (!status)
+        status = agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                                  "the model was not compiled with precision f32, but with %s: ask for one "
+                                  "of them",
+                                  agate_text_c(&names));
+    agate_text_deinit(&names);
+    return status;
+}
+
+agate_status agate_artifact_precision(const agate_artifact *artifact, const char *wanted,
+                                      const char **out_precision)
+{
+    agate_image_variant first, variant;
+    bool is_only_one = true;
+    AGATE_TRY(agate_artifact_variant(artifact, 0, &first));
+    for (uint32_t i = 0; i < artifact->info.variant_count; i++) {
+        AGATE_TRY(agate_artifact_variant(artifact, i, &variant));
+        if (strcmp(variant.precision, wanted ? wanted : "f32") == 0) {
+            *out_precision = variant.precision;
+            return AGATE_OK;
+        }
+        is_only_one = is_only_one && strcmp(variant.precision, first.precision) == 0;
+    }
+    if (wanted || !is_only_one)
+        return lacks_precision(artifact, wanted);
+    *out_precision = first.precision;
+    return AGATE_OK;
+}
+
+/* `why` the features that `least` needs are missing: "this CPU lacks". */
+static agate_status none_fits(const agate_artifact *a, const agate_image_variant *least, uint32_t features,
+                              const char *why)
+{
+    agate_text isas = {0}, precisions = {0}, missing = {0};
+    agate_status status = add_isas(a, least->precision, &isas);
+    if (!status)
+        status = add_precisions(a, &precisions);
+    if (!status) {
+        const bool is_plain = strcmp(agate_text_c(&precisions), "f32") == 0;
+        agate_cpu_features_print(least->needs & ~features, &missing);
+        status = agate_error_make(AGATE_CODE_NOT_FOUND,
+                                  "the model was compiled for %s%s%s, and %s %s; compile it for a lower isa",
+                                  agate_text_c(&isas), is_plain ? "" : " with precision ",
+                                  is_plain ? "" : least->precision, why, agate_text_c(&missing));
     }
     agate_text_deinit(&isas);
+    agate_text_deinit(&precisions);
     agate_text_deinit(&missing);
     return status;
 }
 
-static agate_status choose(const agate_artifact *a, uint32_t features, const char *why, uint32_t *out_index)
+static agate_status choose(const agate_artifact *a, const char *wanted, uint32_t features, const char *why,
+                           uint32_t *out_index)
 {
-    agate_image_variant variant;
+    agate_image_variant variant, least = {0};
+    const char *precision;
+    AGATE_TRY(agate_artifact_precision(a, wanted, &precision));
     for (uint32_t i = a->info.variant_count; i > 0; i--) {
         AGATE_TRY(agate_artifact_variant(a, i - 1, &variant));
+        if (strcmp(variant.precision, precision) != 0)
+            continue;
         if ((variant.needs & ~features) == 0) {
             *out_index = i - 1;
             return AGATE_OK;
         }
+        least = variant;
     }
-    return none_fits(a, features, why);
+    return none_fits(a, &least, features, why);
 }
 
-agate_status agate_artifact_choose(const agate_artifact *artifact, uint32_t features, uint32_t *out_index)
+agate_status agate_artifact_choose(const agate_artifact *artifact, const char *precision, uint32_t features,
+                                   uint32_t *out_index)
 {
-    return choose(artifact, features, "this CPU lacks", out_index);
+    return choose(artifact, precision, features, "this CPU lacks", out_index);
 }
 
 static agate_kernel_fn find_function(void *object, const char *symbol)
@@ -331,27 +396,35 @@ agate_status agate_artifact_module(agate_artifact *artifact, uint32_t index, con
                             artifact->object, artifact->arena, module);
 }
 
-static agate_status make_model(agate_artifact *a, uint32_t features, agate_model **out_model)
+static agate_status make_model(agate_artifact *a, const char *precision, uint32_t features,
+                               agate_model **out_model)
 {
     uint32_t index;
     const agate_module *module;
     const bool capped = features != agate_cpu_features();
-    AGATE_TRY(choose(a, features, capped ? "is not to use" : "this CPU lacks", &index));
+    AGATE_TRY(choose(a, precision, features, capped ? "is not to use" : "this CPU lacks", &index));
     AGATE_TRY(agate_artifact_module(a, index, &module));
     return agate_model_create(module, agate_artifact_release, a, out_model);
 }
 
-agate_status agate_artifact_load(const char *path, uint32_t features, agate_model **out_model)
+agate_status agate_artifact_load(const char *path, const char *precision, uint32_t features,
+                                 agate_model **out_model)
 {
     agate_artifact *artifact;
     AGATE_TRY(agate_artifact_open(path, &artifact));
-    agate_status status = make_model(artifact, features, out_model);
+    agate_status status = make_model(artifact, precision, features, out_model);
     if (status)
         agate_artifact_release(artifact);
     return agate_error_within(status, "%s", path);
 }
 
+AGATE_API agate_status agate_model_load_artifact_with(const char *path, const agate_load_options *options,
+                                                      agate_model **out_model)
+{
+    return agate_artifact_load(path, options ? options->precision : NULL, agate_cpu_features(), out_model);
+}
+
 AGATE_API agate_status agate_model_load_artifact(const char *path, agate_model **out_model)
 {
-    return agate_artifact_load(path, agate_cpu_features(), out_model);
+    return agate_model_load_artifact_with(path, NULL, out_model);
 }

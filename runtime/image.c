@@ -318,8 +318,8 @@ static agate_status take_head(reader *r, agate_image_info *out_info)
     out_info->weights_size_bytes = take_number(r, INT64_MAX);
     out_info->weights_digest = take(r);
     out_info->weights_file = take_text(r);
-    /* A row of three words, and a part of one at least. */
-    out_info->variant_count = (uint32_t)take_number(r, (uint64_t)(r->end - r->at) / 32);
+    /* A row of four words, and a part of one at least. */
+    out_info->variant_count = (uint32_t)take_number(r, (uint64_t)(r->end - r->at) / 40);
     if (out_info->variant_count == 0)
         fail(r, "it serves no instruction set");
     return status_of(r, "head");
@@ -344,10 +344,10 @@ agate_status agate_image_variant_at(const void *plan, size_t size_bytes, uint32_
     assert(index < info.variant_count);
     for (uint32_t i = 0; i < info.variant_count; i++) {
         const uint32_t needs = (uint32_t)take_number(&r, UINT32_MAX);
-        const char *isa = take_text(&r);
+        const char *isa = take_text(&r), *precision = take_text(&r);
         const uint64_t part_bytes = take_number(&r, size_bytes);
         if (i == index)
-            variant = (agate_image_variant){needs, isa, NULL, part_bytes};
+            variant = (agate_image_variant){needs, isa, precision, NULL, part_bytes};
         before += i < index ? part_bytes : 0;
     }
     const uint64_t left = (uint64_t)(r.end - r.at);
@@ -367,7 +367,10 @@ agate_status agate_image_load(const agate_image_variant *variant, const void *we
                 .at = variant->part,
                 .end = (const char *)variant->part + variant->part_bytes,
                 .arena = arena};
-    agate_module module = {.version = AGATE_MODULE_VERSION, .needs = variant->needs, .isa = variant->isa};
+    agate_module module = {.version = AGATE_MODULE_VERSION,
+                           .needs = variant->needs,
+                           .isa = variant->isa,
+                           .precision = variant->precision};
 
     module.slab_size_bytes = take_dim(&r);
     if (module.slab_size_bytes.scale < 0 || module.slab_size_bytes.offset < 0)

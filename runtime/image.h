@@ -15,10 +15,10 @@ typedef struct agate_image_info {
 /* Reads the head of a plan. `plan` is aligned to 8. Thread-safe. */
 AGATE_MUST_USE agate_status agate_image_peek(const void *plan, size_t size_bytes, agate_image_info *out_info);
 
-/* One of the instruction sets that a plan serves. */
+/* One of the pairs of an instruction set and a precision that a plan serves. */
 typedef struct agate_image_variant {
     uint32_t needs;
-    const char *isa;
+    const char *isa, *precision;
     const void *part; /* its part of the plan */
     size_t part_bytes;
 } agate_image_variant;

@@ -122,6 +122,11 @@ const agate_metadata *agate_model_metadata(const agate_model *model)
     return model->module->metadata ? model->module->metadata : &nothing;
 }
 
+const char *agate_model_precision(const agate_model *model)
+{
+    return model->module->precision;
+}
+
 #define TEXT(x)          #x
 #define VERSION(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
 

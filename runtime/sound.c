@@ -126,6 +126,8 @@ static agate_status damaged(const char *what, uint32_t index, agate_code code)
 
 agate_status agate_module_check(const agate_module *module, agate_code code)
 {
+    if (!module->precision || !*module->precision)
+        return agate_error_make(code, "the precision of the compiled module is damaged");
     if (module->workspace_size_bytes < 0 || module->workspace_size_bytes > MAX_WORKSPACE_BYTES)
         return agate_error_make(code, "the workspace of the compiled module is damaged");
     for (uint32_t i = 0; i < module->input_count; i++)

@@ -74,14 +74,22 @@ typedef struct agate_cli_compile {
 } agate_cli_compile;
 
 #define AGATE_CLI_COMPILE_ROWS(settings, member)                                                             \
+    AGATE_CLI_COMPILE_BASE_ROWS(settings, member), AGATE_CLI_PRECISION_ROW(settings, member.precision)
+
+#define AGATE_CLI_PRECISION_ROW(settings, member)                                                            \
+    {                                                                                                        \
+        "precision", AGATE_CLI_TEXT, "P", offsetof(settings, member),                                        \
+            "of products in convolutions and of weights: f32 (default), or bf16"                             \
+    }
+
+/* All but the precision, for a verb that takes several. */
+#define AGATE_CLI_COMPILE_BASE_ROWS(settings, member)                                                        \
     {"isa", AGATE_CLI_TEXT, "ISA", offsetof(settings, member.isa),                                           \
      "use at most this instruction set: sse2, sse4, avx2 or avx512"},                                        \
         {"threads", AGATE_CLI_COUNT, "N", offsetof(settings, member.threads),                                \
          "threads to compile and run with (default: every core granted)"},                                   \
         {"allow", AGATE_CLI_TEXT, "NAME[,NAME]", offsetof(settings, member.allow),                           \
          "compute faster in ways that round otherwise: winograd"},                                           \
-        {"precision", AGATE_CLI_TEXT, "P", offsetof(settings, member.precision),                             \
-         "of products in convolutions and of weights: f32 (default), or bf16"},                              \
     {                                                                                                        \
         "dim", AGATE_CLI_LIST, "NAME=V", offsetof(settings, member.dims),                                    \
             "fix a free dimension of the inputs; may be repeated"                                            \

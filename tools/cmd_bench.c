@@ -325,6 +325,7 @@ static void print_json(const bench *b, const char *model, int64_t threads)
 
     json_object_set_new(root, "model", agate_json_string(model));
     json_object_set_new(root, "isa", json_string(module->isa));
+    json_object_set_new(root, "precision", json_string(module->precision));
     json_object_set_new(root, "threads", json_integer(threads));
     json_object_set_new(root, "batch", json_integer(m->batch));
     json_object_set_new(root, "iterations", json_integer((json_int_t)m->count));
@@ -472,8 +473,8 @@ static void print_report(const bench *b, const char *model, int64_t threads, boo
     const measurement *m = &b->m;
     const agate_module *module = agate_model_module(b->runner.model);
 
-    printf("%s: %s, %lld thread%s, batch %lld\n", model, module->isa, (long long)threads,
-           threads == 1 ? "" : "s", (long long)m->batch);
+    printf("%s: %s, %s, %lld thread%s, batch %lld\n", model, module->isa, module->precision,
+           (long long)threads, threads == 1 ? "" : "s", (long long)m->batch);
     printf("  compile  %10.1f ms%s\n", ms(m->compile_ns), b->runner.cache.hit ? "   (from the cache)" : "");
     printf("  median   %10.3f ms   (%zu runs; min %.3f, p90 %.3f, p99 %.3f)\n", median_ms(m), m->count,
            ms(m->times[0]), percentile_ms(m, 90), percentile_ms(m, 99));
@@ -569,7 +570,8 @@ const agate_cli_verb agate_cmd_bench = {
     .summary = "Times a model after a warm-up: minimum, median, p90, p99, GFLOP/s, compile time, memory.",
     .options = options,
     .details =
-        "JSON keys: model, isa, threads, batch, iterations, min_ms, median_ms, p90_ms, p99_ms, flops, "
+        "JSON keys: model, isa, precision, threads, batch, iterations, min_ms, median_ms, p90_ms, p99_ms, "
+        "flops, "
         "gflops,\n"
         "compile_ms (reading the file to a session that is ready), from_cache (it was compiled before: give\n"
         "--cache none to time the compiler), peak_rss_bytes, slab_bytes, constant_bytes; with\n"

@@ -40,7 +40,7 @@ static void print_contents(const char *path)
     if (status)
         printf("damaged: %s", agate_status_message(status));
     else
-        printf("%s, %u kernels, ", variant.isa, module->step_count);
+        printf("%s, %s, %u kernels, ", variant.isa, variant.precision, module->step_count);
     if (!status)
         print_name(module->metadata && *module->metadata->graph_name ? module->metadata->graph_name : "?");
     putchar('\n');

@@ -12,7 +12,7 @@
 
 typedef struct settings {
     const char *output, *emit, *weights;
-    agate_cli_list targets;
+    agate_cli_list targets, precisions;
     bool tuned;
     agate_cli_compile compile;
     agate_cli_cache cache;
@@ -28,7 +28,9 @@ static const agate_cli_option options[] = {
      "native (default), x86-64, x86-64-v2, -v3 or -v4, +FEATURE, -FEATURE; several go into one file"},
     {"tuned", AGATE_CLI_FLAG, NULL, offsetof(settings, tuned),
      "with the tiles that agate tune found for this model, if it did, and keeps in the cache"},
-    AGATE_CLI_COMPILE_ROWS(settings, compile),
+    AGATE_CLI_COMPILE_BASE_ROWS(settings, compile),
+    {"precision", AGATE_CLI_COMMAS, "P", offsetof(settings, precisions),
+     "of products in convolutions and of weights: f32 (default), or bf16; several go into one file"},
     AGATE_CLI_CACHE_ROWS(settings, cache),
     {0},
 };
@@ -46,29 +48,45 @@ static int find(const char *const *words, size_t count, const char *word)
 
 /* ---- files ---------------------------------------------------------------------------------------------- */
 
+/* What one set of code in the file is for. */
+typedef struct variant {
+    agate_machine machine;
+    agate_precision precision;
+} variant;
+
 /* A model, read once, and what it is compiled for. */
 typedef struct job {
     agate_arena *arena;
     agate_driver_options *driver;
     agate_model_source source;
     agate_data *file;
-    agate_machine machines[AGATE_MAX_VARIANTS];
-    size_t machine_count;
+    variant variants[AGATE_MAX_VARIANTS]; /* by precision, then the least machine first */
+    size_t variant_count;
+    bool many_precisions;
     const char *tuned;           /* the cache to look for tiles in; NULL: the planned ones */
     agate_cache_outcome outcome; /* of looking there */
     size_t tuned_count;          /* kernels that tiles were found for */
 } job;
 
-/* Reads and plans the graph for one machine. On success it is the caller's. */
-static agate_status plan(job *j, const agate_machine *machine, agate_graph **out_graph)
+static agate_driver_options options_of(const job *j, const variant *v)
 {
-    agate_pass_options passes = agate_driver_passes(j->driver, machine);
+    agate_driver_options driver = *j->driver;
+
+    driver.compile.precision = agate_precision_name(v->precision);
+    return driver;
+}
+
+/* Reads and plans the graph for one variant. On success it is the caller's. */
+static agate_status plan(job *j, const variant *v, agate_graph **out_graph)
+{
+    const agate_driver_options driver = options_of(j, v);
+    agate_pass_options passes = agate_driver_passes(&driver, &v->machine);
     agate_tuning tuning = {0};
     agate_graph *graph;
 
-    AGATE_TRY(agate_driver_import(&j->source, j->file, j->driver, NULL, &graph));
+    AGATE_TRY(agate_driver_import(&j->source, j->file, &driver, NULL, &graph));
     if (j->tuned)
-        agate_cached_find_tuning(j->tuned, &j->source, j->driver, machine, &j->outcome, &tuning);
+        agate_cached_find_tuning(j->tuned, &j->source, &driver, &v->machine, &j->outcome, &tuning);
     j->tuned_count += tuning.count;
     passes.tuning = &tuning;
     agate_status status = agate_passes_run(graph, &passes, AGATE_STAGE_planned);
@@ -80,13 +98,25 @@ static agate_status plan(job *j, const agate_machine *machine, agate_graph **out
     return status;
 }
 
-static agate_status add_machine(job *j, const agate_machine *machine, agate_compilation *compilation)
+/* What the functions' names end in; NULL: the file has no others. */
+static const char *suffix_of(const job *j, const variant *v)
 {
-    const char *suffix = j->machine_count > 1 ? agate_target_suffix(machine, j->arena) : NULL;
+    const char *precision = agate_precision_name(v->precision);
+
+    if (j->variant_count == 1)
+        return NULL;
+    const char *suffix = agate_target_suffix(&v->machine, j->arena);
+    return j->many_precisions ? agate_arena_format(j->arena, "%s_%s", suffix, precision) : suffix;
+}
+
+static agate_status add_variant(job *j, const variant *v, agate_compilation *compilation)
+{
+    const agate_driver_options driver = options_of(j, v);
     agate_graph *graph;
 
-    AGATE_TRY(plan(j, machine, &graph));
-    agate_status status = agate_compilation_add(compilation, graph, machine, suffix, &j->driver->compile);
+    AGATE_TRY(plan(j, v, &graph));
+    agate_status status =
+        agate_compilation_add(compilation, graph, &v->machine, suffix_of(j, v), &driver.compile);
     agate_graph_release(graph);
     return status;
 }
@@ -96,8 +126,8 @@ static agate_status write_file(job *j, const agate_compile_to *to)
     agate_compilation *compilation = NULL;
     agate_status status = agate_compilation_create(to, &compilation);
 
-    for (size_t i = 0; i < j->machine_count && !status; i++)
-        status = add_machine(j, &j->machines[i], compilation);
+    for (size_t i = 0; i < j->variant_count && !status; i++)
+        status = add_variant(j, &j->variants[i], compilation);
     if (!status)
         status = agate_compilation_finish(compilation);
     agate_compilation_release(compilation);
@@ -108,7 +138,8 @@ static agate_status write_file(job *j, const agate_compile_to *to)
 
 static agate_status print(const job *j, kind what, const agate_graph *graph, agate_text *text)
 {
-    const agate_codegen_options codegen = {.machine = &j->machines[0], .threads = j->driver->compile.threads};
+    const agate_codegen_options codegen = {.machine = &j->variants[0].machine,
+                                           .threads = j->driver->compile.threads};
 
     if (what != KIND_IR)
         return agate_backend_print(graph, &codegen, what == KIND_ASM ? AGATE_CODE_ASM : AGATE_CODE_LLVM,
@@ -122,7 +153,7 @@ static agate_status write_text(job *j, kind what, const char *path)
     agate_text text = {0};
     agate_graph *graph;
 
-    AGATE_TRY(plan(j, &j->machines[0], &graph));
+    AGATE_TRY(plan(j, &j->variants[0], &graph));
     agate_status status = print(j, what, graph, &text);
     agate_graph_release(graph);
     if (!status && text.failed)
@@ -135,16 +166,78 @@ static agate_status write_text(job *j, kind what, const char *path)
 
 /* ---- the verb ------------------------------------------------------------------------------------------- */
 
-static agate_status find_machines(job *j, const settings *set)
+/* Every target that is given, the least first; *out_count: 0 where none is. */
+static agate_status parse_targets(const job *j, const settings *set, agate_machine *machines,
+                                  size_t *out_count)
 {
-    j->machine_count = set->targets.count;
-    if (j->machine_count == 0) {
-        j->machine_count = 1;
-        return agate_driver_machine_exact(&j->driver->compile, &j->machines[0]);
+    *out_count = set->targets.count;
+    for (size_t i = 0; i < set->targets.count; i++)
+        AGATE_TRY(agate_target_parse(set->targets.items[i], j->arena, &machines[i]));
+    return agate_target_sort(machines, set->targets.count);
+}
+
+/* Is all that machine `index` has more than another one a feature that serves other precisions? Then the code would be the
+ * other's. */
+static bool is_spare(const agate_machine *machines, size_t count, size_t index, agate_precision precision)
+{
+    const agate_machine *machine = &machines[index];
+    uint32_t others = 0;
+
+    for (int32_t p = 0; p < AGATE_PRECISION_COUNT; p++)
+        others |= agate_precision_features((agate_precision)p, machine);
+    others &= machine->needs & ~agate_precision_features(precision, machine);
+    for (size_t i = 0; i < count && others; i++)
+        if (machines[i].needs == (machine->needs & ~others))
+            return true;
+    return false;
+}
+
+static agate_status add_precision(job *j, agate_precision precision, const agate_machine *machines,
+                                  size_t count)
+{
+    agate_machine machine;
+
+    for (size_t i = 0; i < count; i++)
+        if (!j->many_precisions || !is_spare(machines, count, i, precision))
+            j->variants[j->variant_count++] = (variant){machines[i], precision};
+    if (count > 0)
+        return AGATE_OK;
+    agate_compile_options options = j->driver->compile;
+    options.precision = agate_precision_name(precision);
+    AGATE_TRY(agate_driver_machine_exact(&options, &machine));
+    j->variants[j->variant_count++] = (variant){machine, precision};
+    return AGATE_OK;
+}
+
+/* Bit p: precision p is asked for. An error that names one that there is not, or that is given twice. */
+static agate_status parse_precisions(const agate_cli_list *list, uint32_t *out_set)
+{
+    uint32_t set = 0;
+    agate_precision precision;
+
+    for (size_t i = 0; i < list->count; i++) {
+        AGATE_TRY(agate_precision_parse(list->items[i], &precision));
+        if (set & (1u << precision))
+            return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "%s is given twice", list->items[i]);
+        set |= 1u << precision;
     }
-    for (size_t i = 0; i < j->machine_count; i++)
-        AGATE_TRY(agate_target_parse(set->targets.items[i], j->arena, &j->machines[i]));
-    return agate_target_sort(j->machines, j->machine_count);
+    *out_set = set ? set : 1u << AGATE_PRECISION_f32;
+    return AGATE_OK;
+}
+
+static agate_status find_variants(job *j, const settings *set)
+{
+    agate_machine machines[AGATE_MAX_VARIANTS];
+    size_t count;
+    uint32_t precisions;
+
+    AGATE_TRY(parse_targets(j, set, machines, &count));
+    AGATE_TRY(parse_precisions(&set->precisions, &precisions));
+    j->many_precisions = set->precisions.count > 1;
+    for (int32_t p = 0; p < AGATE_PRECISION_COUNT; p++)
+        if (precisions & (1u << p))
+            AGATE_TRY(add_precision(j, (agate_precision)p, machines, count));
+    return AGATE_OK;
 }
 
 static agate_status compile(job *j, kind what, const settings *set)
@@ -155,7 +248,7 @@ static agate_status compile(job *j, kind what, const settings *set)
         .external_weights = set->weights && strcmp(set->weights, "external") == 0,
     };
 
-    AGATE_TRY(find_machines(j, set));
+    AGATE_TRY(find_variants(j, set));
     AGATE_TRY(agate_file_map(j->source.path, &j->file));
     return agate_source_error(&j->source,
                               what > KIND_OBJ ? write_text(j, what, set->output) : write_file(j, &to));
@@ -188,6 +281,24 @@ static agate_status run_job(const char *path, kind what, const settings *set, ag
     return status;
 }
 
+/* Is there all that the file is to be for, and has it room for that? */
+static int check_variants(const agate_cli_verb *verb, const settings *set, kind what)
+{
+    const size_t most = what > KIND_OBJ ? 1 : AGATE_MAX_VARIANTS;
+    uint32_t precisions;
+    agate_status status = parse_precisions(&set->precisions, &precisions);
+
+    if (status)
+        return agate_cli_usage_of(verb, "precision", status);
+    if (set->targets.count > most)
+        return agate_cli_usage(verb, "--target: too many for --emit %s", kinds[what]);
+    if (set->precisions.count > most)
+        return agate_cli_usage(verb, "--precision: too many for --emit %s", kinds[what]);
+    if (set->targets.count * set->precisions.count > most)
+        return agate_cli_usage(verb, "--target and --precision: more than %zu pairs", most);
+    return -1;
+}
+
 static int check_targets(const agate_cli_verb *verb, const settings *set)
 {
     agate_arena *arena = agate_arena_create();
@@ -216,9 +327,8 @@ static int check(const agate_cli_verb *verb, const settings *set, size_t operand
         return agate_cli_usage(verb, "--weights is for --emit so and obj");
     if (set->targets.count > 0 && set->compile.isa)
         return agate_cli_usage(verb, "--isa and --target say the same: give one");
-    if (set->targets.count > (what > KIND_OBJ ? 1 : AGATE_MAX_VARIANTS))
-        return agate_cli_usage(verb, "--target: too many for --emit %s", kinds[what]);
-    return check_targets(verb, set);
+    const int code = check_variants(verb, set, what);
+    return code >= 0 ? code : check_targets(verb, set);
 }
 
 static int run(const agate_cli_verb *verb, int argc, char **argv)
@@ -255,23 +365,27 @@ const agate_cli_verb agate_cmd_compile = {
     .operands = "[OPTION]... MODEL -o FILE",
     .summary = "Compiles a model to a file that runs without a compiler.",
     .options = options,
-    .details = "The file is a shared object with code, plan and weights. `agate run`, `bench`, `test` and "
-               "`info` take "
-               "it where they\n"
-               "take a model, and programs load it with libagate-runtime alone (agate_model_load_artifact). "
-               "The same "
-               "model and\n"
-               "options give the same bytes. --target, or --isa, may name what this CPU lacks. Of several "
-               "targets, the "
-               "best that a CPU\n"
-               "can run is taken when the file is loaded; they share weights that are packed alike. Linking "
-               "needs ld, "
-               "ld.lld or cc.\n\n"
-               "  agate compile resnet50.onnx -o resnet50.so\n"
-               "  agate compile resnet50.onnx -o resnet50.so --isa avx2 --weights external\n"
-               "  agate compile resnet50.onnx -o resnet50.so --target x86-64-v2,x86-64-v3,x86-64-v4\n"
-               "  agate compile resnet50.onnx -o resnet50.so --target x86-64-v4+avx512bf16\n"
-               "  agate compile resnet50.onnx -o resnet50.so --tuned\n"
-               "  agate compile model.onnx -o model.s --emit asm\n",
+    .details =
+        "The file is a shared object with code, plan and weights. `agate run`, `bench`, `test` and "
+        "`info` take "
+        "it where they\n"
+        "take a model, and programs load it with libagate-runtime alone (agate_model_load_artifact). "
+        "The same "
+        "model and\n"
+        "options give the same bytes. --target, or --isa, may name what this CPU lacks. Of several "
+        "targets, the "
+        "best that a CPU\n"
+        "can run is taken when the file is loaded. Of several precisions, f32 is taken unless another is "
+        "asked for\n"
+        "(--precision, agate_model_load_artifact_with); each is compiled for each target. All share "
+        "weights that are\n"
+        "packed alike. Linking needs ld, ld.lld or cc.\n\n"
+        "  agate compile resnet50.onnx -o resnet50.so\n"
+        "  agate compile resnet50.onnx -o resnet50.so --isa avx2 --weights external\n"
+        "  agate compile resnet50.onnx -o resnet50.so --target x86-64-v2,x86-64-v3,x86-64-v4\n"
+        "  agate compile resnet50.onnx -o resnet50.so --target x86-64-v4+avx512bf16\n"
+        "  agate compile resnet50.onnx -o resnet50.so --precision f32,bf16\n"
+        "  agate compile resnet50.onnx -o resnet50.so --tuned\n"
+        "  agate compile model.onnx -o model.s --emit asm\n",
     .run = run,
 };

@@ -261,7 +261,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
 
     /* What it was compiled for need not be a row of machines.def. */
     if (code < 0 && operands.count == 1 && agate_driver_is_compiled(operands.items[0])) {
-        status = agate_info_compiled(operands.items[0], set.compile.isa, set.json);
+        status = agate_info_compiled(operands.items[0], set.compile.isa, set.compile.precision, set.json);
         return status == AGATE_OK ? AGATE_EXIT_OK : agate_cli_fail(status);
     }
     if (code < 0)
@@ -300,9 +300,11 @@ const agate_cli_verb agate_cmd_info = {
         "(origin, ops,\n"
         "strategy, reason). Of a compiled file it tells model, inputs, outputs, packed_bytes, flops, "
         "slab_bytes,\n"
-        "workspace_bytes (of a thread), isa, isas (all it was compiled for), runs_here, kernels and "
-        "strategies; --isa\n"
-        "then says which of them.\n\n"
+        "workspace_bytes (of a thread), isa, isas (all it was compiled for), precision, precisions (all), "
+        "runs_here,\n"
+        "weight_bytes (of all variants, equal ones once), variants (isa, precision, runs_here, weight_bytes, "
+        "code_bytes),\n"
+        "kernels and strategies; --isa and --precision then say of which.\n\n"
         "  agate info resnet50.onnx\n"
         "  agate info resnet50.onnx --isa avx2 --json\n"
         "  agate info resnet50.so\n",

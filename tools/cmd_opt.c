@@ -20,8 +20,7 @@ static const agate_cli_option options[] = {
      "the machine to schedule for: sse2, sse4, avx2 or avx512"},
     {"allow", AGATE_CLI_TEXT, "NAME[,NAME]", offsetof(settings, allow),
      "compute faster in ways that round otherwise: winograd"},
-    {"precision", AGATE_CLI_TEXT, "P", offsetof(settings, precision),
-     "of products in convolutions and of weights: f32 (default), or bf16"},
+    AGATE_CLI_PRECISION_ROW(settings, precision),
     AGATE_CLI_PASS_ROWS(settings, passes),
     {0},
 };

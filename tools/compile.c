@@ -99,6 +99,7 @@ agate_status agate_compilation_add(agate_compilation *compilation, const agate_g
 {
     const agate_codegen_options codegen = {
         .machine = machine,
+        .precision = options->precision,
         .threads = options->threads,
         .progress = options->progress,
         .progress_user = options->progress_user,

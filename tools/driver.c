@@ -116,18 +116,17 @@ bool agate_driver_is_compiled(const char *path)
 agate_status agate_driver_load_compiled(const char *path, const agate_driver_options *options,
                                         agate_model **out_model)
 {
-    if (options->compile.dim_count > 0 || options->known_input_count > 0 || options->compile.allow ||
-        options->compile.precision)
+    if (options->compile.dim_count > 0 || options->known_input_count > 0 || options->compile.allow)
         return agate_error_make(
             AGATE_CODE_INVALID_ARGUMENT,
-            "%s is compiled already: give dimensions, known inputs, precision and what is allowed when "
-            "compiling",
-            path);
+            "%s is compiled already: give dimensions, known inputs and what is allowed when compiling", path);
+    uint32_t features = agate_cpu_features();
     agate_machine machine;
-    if (!options->compile.isa)
-        return agate_model_load_artifact(path, out_model);
-    AGATE_TRY(agate_driver_machine(&options->compile, &machine));
-    return agate_artifact_load(path, agate_cpu_features() & machine.needs, out_model);
+    if (options->compile.isa) {
+        AGATE_TRY(agate_driver_machine(&(agate_compile_options){.isa = options->compile.isa}, &machine));
+        features &= machine.needs;
+    }
+    return agate_artifact_load(path, options->compile.precision, features, out_model);
 }
 
 agate_status agate_source_error(const agate_model_source *source, agate_status status)
@@ -193,6 +192,7 @@ agate_status agate_driver_link(const agate_graph *graph, const agate_machine *ma
 {
     agate_codegen_options codegen = {
         .machine = machine,
+        .precision = options->compile.precision,
         .threads = options->compile.threads,
         .progress = options->compile.progress,
         .progress_user = options->compile.progress_user,

@@ -48,7 +48,7 @@ AGATE_MUST_USE agate_status agate_driver_machine_exact(const agate_compile_optio
 /* Is this a file of `agate compile` (an ELF file), and not a model to compile? False where it cannot be read. */
 bool agate_driver_is_compiled(const char *path);
 
-/* agate_model_load_artifact, refusing options that come too late: values of dimensions, known inputs. */
+/* agate_model_load_artifact_with, refusing options that come too late: values of dimensions, known inputs. */
 AGATE_MUST_USE agate_status agate_driver_load_compiled(const char *path, const agate_driver_options *options,
                                                        agate_model **out_model);
 

@@ -4,26 +4,31 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-void agate_info_print_amount(const char *title, agate_dim amount, const char *unit)
+void agate_info_add_number(int64_t number, const char *unit, agate_text *text)
 {
     static const struct {
         double size;
         const char *prefix;
     } scales[] = {{1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {1, ""}};
-    const int64_t parts[] = {amount.scale, amount.offset};
+    size_t k = 0;
 
-    printf("%-12s", title);
-    for (size_t i = 0; i < AGATE_COUNT(parts); i++) {
-        size_t k = 0;
+    while (k + 1 < AGATE_COUNT(scales) && (double)number < scales[k].size)
+        k++;
+    agate_text_add(text, "%.4g %s%s", (double)number / scales[k].size, scales[k].prefix, unit);
+}
 
-        if (parts[i] == 0 && (i == 0 || amount.scale != 0))
-            continue;
-        while (k + 1 < AGATE_COUNT(scales) && (double)parts[i] < scales[k].size)
-            k++;
-        printf("%s%.4g %s%s%s", i && amount.scale ? ", and " : "", (double)parts[i] / scales[k].size,
-               scales[k].prefix, unit, i ? "" : " per row of the batch");
+void agate_info_print_amount(const char *title, agate_dim amount, const char *unit)
+{
+    agate_text text = {0};
+
+    if (amount.scale != 0) {
+        agate_info_add_number(amount.scale, unit, &text);
+        agate_text_add(&text, " per row of the batch%s", amount.offset ? ", and " : "");
     }
-    printf("\n");
+    if (amount.scale == 0 || amount.offset != 0)
+        agate_info_add_number(amount.offset, unit, &text);
+    printf("%-12s%s\n", title, agate_text_c(&text));
+    agate_text_deinit(&text);
 }
 
 void agate_info_print_tally(const agate_tally *tally)

@@ -6,12 +6,13 @@
  *
  * The plan is a row of words of 8 bytes, least significant byte first. A text is its length in bytes (one word), then its
  * bytes and zeros, one at least, up to a whole word. A dimension is two words, scale and offset. A list is its length,
- * then its rows. Instruction sets that the file serves are its variants, from the least to the best: each has steps and
- * code of its own, and all share the weights. In order:
+ * then its rows. What the file serves are its variants, each an instruction set and a precision, those of one precision
+ * together and from the least instruction set to the best: each has steps and code of its own, and all share the weights. In
+ * order:
  *
  *     magic, version, bytes of the plan, bytes of the weights, their digest (agate_long_digest), text file (of the weights; "": they are in
  *     this file)
- *     variants:        needs (agate_cpu_feature bits), text isa, bytes of its part
+ *     variants:        needs (agate_cpu_feature bits), text isa, text precision, bytes of its part
  *     then each one's part:
  *     dimension slab bytes, workspace bytes of a thread
  *     inputs, outputs: text name, type

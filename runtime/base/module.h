@@ -80,6 +80,7 @@ typedef struct agate_module {
     uint32_t version;
     uint32_t needs; /* agate_cpu_feature bits */
     const char *isa;
+    const char *precision; /* of products, as whoever compiled it asked for: "f32", ...; never empty */
     const agate_module_value *inputs;
     const agate_module_value *outputs;
     const agate_module_constant *constants;

@@ -19,6 +19,25 @@ refused() {
 }
 refused "$2" "$3" "this is no compiled model"
 refused "$2" "$2" "example_compiled: .*the file is cut off, or no compiled model"
+# Of several precisions it is f32 without asking, each with the answer that it has alone.
+for precision in f32 bf16; do
+    "$1" compile "$3" -o "$folder/$precision.so" --precision $precision
+    "$2" "$folder/$precision.so" >"$folder/$precision.alone" 2>"$folder/err"
+    grep -q "^with precision $precision\$" "$folder/err"
+done
+"$1" compile "$3" -o "$folder/both.so" --precision bf16,f32
+"$2" "$folder/both.so" >"$folder/both" 2>/dev/null
+cmp "$folder/both" "$folder/f32.alone"
+for precision in f32 bf16; do
+    "$2" "$folder/both.so" $precision >"$folder/both" 2>/dev/null
+    cmp "$folder/both" "$folder/$precision.alone"
+done
+! cmp -s "$folder/f32.alone" "$folder/bf16.alone"
+if "$2" "$folder/both.so" f32x9 2>"$folder/err"; then
+    echo "a precision that is not there was found"
+    exit 1
+fi
+grep -q 'not compiled with precision f32x9, but with f32, bf16' "$folder/err"
 # On a CPU without the instructions, it names what is missing; what needs none runs.
 if [ -n "${4-}" ]; then
     example=$2 emulator=$4

@@ -10,9 +10,10 @@ int main()
     agate_tensor tensor = {};
     agate_session_options options = {};
     agate_compile_options compile_options = {};
+    agate_load_options load_options = {};
     tensor.dtype = AGATE_F32;
     const bool same_rules = agate_tensor_size(tensor.dtype, 2, dims, &size_bytes) && size_bytes == 24 &&
-                            options.threads == 0 && compile_options.isa == nullptr;
+                            options.threads == 0 && compile_options.isa == nullptr && load_options.precision == nullptr;
     const agate_allocator allocator = {};
     agate_step_profile step = {};
     agate_metadata metadata = {};

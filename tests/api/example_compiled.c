@@ -1,5 +1,5 @@
 /* example_compiled.c: loads a classifier that `agate compile` wrote, with libagate-runtime alone, and prints the first scores
- * of one input. */
+ * of one input. Of a file with several precisions, another one than f32 may be asked for. */
 #include <agate.h>
 
 #include <stdio.h>
@@ -20,10 +20,13 @@ int main(int argc, char **argv)
     agate_session *session;
     agate_value_info info;
     agate_tensor input = {0}, output = {0};
+    agate_load_options options = {0};
 
-    if (argc != 2)
-        return fprintf(stderr, "usage: example_compiled MODEL.so\n"), 2;
-    check(agate_model_load_artifact(argv[1], &model));
+    if (argc < 2 || argc > 3)
+        return fprintf(stderr, "usage: example_compiled MODEL.so [PRECISION]\n"), 2;
+    options.precision = argc == 3 ? argv[2] : NULL;
+    check(agate_model_load_artifact_with(argv[1], &options, &model));
+    fprintf(stderr, "with precision %s\n", agate_model_precision(model));
     check(agate_session_create(model, NULL, &session));
 
     check(agate_model_input_info(model, 0, &info));

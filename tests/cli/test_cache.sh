@@ -82,7 +82,7 @@ expect 0 run "$model" --reference --batch 3 --seed 5
 
 # The verb.
 expect 0 cache
-says "$out" '4 models' 'sse2, [0-9]* kernels' "$cache"
+says "$out" '4 models' 'sse2, f32, [0-9]* kernels' "$cache"
 expect 0 cache list --cache "$work/empty"
 says "$out" '0 models'
 expect 0 cache --cache none

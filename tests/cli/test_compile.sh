@@ -80,7 +80,7 @@ fi
 # Several instruction sets in one file: the best that this CPU has is taken, each computes what it computes alone.
 expect 0 compile "$model" -o "$work/many.so" --target x86-64-v2,x86-64-v4 --target x86-64
 expect 0 info "$work/many.so"
-says "$out" '^  sse2$' '^  sse4' '^  avx512'
+says "$out" '^  sse2  ' '^  sse4  ' '^  avx512  '
 expect 0 compile "$model" -o "$work/again.so" --target x86-64-v4,sse4,sse2 --threads 1
 same "$work/many.so" "$work/again.so"
 expect 0 bench "$work/many.so" --iterations 1 --json
@@ -105,10 +105,86 @@ if command -v readelf >/dev/null; then
         die "weights are there twice: $(weights_of "$work/two.so") $(weights_of "$work/sse2.so")"
 fi
 
+# Several precisions in one file: f32 without asking, each with the bits of its own file, however they are asked for.
+bytes_of() {
+    wc -c <"$1"
+}
+for precision in f32 bf16; do
+    expect 0 compile "$model" -o "$work/$precision.so" --precision $precision
+    expect 0 run "$work/$precision.so" --seed 5 --output-dir "$work/$precision"
+done
+cmp -s "$work/f32/logits.npy" "$work/bf16/logits.npy" && die "bf16 is f32"
+expect 0 compile "$model" -o "$work/both.so" --precision bf16 --precision f32
+expect 0 compile "$model" -o "$work/again.so" --precision f32,bf16 --threads 1
+same "$work/both.so" "$work/again.so"
+[ "$(bytes_of "$work/both.so")" -lt $(($(bytes_of "$work/f32.so") + $(bytes_of "$work/bf16.so"))) ] ||
+    die "nothing is shared: $(ls -l "$work"/*.so)"
+expect 0 run "$work/both.so" --seed 5 --output-dir "$work/default"
+same "$work/default/logits.npy" "$work/f32/logits.npy"
+for precision in f32 bf16; do
+    expect 0 run "$work/both.so" --seed 5 --output-dir "$work/asked" --precision $precision
+    same "$work/asked/logits.npy" "$work/$precision/logits.npy"
+    expect 0 run "$work/$precision.so" --seed 5 --output-dir "$work/asked" --precision $precision
+    same "$work/asked/logits.npy" "$work/$precision/logits.npy"
+    expect 0 bench "$work/both.so" --iterations 1 --json --precision $precision
+    says "$out" "\"precision\": \"$precision\""
+    expect 0 info "$work/both.so" --precision $precision
+    says "$out" '^  [a-z0-9+]*  *f32 .* of weights, .* of code' '^  [a-z0-9+]*  *bf16 .* of weights, .* of code' \
+        '^  .* of weights together' "^[0-9]* kernels for .* with precision $precision, by strategy"
+done
+expect 0 info "$work/both.so"
+says "$out" 'with precision f32, by strategy'
+expect 1 run "$work/bf16.so" --precision f32
+says "$err" 'bf16.so: the model was not compiled with precision f32, but with bf16$'
+expect 1 bench "$work/f32.so" --precision bf16
+says "$err" 'f32.so: the model was not compiled with precision bf16, but with f32$'
+expect 1 info "$work/f32.so" --precision bf16
+says "$err" 'f32.so: the model was not compiled with precision bf16, but with f32$'
+expect 2 run "$work/both.so" --precision fp8
+says "$err" 'no precision "fp8"'
+# Steps of reference kernels, which have no other precision.
+expect 0 compile "$work/mixed.agt" -o "$work/mixed.so" --precision f32,bf16 --weights external
+expect 0 run "$work/mixed.so" --batch 4 --seed 3 --precision bf16
+same "$out" "$work/wanted"
+
+# Each precision for each target, but where a target adds only what serves another precision.
+expect 0 compile "$model" -o "$work/pairs.so" --precision f32,bf16 --target sse2,x86-64-v4,x86-64-v4+avx512bf16
+expect 0 info "$work/pairs.so" --json
+says "$out" '"runs_here": true'
+"$agate" info "$work/pairs.so" | sed -n 's/^  \(sse2\|avx512[^ ]*\)  *\([a-z0-9]*\) .*/\1 \2/p' >"$out"
+printf '%s\n' 'sse2 f32' 'avx512 f32' 'sse2 bf16' 'avx512 bf16' 'avx512+avx512bf16 bf16' >"$work/pairs"
+same "$out" "$work/pairs"
+expect 1 info "$work/pairs.so" --isa avx512+avx512bf16 --precision f32
+says "$err" 'it was not compiled for avx512+avx512bf16 with precision f32, but for sse2, avx512$'
+expect 0 info "$work/pairs.so" --isa avx512+avx512bf16
+says "$out" 'kernels for avx512+avx512bf16 with precision bf16'
+for precision in f32 bf16; do
+    expect 0 compile "$model" -o "$work/one.so" --precision $precision --target sse2
+    expect 0 run "$work/one.so" --seed 5 --output-dir "$work/lone"
+    expect 0 run "$work/pairs.so" --seed 5 --output-dir "$work/asked" --precision $precision --isa sse2
+    same "$work/asked/logits.npy" "$work/lone/logits.npy"
+done
+if command -v readelf >/dev/null; then
+    for suffix in sse2_f32 sse2_bf16 avx512_avx512bf16_bf16; do
+        readelf -sW "$work/pairs.so" | grep -q "direct_conv_.*_$suffix\$" || die "no kernels for $suffix"
+    done
+    expect 0 compile "$model" -o "$work/pairs.o" --emit obj --precision f32,bf16 --target sse2
+    readelf -sW "$work/pairs.o" | grep -q "direct_conv_.*_sse2_bf16\$" || die "no bf16 in the object"
+fi
+expect 2 compile "$model" -o "$work/x.so" --precision f32,fp8
+says "$err" '--precision: no precision "fp8": one of f32, bf16'
+expect 2 compile "$model" -o "$work/x.so" --precision f32,bf16,f32
+says "$err" '--precision: f32 is given twice'
+expect 2 compile "$model" -o "$work/x.s" --emit asm --precision f32,bf16
+says "$err" '--precision: too many for --emit asm'
+expect 2 compile "$model" -o "$work/x.so" --precision f32,bf16 --target \
+    sse2,sse4,avx2,avx512,sse2+popcnt,avx2-fma,avx512-avx512dq,avx512+avx512bf16,avx512+avx512vnni
+says "$err" '--target and --precision: more than 16 pairs'
+
 # Features added and taken away, with what goes along with them.
 expect 0 compile "$model" -o "$work/odd.so" --target x86-64-v4-avx512f,native+amx-bf16,x86-64-v3-fma+sse3
 expect 0 info "$work/odd.so"
-says "$out" '^  avx2$' '^  sse4+avx+avx2+f16c' '+amx-tile+amx-bf16'
+says "$out" '^  avx2  ' '^  sse4+avx+avx2+f16c' '+amx-tile+amx-bf16'
 for target in x86-64-v5 avx99 native+mmx x86-64-v3+ x86-64-v3fma; do
     expect 2 compile "$model" -o "$work/x.so" --target "x86-64,$target,"
     says "$err" "target \"$target\""

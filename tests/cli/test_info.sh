@@ -23,9 +23,9 @@ if command -v ld >/dev/null; then
     expect 0 compile "$digits/digits.onnx" -o "$work/digits.so" --target x86-64,x86-64-v4+amx-int8
     expect 0 info "$work/digits.so" --isa avx512+amx-tile+amx-int8
     says "$out" '^  image: f32\[N,1,28,28\]$' '^  logits: f32\[N,10\]$' '^packed .*B' '^work .*FLOP per row' \
-        '^slab .*B per row' '^  sse2$' '^  avx512+amx-tile+amx-int8' 'kernels for avx512+amx' 'direct_conv'
+        '^slab .*B per row' '^  sse2 .* f32 .* of weights' '^  avx512+amx-tile+amx-int8' 'kernels for avx512+amx' 'direct_conv'
     expect 0 info "$work/digits.so" --json --isa sse2
-    says "$out" '"isa": "sse2"' '"runs_here": true' '"per_row": [1-9]' '"N"' '"direct_conv": [1-9]'
+    says "$out" '"isa": "sse2"' '"precision": "f32"' '"precisions": \[' '"code_bytes": [1-9]' '"runs_here": true' '"per_row": [1-9]' '"N"' '"direct_conv": [1-9]'
     expect 0 compile "$digits/digits.onnx" -o "$work/allowed.so" --allow winograd
     expect 0 info "$work/allowed.so"
     says "$out" '^workspace .*B per thread' ' winograd$'

@@ -115,6 +115,7 @@ static const agate_module_copy residual_copies[] = {
 static const agate_module residual = {
     .version = AGATE_MODULE_VERSION,
     .isa = "sse2",
+    .precision = "f32",
     .inputs = residual_inputs,
     .outputs = residual_outputs,
     .constants = residual_constants,

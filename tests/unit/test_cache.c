@@ -246,21 +246,28 @@ END_TEST
 static char *compiled;
 static size_t compiled_bytes;
 
-static void add_machine(agate_compilation *compilation, const char *name)
+typedef struct variant {
+    const char *machine, *precision;
+} variant;
+
+/* The code is that of f32, whatever it is called: so there may be precisions that no pass knows. */
+static void add_variant(agate_compilation *compilation, const variant *v)
 {
-    const agate_driver_options options = {0};
-    const agate_machine machine = agate_machine_get(agate_machine_find(name));
+    const agate_driver_options options = {.compile = {.precision = v->precision}};
+    const agate_machine machine = agate_machine_get(agate_machine_find(v->machine));
     const agate_pass_options passes = {.machine = &machine};
     agate_graph *graph;
+    char suffix[32];
 
     ck_assert_ptr_null(agate_driver_read(path_of("model.onnx"), &options, &graph));
     ck_assert_ptr_null(agate_passes_run(graph, &passes, AGATE_STAGE_planned));
-    ck_assert_ptr_null(agate_compilation_add(compilation, graph, &machine, name, &options.compile));
+    snprintf(suffix, sizeof suffix, "_%s_%s", v->machine, v->precision);
+    ck_assert_ptr_null(agate_compilation_add(compilation, graph, &machine, suffix, &options.compile));
     agate_graph_release(graph);
 }
 
 /* Makes model.so in the folder and reads it. */
-static void compile_for(const char *const *machines, size_t count)
+static void compile_for(const variant *variants, size_t count)
 {
     const agate_compile_to to = {.path = path_of("model.so")};
     agate_compilation *compilation;
@@ -268,30 +275,36 @@ static void compile_for(const char *const *machines, size_t count)
     write_large(path_of("model.onnx"), 7);
     ck_assert_ptr_null(agate_compilation_create(&to, &compilation));
     for (size_t i = 0; i < count; i++)
-        add_machine(compilation, machines[i]);
+        add_variant(compilation, &variants[i]);
     agate_status status = agate_compilation_finish(compilation);
     ck_assert_msg(!status, "%s", agate_status_message(status));
     agate_compilation_release(compilation);
     ck_assert_ptr_null(agate_file_read(path_of("model.so"), &compiled, &compiled_bytes));
 }
 
-static void chooses(const agate_artifact *artifact, uint32_t features, uint32_t wanted)
+static void chooses_of(const agate_artifact *artifact, const char *precision, uint32_t features,
+                       uint32_t wanted)
 {
     uint32_t index = UINT32_MAX;
-    agate_status status = agate_artifact_choose(artifact, features, &index);
+    agate_status status = agate_artifact_choose(artifact, precision, features, &index);
 
     ck_assert_msg(!status, "%s", agate_status_message(status));
     ck_assert_uint_eq(index, wanted);
 }
 
+static void chooses(const agate_artifact *artifact, uint32_t features, uint32_t wanted)
+{
+    chooses_of(artifact, NULL, features, wanted);
+}
+
 START_TEST(the_best_that_a_cpu_can_run_is_chosen)
 {
-    static const char *const machines[] = {"sse4", "avx2", "avx512"};
+    static const variant variants[] = {{"sse4", "f32"}, {"avx2", "f32"}, {"avx512", "f32"}};
     agate_artifact *artifact = NULL;
     uint32_t index;
     make_folder();
 
-    compile_for(machines, AGATE_COUNT(machines));
+    compile_for(variants, AGATE_COUNT(variants));
     ck_assert_ptr_null(agate_artifact_open(path_of("model.so"), &artifact));
     ck_assert_uint_eq(agate_artifact_variant_count(artifact), 3);
     chooses(artifact, ~0u, 2);
@@ -300,7 +313,7 @@ START_TEST(the_best_that_a_cpu_can_run_is_chosen)
     chooses(artifact, AGATE_CPU_V3, 1);
     chooses(artifact, AGATE_CPU_V3 & ~AGATE_CPU_FMA, 0);
     chooses(artifact, AGATE_CPU_V2, 0);
-    agate_status status = agate_artifact_choose(artifact, AGATE_CPU_V2 & ~AGATE_CPU_POPCNT, &index);
+    agate_status status = agate_artifact_choose(artifact, NULL, AGATE_CPU_V2 & ~AGATE_CPU_POPCNT, &index);
     ck_assert_int_eq(agate_status_code(status), AGATE_CODE_NOT_FOUND);
     ck_assert_str_eq(agate_status_message(status),
                      "the model was compiled for sse4, avx2, avx512, and this CPU lacks "
@@ -309,11 +322,98 @@ START_TEST(the_best_that_a_cpu_can_run_is_chosen)
     for (uint32_t i = 0; i < 3; i++) {
         const agate_module *module;
         ck_assert_ptr_null(agate_artifact_module(artifact, i, &module));
-        ck_assert_str_eq(module->isa, machines[i]);
-        ck_assert_ptr_nonnull(strstr(module->steps[module->step_count - 1].symbol, machines[i]));
+        ck_assert_str_eq(module->isa, variants[i].machine);
+        ck_assert_ptr_nonnull(strstr(module->steps[module->step_count - 1].symbol, variants[i].machine));
     }
     agate_artifact_release(artifact);
     free(compiled);
+    remove_folder();
+}
+END_TEST
+
+static void fails(agate_status status, agate_code code, const char *message)
+{
+    ck_assert_int_eq(agate_status_code(status), code);
+    ck_assert_str_eq(agate_status_message(status), message);
+    agate_status_release(status);
+}
+
+/* Opens what compile_for made. */
+static agate_artifact *open_compiled(const variant *variants, size_t count)
+{
+    agate_artifact *artifact = NULL;
+
+    compile_for(variants, count);
+    ck_assert_ptr_null(agate_artifact_open(path_of("model.so"), &artifact));
+    free(compiled);
+    return artifact;
+}
+
+START_TEST(a_precision_is_chosen_by_name)
+{
+    static const variant variants[] = {
+        {"sse4", "f32"}, {"avx2", "f32"}, {"sse4", "wide"}, {"avx2", "wide"}, {"avx512", "bf16"}};
+    const char *precision = NULL;
+    const agate_module *module;
+    uint32_t index;
+    make_folder();
+    agate_artifact *artifact = open_compiled(variants, AGATE_COUNT(variants));
+
+    for (uint32_t i = 0; i < AGATE_COUNT(variants); i++) {
+        ck_assert_ptr_null(agate_artifact_module(artifact, i, &module));
+        ck_assert_str_eq(module->precision, variants[i].precision);
+    }
+    chooses_of(artifact, NULL, ~0u, 1);
+    chooses_of(artifact, "f32", AGATE_CPU_V2, 0);
+    chooses_of(artifact, "wide", ~0u, 3);
+    chooses_of(artifact, "wide", AGATE_CPU_V2, 2);
+    chooses_of(artifact, "bf16", AGATE_CPU_V4, 4);
+    /* What does not run here is in no other precision, whatever that could. */
+    fails(agate_artifact_choose(artifact, "bf16", AGATE_CPU_V4 & ~AGATE_CPU_AVX512DQ, &index),
+          AGATE_CODE_NOT_FOUND,
+          "the model was compiled for avx512 with precision bf16, and this CPU lacks AVX-512DQ; compile it "
+          "for a lower isa");
+    fails(agate_artifact_choose(artifact, NULL, AGATE_CPU_V2 & ~AGATE_CPU_POPCNT, &index),
+          AGATE_CODE_NOT_FOUND,
+          "the model was compiled for sse4, avx2 with precision f32, and this CPU lacks POPCNT; compile it "
+          "for a lower isa");
+    fails(agate_artifact_precision(artifact, "f32x3", &precision), AGATE_CODE_NOT_FOUND,
+          "the model was not compiled with precision f32x3, but with f32, wide, bf16");
+    /* All say the same of the weights, so they are there once for each way to pack them. */
+    ck_assert_uint_lt(agate_artifact_weight_bytes(artifact), 3 * 600000);
+    agate_artifact_release(artifact);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(a_file_of_one_precision_is_an_ask_for_it)
+{
+    static const variant alone[] = {{"sse2", "bf16"}};
+    static const variant without_f32[] = {{"sse2", "wide"}, {"sse2", "bf16"}};
+    const agate_load_options bf16 = {.precision = "bf16"}, f32 = {.precision = "f32"};
+    const char *precision = NULL;
+    agate_model *model;
+    make_folder();
+    agate_artifact *artifact = open_compiled(alone, 1);
+
+    ck_assert_ptr_null(agate_artifact_precision(artifact, NULL, &precision));
+    ck_assert_str_eq(precision, "bf16");
+    agate_artifact_release(artifact);
+    ck_assert_ptr_null(agate_model_load_artifact(path_of("model.so"), &model));
+    ck_assert_str_eq(agate_model_precision(model), "bf16");
+    agate_model_release(model);
+    ck_assert_ptr_null(agate_model_load_artifact_with(path_of("model.so"), &bf16, &model));
+    agate_model_release(model);
+    agate_status status = agate_model_load_artifact_with(path_of("model.so"), &f32, &model);
+    ck_assert_int_eq(agate_status_code(status), AGATE_CODE_NOT_FOUND);
+    ck_assert_ptr_nonnull(
+        strstr(agate_status_message(status), "not compiled with precision f32, but with bf16"));
+    agate_status_release(status);
+
+    artifact = open_compiled(without_f32, AGATE_COUNT(without_f32));
+    fails(agate_artifact_precision(artifact, NULL, &precision), AGATE_CODE_INVALID_ARGUMENT,
+          "the model was not compiled with precision f32, but with wide, bf16: ask for one of them");
+    agate_artifact_release(artifact);
     remove_folder();
 }
 END_TEST
@@ -365,7 +465,7 @@ START_TEST(only_whole_files_are_loaded)
 {
     const agate_code invalid = AGATE_CODE_INVALID_MODEL;
     make_folder();
-    compile_for((const char *[]){"sse2"}, 1);
+    compile_for(&(variant){"sse2", "f32"}, 1);
     char *copy = malloc(compiled_bytes);
 
     for (size_t length = 0; length < compiled_bytes; length += length < 200 ? 1 : length / 3)
@@ -391,7 +491,7 @@ START_TEST(only_whole_files_are_loaded)
         const char *reason;
     } changes[] = {
         {other_version, AGATE_CODE_UNSUPPORTED,
-         "compiled to format 5, and this runtime reads 4; compile it again"},
+         "compiled to format 6, and this runtime reads 5; compile it again"},
         {longer_body, AGATE_CODE_INVALID_MODEL, "damaged"},
         {endless_weights, AGATE_CODE_INVALID_MODEL, "damaged"},
     };
@@ -439,6 +539,8 @@ int main(void)
     tcase_add_test(tests, external_data_is_part_of_the_key);
     tcase_add_test(tests, least_recently_used_models_go);
     tcase_add_test(tests, the_best_that_a_cpu_can_run_is_chosen);
+    tcase_add_test(tests, a_precision_is_chosen_by_name);
+    tcase_add_test(tests, a_file_of_one_precision_is_an_ask_for_it);
     tcase_add_test(tests, only_whole_files_are_loaded);
     tcase_add_test(tests, a_sealed_file_needs_a_plan);
     suite_add_tcase(suite, tests);

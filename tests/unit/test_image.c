@@ -88,10 +88,12 @@ START_TEST(what_is_written_runs_when_read)
     ck_assert_uint_eq(info.variant_count, 1);
     ck_assert_ptr_null(agate_image_variant_at(plan, size, 0, &variant));
     ck_assert_str_eq(variant.isa, "sse2");
+    ck_assert_str_eq(variant.precision, "f32");
     ck_assert_uint_eq(info.weights_size_bytes, WEIGHTS_BYTES);
     ck_assert_ptr_null(load(plan, size, arena, &module));
     ck_assert_ptr_eq(module.constants[0].bytes, blob);
     ck_assert_str_eq(module.steps[1].origin, "minus");
+    ck_assert_str_eq(module.precision, "f32");
     ck_assert_str_eq(module.metadata->graph_name, "residual");
     ck_assert_int_eq(module.metadata->opsets[0].version, 17);
     ck_assert_str_eq(module.metadata->properties[1].value, "of no name");
@@ -219,7 +221,7 @@ START_TEST(other_versions_and_missing_parts_are_named)
                 "this is no compiled model");
     plan[8] = 9;
     check_error(load(plan, size, arena, &module), AGATE_CODE_UNSUPPORTED,
-                "the model was compiled to format 9, and this runtime reads 4; compile it again");
+                "the model was compiled to format 9, and this runtime reads 5; compile it again");
     agate_arena_release(arena);
     free(plan);
 }

@@ -133,6 +133,7 @@ static const agate_module_copy pair_copies[] = {
 static const agate_module pair = {
     .version = AGATE_MODULE_VERSION,
     .isa = "sse2",
+    .precision = "f32",
     .inputs = pair_values,
     .outputs = pair_values,
     .copies = pair_copies,

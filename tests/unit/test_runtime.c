@@ -354,6 +354,22 @@ START_TEST(each_thread_has_a_workspace)
 }
 END_TEST
 
+START_TEST(a_module_has_a_precision)
+{
+    agate_module module = residual;
+    agate_model *model = model_of(&module);
+
+    ck_assert_str_eq(agate_model_precision(model), "f32");
+    agate_model_release(model);
+    module.precision = "";
+    check_error(agate_model_create(&module, NULL, NULL, &model), AGATE_CODE_INTERNAL,
+                "the precision of the compiled module is damaged");
+    module.precision = NULL;
+    check_error(agate_model_create(&module, NULL, NULL, &model), AGATE_CODE_INTERNAL,
+                "the precision of the compiled module is damaged");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("runtime");
@@ -362,6 +378,7 @@ int main(void)
     tcase_add_test(tests, a_model_says_what_it_takes);
     tcase_add_test(tests, a_module_of_another_version_or_cpu_is_refused);
     tcase_add_test(tests, a_damaged_module_is_refused);
+    tcase_add_test(tests, a_module_has_a_precision);
     tcase_add_test(tests, a_session_outlives_its_model);
     tcase_add_test(tests, session_options_are_checked);
     tcase_add_test(tests, the_batch_grows_and_shrinks);
