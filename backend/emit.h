@@ -152,7 +152,7 @@ void agate_emit_bind(agate_emitter *e, const agate_value *value, LLVMValueRef ve
 /* Evaluates and stores every yielded value (of e->part), or e->ring's value, at `coords`, then forgets the bindings. */
 void agate_emit_finish(agate_emitter *e, const agate_coords *coords);
 
-/* The anchor of the body: the first node that is neither pointwise, cast, move nor constant; NULL: none. */
+/* The anchor of the body: the first node that is neither pointwise, cast, move, resampling nor constant; NULL: none. */
 const agate_node *agate_emit_anchor(const agate_emitter *e);
 const agate_node *agate_emit_anchor_of(const agate_node *kernel);
 

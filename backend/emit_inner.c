@@ -335,6 +335,56 @@ static LLVMValueRef matmul(agate_emitter *e, const agate_node *node, const agate
     return loop.carried[0];
 }
 
+/* ---- resampling ---------------------------------------------------------------------------------------- */
+
+/* The element of a table at `at`, for all lanes of `coords` alike. */
+static LLVMValueRef table_value(agate_emitter *e, const agate_value *table, LLVMValueRef at, LLVMValueRef tap,
+                                const agate_coords *coords)
+{
+    agate_coords own = agate_coords_make(e, table->type.rank);
+
+    own.at[0] = at;
+    if (tap)
+        own.at[1] = tap;
+    own.live = agate_coords_any_live(e, coords);
+    own.guarded = own.live != NULL;
+    return agate_emit_value(e, table, &own);
+}
+
+LLVMValueRef agate_emit_resample(agate_emitter *e, const agate_node *node, const agate_coords *coords)
+{
+    const int32_t axis = (int32_t)node->attrs.axis.axis;
+    const int64_t taps = node->operands[2]->type.dims[1].offset;
+    const int64_t last = node->operands[0]->type.dims[axis].offset - taps;
+    const agate_dtype dtype = node->results[0].type.dtype;
+    LLVMValueRef sum = LLVMConstNull(agate_emit_type(e, dtype, coords->lanes)), at = coords->at[axis];
+    const int64_t written_out = taps <= UNROLLED_TAPS ? taps : 1;
+    agate_coords from = *coords;
+
+    if (axis == coords->vector)
+        return agate_emit_by_lane(e, &node->results[0], coords);
+    LLVMValueRef first = table_value(e, node->operands[1], at, NULL, coords);
+    first = agate_emit_max(e, agate_emit_int(e, 0), agate_emit_min(e, first, agate_emit_int(e, last)));
+    agate_loop loop = {.index = agate_emit_int(e, 0)};
+    if (written_out < taps) {
+        loop = agate_loop_begin(e, loop.index, agate_emit_int(e, taps), 1, &sum, 1);
+        sum = loop.carried[0];
+    }
+    for (int64_t i = 0; i < written_out; i++) {
+        LLVMValueRef tap = agate_emit_add(e, loop.index, agate_emit_int(e, i));
+        LLVMValueRef weight = table_value(e, node->operands[2], at, tap, coords);
+        from.at[axis] = agate_emit_add(e, first, tap);
+        LLVMValueRef x = agate_emit_splat_to(e, agate_emit_value(e, node->operands[0], &from), sum);
+        weight = agate_emit_splat_to(e, weight, sum);
+        sum = i == 0 && written_out == taps ? multiply(e, dtype, x, weight)
+                                            : multiply_add(e, dtype, x, weight, sum);
+    }
+    if (written_out == taps)
+        return sum;
+    agate_loop_end(e, &loop, &sum);
+    return loop.carried[0];
+}
+
 LLVMValueRef agate_emit_inner(agate_emitter *e, const agate_node *node, const agate_coords *coords)
 {
     agate_family family = agate_node_info(node)->family;

@@ -16,6 +16,7 @@ LLVMValueRef agate_emit_move(agate_emitter *e, const agate_node *node, const aga
 
 /* The result of a convolution, matmul, window or reduction at `coords`, by loops of its own. */
 LLVMValueRef agate_emit_inner(agate_emitter *e, const agate_node *node, const agate_coords *coords);
+LLVMValueRef agate_emit_resample(agate_emitter *e, const agate_node *node, const agate_coords *coords);
 
 /* ... of a reduction alone (emit_reduce.c). */
 LLVMValueRef agate_emit_reduction(agate_emitter *e, const agate_node *node, const agate_coords *coords);

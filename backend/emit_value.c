@@ -139,6 +139,8 @@ static LLVMValueRef compute(agate_emitter *e, const agate_node *node, const agat
     case AGATE_FAMILY_move:
     case AGATE_FAMILY_view:
         return agate_emit_move(e, node, coords);
+    case AGATE_FAMILY_resample:
+        return agate_emit_resample(e, node, coords);
     default:
         return agate_emit_inner(e, node, coords);
     }
@@ -232,6 +234,7 @@ const agate_node *agate_emit_anchor_of(const agate_node *kernel)
         case AGATE_FAMILY_pointwise:
         case AGATE_FAMILY_cast:
         case AGATE_FAMILY_move:
+        case AGATE_FAMILY_resample:
         case AGATE_FAMILY_view:
         case AGATE_FAMILY_data:
         case AGATE_FAMILY_terminator:

@@ -28,6 +28,9 @@ static int64_t flops_each(const agate_node *node)
     case AGATE_FAMILY_matmul:
         type = &node->operands[0]->type;
         return times(type->dims[type->rank - 1].offset, 2);
+    case AGATE_FAMILY_resample:
+        type = &node->operands[2]->type;
+        return times(type->dims[1].offset, 2);
     case AGATE_FAMILY_window:
         for (int32_t i = 0; i < node->attrs.pool.kernel.count; i++)
             each = times(each, node->attrs.pool.kernel.v[i]);

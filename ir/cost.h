@@ -4,7 +4,7 @@
 
 #include "ir/graph.h"
 
-/* Operations of one convolution, product of matrices or window; multiply-adds count as two, taps of a window as one. 0 for
+/* Operations of one convolution, product of matrices, resampling or window; multiply-adds count as two, taps of a window as one. 0 for
  * any other op, and where the count is no multiple of the batch. A kernel: of its body. */
 agate_dim agate_node_flops(const agate_node *node);
 

@@ -31,7 +31,8 @@ typedef enum agate_family {
     AGATE_FAMILY_window,
     AGATE_FAMILY_reduce,
     AGATE_FAMILY_softmax,
-    AGATE_FAMILY_cast, /* one value in, one out, like pointwise, but the dtype changes */
+    AGATE_FAMILY_cast,     /* one value in, one out, like pointwise, but the dtype changes */
+    AGATE_FAMILY_resample, /* elements that follow each other, weighted and summed; which and how, data says */
     AGATE_FAMILY_move, /* an index map: every result element is a copy of one operand element, or a fill */
     AGATE_FAMILY_library,
     AGATE_FAMILY_view,

@@ -167,6 +167,34 @@ AGATE_INFER(interleave)
     return true;
 }
 
+/* Element o along the axis is the sum over t of weights[o, t] times the operand's element first[o] + t; a first tap from which
+ * they would reach beyond an end counts as the nearest from which they do not. */
+AGATE_INFER(resample)
+{
+    const agate_type *x = agate_operand_type(node, 0), *first = agate_operand_type(node, 1);
+    const agate_type *weights = agate_operand_type(node, 2);
+    int64_t axis = node->attrs.axis.axis;
+    agate_type type = *x;
+
+    if (!agate_infer_axis(axis, x->rank, fault))
+        return false;
+    if (!agate_is_float(x->dtype))
+        return agate_fault(fault, "resample does not take %s", agate_dtype_name(x->dtype));
+    if (first->dtype != AGATE_I64 || first->rank != 1 || first->layout.kind != AGATE_LAYOUT_plain)
+        return agate_fault(fault, "first taps are a row of i64");
+    if (weights->dtype != x->dtype || weights->rank != 2 || weights->layout.kind != AGATE_LAYOUT_plain ||
+        !agate_dim_equal(weights->dims[0], first->dims[0]) || !agate_dim_is_fixed(first->dims[0]))
+        return agate_fault(fault, "weights are a row of %s for each first tap", agate_dtype_name(x->dtype));
+    if (!agate_dim_is_fixed(x->dims[axis]) || !agate_dim_is_fixed(weights->dims[1]) ||
+        weights->dims[1].offset < 1 || weights->dims[1].offset > x->dims[axis].offset)
+        return agate_fault(fault, "weights are for 1 to as many elements as dimension %lld has",
+                           (long long)axis);
+    type.dims[axis] = first->dims[0];
+    type.layout = agate_infer_layout(node, x->layout);
+    *out_type = type;
+    return true;
+}
+
 /* ---- views of channels --------------------------------------------------------------------------------- */
 
 /* Does `part` lie among the channels of `whole` as they are, from image to image? */

@@ -18,6 +18,7 @@ bool agate_loops_over_bf16(const agate_node *node)
     case AGATE_FAMILY_window:
     case AGATE_FAMILY_reduce:
     case AGATE_FAMILY_softmax:
+    case AGATE_FAMILY_resample:
         return agate_is_bf16(&node->results[0]) || agate_is_bf16(node->operands[0]);
     default:
         return false;

@@ -4,10 +4,10 @@
  *     %0 = kernel(%x, %w) {...}           ==>    %1 = kernel(%x) { reorder } : f32[N,64,56,56]{nchw16c}
  *          : f32[N,64,56,56]                     %0 = kernel(%1, %w) {...} : f32[N,64,56,56]{nchw16c}
  *
- * One walk in execution order. A convolution wants the blocked layout; pools, pointwise chains, reductions, and moves that
- * keep channels in runs follow what they are given; everything else, and the graph's edges, is plain. A reorder stands where a value is wanted in the other
- * layout, once per value. A convolution of few channels (a stem) reads its input plain, so that the image needs no
- * reorder. Needs kernels for all computations; breaks nothing.
+ * One walk in execution order. A convolution wants the blocked layout; pools, pointwise chains, reductions, resampling of
+ * images and moves that keep channels in runs follow what they are given; everything else, and the graph's edges, is plain. A
+ * reorder stands where a value is wanted in the other layout, once per value. A convolution of few channels (a stem) reads its
+ * input plain, so that the image needs no reorder. Needs kernels for all computations; breaks nothing.
  */
 #include "ir/bands.h"
 #include "ir/parts.h"
@@ -187,6 +187,29 @@ static bool keeps_runs(const agate_node *move, int64_t block)
     }
 }
 
+/* Is parameter `index` a table of first taps or weights, which is plain wherever the values lie? */
+static bool is_table(const agate_node *kernel, int32_t index)
+{
+    const agate_value *param = kernel->body->params[index];
+
+    for (int32_t i = 0; i < param->use_count; i++)
+        if (param->uses[i].node->op == AGATE_OP_resample && param->uses[i].index > 0)
+            return true;
+    return false;
+}
+
+/* Resampling along images, and scalar ops. */
+static bool resamples_space_only(const agate_node *kernel)
+{
+    AGATE_EACH_NODE (node, kernel->body) {
+        agate_family family = agate_node_info(node)->family;
+        bool along_space = node->op == AGATE_OP_resample && node->attrs.axis.axis >= 2;
+        if (family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_terminator && !along_space)
+            return false;
+    }
+    return true;
+}
+
 /* Nothing in the kernel but such moves and scalar ops. */
 static bool moves_runs(const agate_node *kernel, int64_t block)
 {
@@ -228,6 +251,8 @@ static wish kernel_wish(assigner *a, const agate_node *kernel, const agate_node 
         return WISH_FOLLOW;
     case AGATE_FAMILY_reduce:
         return reduces_space_only(anchor) || normalizes_channels(kernel, anchor) ? WISH_FOLLOW : WISH_PLAIN;
+    case AGATE_FAMILY_resample:
+        return resamples_space_only(kernel) ? WISH_FOLLOW : WISH_PLAIN;
     case AGATE_FAMILY_move:
         return moves_runs(kernel, a->blocked.block) ? WISH_FOLLOW : WISH_PLAIN;
     default:
@@ -251,6 +276,8 @@ static bool follows_blocked(const agate_node *kernel, const agate_node *anchor)
             return false;
     for (int32_t i = 0; i < kernel->operand_count; i++) {
         const agate_value *operand = kernel->operands[i];
+        if (is_table(kernel, i))
+            continue;
         if (operand->type.dtype != AGATE_F32)
             return false;
         any |= is_blocked(operand) && (!anchor || is_anchored(kernel, i));
@@ -326,7 +353,10 @@ static bool block_kernel(assigner *a, agate_node *kernel, agate_node *anchor)
     if (is_conv && !pack_conv(a, kernel, anchor))
         return false;
     for (int32_t i = 0; i < kernel->operand_count; i++) {
-        if (is_anchored(kernel, i)) {
+        if (is_table(kernel, i)) {
+            if (!set_layout(a, kernel, i, PLAIN))
+                return false;
+        } else if (is_anchored(kernel, i)) {
             bool packed = is_conv && is_operand_of(anchor, kernel->body->params[i]);
             if (!packed && !set_layout(a, kernel, i, a->blocked))
                 return false;

@@ -93,6 +93,8 @@ static const char *refuses_use(const agate_node *kernel, const agate_use *use)
     case AGATE_FAMILY_window:
     case AGATE_FAMILY_reduce:
         return NULL;
+    case AGATE_FAMILY_resample:
+        return use->index == 0 ? NULL : "it has the weights of a resampling";
     case AGATE_FAMILY_conv:
         return use->index == 0 ? refuses_products(kernel, node)
                                : "it is no input of the convolution it feeds";

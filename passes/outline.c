@@ -9,7 +9,7 @@
  *                                          yield %0 }
  *
  * From the last node to the first: a pointwise node takes the pointwise nodes of its type in front of it, and
- * a move that only it reads, which then costs no memory. The kernel stands where its last node stood, so a
+ * a move or a resampling that only it reads, which then costs no memory. The kernel stands where its last node stood, so a
  * node joins only if all that reads it is inside or comes later; it becomes one more result then. Every other
  * op is a kernel of its own. Afterwards a graph holds data, views, kernels and its return. Needs types and
  * canonical form; breaks what looks for ops at the top level.
@@ -42,6 +42,14 @@ static bool is_mapped_move(const agate_node *node)
            node->op != AGATE_OP_reorder;
 }
 
+/* Where two resamplings are one, each element reads at most this many. */
+#define MOST_TAPS 16
+
+static int64_t taps_of(const agate_node *node)
+{
+    return node->op == AGATE_OP_resample ? node->operands[2]->type.dims[1].offset : 1;
+}
+
 static void offer_makers(agate_region *region, const agate_node *node)
 {
     for (int32_t i = 0; i < node->operand_count; i++) {
@@ -49,8 +57,13 @@ static void offer_makers(agate_region *region, const agate_node *node)
         if (!maker)
             continue;
         /* Behind a move, coordinates differ; only another move is worth following there. */
-        if (is_mapped_move(maker) || (is_pointwise(maker) && is_pointwise(node)))
+        bool scalar = is_pointwise(node), resamples = maker->op == AGATE_OP_resample;
+        if (node->op == AGATE_OP_resample) {
+            if (i == 0 && resamples && taps_of(node) * taps_of(maker) <= MOST_TAPS)
+                agate_region_offer(region, maker);
+        } else if (is_mapped_move(maker) || ((is_pointwise(maker) || resamples) && scalar)) {
             agate_region_offer(region, maker);
+        }
     }
 }
 
@@ -62,6 +75,14 @@ static const char *refuse(const agate_region *region, const agate_node *seed, co
 
     if (reason)
         return reason;
+    if (node->op == AGATE_OP_resample) {
+        if (result->use_count > 1)
+            return "it has other uses";
+        return result->uses[0].node->op == AGATE_OP_resample ||
+                       agate_type_same_dims(&result->type, &seed->results[0].type)
+                   ? NULL
+                   : "it is of another shape";
+    }
     if (is_mapped_move(node)) {
         const agate_node *user = result->uses[0].node;
         if (result->use_count > 1)
@@ -85,7 +106,7 @@ static agate_node *outline(agate_pass *pass, agate_node *seed, int64_t *marks)
     agate_region region;
 
     agate_region_init(&region, pass, seed, marks, false);
-    if (is_pointwise(seed) || is_mapped_move(seed))
+    if (is_pointwise(seed) || is_mapped_move(seed) || seed->op == AGATE_OP_resample)
         offer_makers(&region, seed);
     for (agate_node *node; (node = agate_region_next(&region));) {
         const char *reason = refuse(&region, seed, node);

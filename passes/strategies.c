@@ -220,8 +220,9 @@ const char *agate_pointwise_applies(const agate_candidate *c)
     AGATE_EACH_NODE (node, c->kernel->body) {
         agate_family family = agate_node_info(node)->family;
         if (family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_move && family != AGATE_FAMILY_cast &&
-            family != AGATE_FAMILY_terminator && family != AGATE_FAMILY_data)
-            return "more than scalar ops and moves";
+            family != AGATE_FAMILY_terminator && family != AGATE_FAMILY_data &&
+            family != AGATE_FAMILY_resample)
+            return "more than scalar ops, moves and resampling";
     }
     return dtypes_refused(c);
 }

@@ -128,6 +128,32 @@ START_TEST(expands_and_reshapes)
 }
 END_TEST
 
+/* Random first taps lie beyond both ends, too. */
+START_TEST(resamplings)
+{
+    static const move resamplings[] = {
+        {"resample $0, $1, $2 axis=2",
+         "f32[N,20,33,3]{nchw@Bc}",
+         {"f32[N,20,64,3]{nchw@Bc}", "i64[33]", "f32[33,2]"}},
+        {"resample $0, $1, $2 axis=3",
+         "f32[N,20,3,33]{nchw@Bc}",
+         {"f32[N,20,3,9]{nchw@Bc}", "i64[33]", "f32[33,4]"}},
+        {"resample $0, $1, $2 axis=1",
+         "f32[N,20,3,3]{nchw@Bc}",
+         {"f32[N,9,3,3]{nchw@Bc}", "i64[20]", "f32[20,3]"}},
+        {"resample $0, $1, $2 axis=3", "f32[N,3,5,37]", {"f32[N,3,5,64]", "i64[37]", "f32[37,2]"}},
+        {"resample $0, $1, $2 axis=2", "f32[N,3,5,37]", {"f32[N,3,64,37]", "i64[5]", "f32[5,30]"}},
+        {"resample $0, $1, $2 axis=1", "f64[N,5,17]", {"f64[N,4,17]", "i64[5]", "f64[5,1]"}},
+    };
+    static const char *const schedules[] = {"pointwise<v=@V, grain=64>", "pointwise<v=@V>", "nest<v=1>"};
+
+    for (size_t i = 0; i < AGATE_COUNT(resamplings); i++)
+        for (size_t k = 0; k < AGATE_COUNT(schedules); k++)
+            check_one(schedules[k], resamplings[i].op, resamplings[i].operands, 3, resamplings[i].result,
+                      (kernel_case){.rtol = 1e-5, .atol = 1e-6, .special = 0.02, .normal = true});
+}
+END_TEST
+
 START_TEST(moves_within_chains)
 {
     check_kernel(&(kernel_case){
@@ -167,6 +193,7 @@ int main(void)
     tcase_add_test(tcase, pads);
     tcase_add_test(tcase, concats);
     tcase_add_test(tcase, expands_and_reshapes);
+    tcase_add_test(tcase, resamplings);
     tcase_add_test(tcase, moves_within_chains);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

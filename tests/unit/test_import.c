@@ -195,7 +195,8 @@ START_TEST(slices)
 }
 END_TEST
 
-/* Nearest elements at whole ratios are expanded or sliced, others gathered; the rest is a product with weights. */
+/* Nearest elements at whole ratios are expanded or sliced, others gathered. The rest is weighted sums of neighbours, or
+ * a product with all weights where they are many. */
 START_TEST(resizes)
 {
     expect("opset 13\ninput x f32 N 2 3\nlist size i64 1 2 6\nnode s Shape x -> shape\nlist z i64 0\n"
@@ -213,11 +214,19 @@ START_TEST(resizes)
            "  %y = slice %x starts=[0, 0, 0] steps=[1, 1, 2] shape=[1, 2, 3] : f32[1,2,3]\n"
            "  return %y\n"
            "}\n");
-    expect("opset 18\ninput x f32 1 2 4\nlist sizes i64 8\nnode r Resize x _ _ sizes -> y ; mode=linear "
+    expect("opset 18\ninput x f32 1 4 4\nlist sizes i64 8\nnode r Resize x _ _ sizes -> y ; mode=linear "
            "axes=[1]\noutput y",
-           "graph @g(%x: f32[1,2,4]) -> y: f32[1,8,4] {\n"
-           "  %0 = weight \"r\" : f32[8,2]\n"
-           "  %y = matmul %0, %x : f32[1,8,4]\n"
+           "graph @g(%x: f32[1,4,4]) -> y: f32[1,8,4] {\n"
+           "  %0 = const [0, 0, 0, 1, 1, 2, 2, 2] : i64[8]\n"
+           "  %1 = weight \"r\" : f32[8,2]\n"
+           "  %y = resample %x, %0, %1 axis=1 : f32[1,8,4]\n"
+           "  return %y\n"
+           "}\n");
+    expect("opset 18\ninput x f32 1 16 4\nlist sizes i64 4\nnode r Resize x _ _ sizes -> y ; mode=linear "
+           "antialias=1 axes=[1]\noutput y",
+           "graph @g(%x: f32[1,16,4]) -> y: f32[1,4,4] {\n"
+           "  %0 = weight \"r\" : f32[4,16]\n"
+           "  %y = matmul %0, %x : f32[1,4,4]\n"
            "  return %y\n"
            "}\n");
 }

@@ -409,6 +409,21 @@ START_TEST(moves_of_every_size)
 }
 END_TEST
 
+START_TEST(resamples)
+{
+    const agate_attrs axis1 = {.axis = {.axis = 1}};
+
+    /* First taps beyond an end are moved to it. */
+    expect(AGATE_OP_resample, &axis1,
+           IN(S(F32, 3, D(1, 4, 2), 1, 10, 2, 20, 3, 30, 4, 40), S(I64, 1, {3}, 1, -5, 9),
+              S(F32, 2, D(3, 2), 0.5, 0.25, 1, 0, 0, 2)),
+           WANT(F32, 3, D(1, 3, 2), 1.75, 17.5, 1, 10, 8, 80));
+    expect(AGATE_OP_resample, NULL,
+           IN(S(F64, 1, {3}, 1, 2, 3), S(I64, 1, {1}, 0), S(F64, 2, D(1, 3), 1, -1, 1)),
+           WANT(F64, 1, {1}, 2));
+}
+END_TEST
+
 START_TEST(pad_modes)
 {
     static const struct {
@@ -458,6 +473,7 @@ int main(void)
     tcase_add_test(tests, softmax_values);
     tcase_add_test(tests, batch_norm_values);
     tcase_add_test(tests, moves_of_every_size);
+    tcase_add_test(tests, resamples);
     tcase_add_test(tests, pad_modes);
     suite_add_tcase(suite, tests);
     return suite_run(suite);
