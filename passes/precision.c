@@ -33,5 +33,7 @@ agate_status agate_precision_parse(const char *text, agate_precision *out_precis
 
 uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine)
 {
-    return precision == AGATE_PRECISION_bf16 && machine->vector_bits == 512 ? AGATE_CPU_AVX512_BF16 : 0;
+    return precision == AGATE_PRECISION_bf16 && machine->vector_bits == 512
+               ? AGATE_CPU_AVX512_BF16 | AGATE_CPU_AMX_TILE | AGATE_CPU_AMX_BF16
+               : 0;
 }

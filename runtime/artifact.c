@@ -334,9 +334,9 @@ agate_status agate_artifact_precision(const agate_artifact *artifact, const char
     return AGATE_OK;
 }
 
-/* `why` the features that `least` needs are missing: "this CPU lacks". */
+/* `capped`: what is missing is not the CPU's fault, but was ruled out. */
 static agate_status none_fits(const agate_artifact *a, const agate_image_variant *least, uint32_t features,
-                              const char *why)
+                              bool capped)
 {
     agate_text isas = {0}, precisions = {0}, missing = {0};
     agate_status status = add_isas(a, least->precision, &isas);
@@ -344,11 +344,16 @@ static agate_status none_fits(const agate_artifact *a, const agate_image_variant
         status = add_precisions(a, &precisions);
     if (!status) {
         const bool is_plain = strcmp(agate_text_c(&precisions), "f32") == 0;
-        agate_cpu_features_print(least->needs & ~features, &missing);
+        if (capped) {
+            agate_text_add(&missing, "is not to use ");
+            agate_cpu_features_print(least->needs & ~features, &missing);
+        } else {
+            agate_cpu_features_explain(least->needs & ~features, agate_cpu_features_refused(), &missing);
+        }
         status = agate_error_make(AGATE_CODE_NOT_FOUND,
-                                  "the model was compiled for %s%s%s, and %s %s; compile it for a lower isa",
+                                  "the model was compiled for %s%s%s, and %s; compile it for a lower isa",
                                   agate_text_c(&isas), is_plain ? "" : " with precision ",
-                                  is_plain ? "" : least->precision, why, agate_text_c(&missing));
+                                  is_plain ? "" : least->precision, agate_text_c(&missing));
     }
     agate_text_deinit(&isas);
     agate_text_deinit(&precisions);
@@ -356,7 +361,7 @@ static agate_status none_fits(const agate_artifact *a, const agate_image_variant
     return status;
 }
 
-static agate_status choose(const agate_artifact *a, const char *wanted, uint32_t features, const char *why,
+static agate_status choose(const agate_artifact *a, const char *wanted, uint32_t features, bool capped,
                            uint32_t *out_index)
 {
     agate_image_variant variant, least = {0};
@@ -372,13 +377,13 @@ static agate_status choose(const agate_artifact *a, const char *wanted, uint32_t
         }
         least = variant;
     }
-    return none_fits(a, &least, features, why);
+    return none_fits(a, &least, features, capped);
 }
 
 agate_status agate_artifact_choose(const agate_artifact *artifact, const char *precision, uint32_t features,
                                    uint32_t *out_index)
 {
-    return choose(artifact, precision, features, "this CPU lacks", out_index);
+    return choose(artifact, precision, features, false, out_index);
 }
 
 static agate_kernel_fn find_function(void *object, const char *symbol)
@@ -402,7 +407,7 @@ static agate_status make_model(agate_artifact *a, const char *precision, uint32_
     uint32_t index;
     const agate_module *module;
     const bool capped = features != agate_cpu_features();
-    AGATE_TRY(choose(a, precision, features, capped ? "is not to use" : "this CPU lacks", &index));
+    AGATE_TRY(choose(a, precision, features, capped, &index));
     AGATE_TRY(agate_artifact_module(a, index, &module));
     return agate_model_create(module, agate_artifact_release, a, out_model);
 }

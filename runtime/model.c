@@ -20,11 +20,10 @@ static agate_status check_features(const agate_module *module)
     if (!missing)
         return AGATE_OK;
     agate_text names = {0};
-    agate_cpu_features_print(missing, &names);
-    agate_status status =
-        agate_error_make(AGATE_CODE_NOT_FOUND,
-                         "the model was compiled for %s, and this CPU lacks %s; compile it for a lower isa",
-                         module->isa, agate_text_c(&names));
+    agate_cpu_features_explain(missing, agate_cpu_features_refused(), &names);
+    agate_status status = agate_error_make(
+        AGATE_CODE_NOT_FOUND, "the model was compiled for %s, and %s; compile it for a lower isa",
+        module->isa, agate_text_c(&names));
     agate_text_deinit(&names);
     return status;
 }

@@ -25,20 +25,25 @@ static agate_status unknown_isa(const char *isa)
     return status;
 }
 
-/* What this CPU has beyond a level named so, where that helps: (level, feature, both). */
+/* What this CPU has beyond a level named so, where that helps: (level, features, both as targets write them), the best last. */
 static const struct {
     const char *level;
-    uint32_t feature;
+    uint32_t features;
     const char *name;
-} extended[] = {{"avx512", AGATE_CPU_AVX512_BF16, "avx512+avx512bf16"}};
+} extended[] = {
+    {"avx512", AGATE_CPU_AVX512_BF16, "avx512+avx512bf16"},
+    {"avx512", AGATE_CPU_AVX512_BF16 | AGATE_CPU_AMX_TILE | AGATE_CPU_AMX_BF16,
+     "avx512+avx512bf16+amx-tile+amx-bf16"},
+};
 
 static void add_features(agate_precision precision, agate_machine *machine)
 {
-    uint32_t useful = agate_precision_features(precision, machine) & agate_cpu_features();
+    const uint32_t useful = agate_precision_features(precision, machine) & agate_cpu_features();
+    const char *level = machine->name;
 
     for (size_t i = 0; i < AGATE_COUNT(extended); i++)
-        if ((useful & extended[i].feature) && strcmp(machine->name, extended[i].level) == 0) {
-            machine->needs |= extended[i].feature;
+        if ((extended[i].features & ~useful) == 0 && strcmp(level, extended[i].level) == 0) {
+            machine->needs |= extended[i].features;
             machine->name = extended[i].name;
         }
 }
@@ -168,6 +173,25 @@ static agate_status check_allocator(const agate_allocator *allocator)
                             "the allocator of the model lacks a function to allocate or to release");
 }
 
+/* Says which features would have served the precision, but are refused to this process. */
+static void tell_refused(const agate_pass_options *passes, const agate_machine *machine)
+{
+    agate_precision precision;
+    agate_status status = agate_precision_parse(passes->precision, &precision);
+    const uint32_t serving = status ? 0 : agate_precision_features(precision, machine);
+    const uint32_t refused = serving & agate_cpu_features_refused();
+    agate_text text = {0};
+
+    agate_status_release(status);
+    if (!refused || !passes->remark)
+        return;
+    agate_text_add(&text, "the CPU has ");
+    agate_cpu_features_print(refused, &text);
+    agate_text_add(&text, ", but the system refuses them to this process; %s is used instead", machine->name);
+    passes->remark(passes->remark_user, "target", NULL, agate_text_c(&text));
+    agate_text_deinit(&text);
+}
+
 agate_pass_options agate_driver_passes(const agate_driver_options *options, const agate_machine *machine)
 {
     agate_pass_options passes = options->passes;
@@ -175,6 +199,8 @@ agate_pass_options agate_driver_passes(const agate_driver_options *options, cons
     passes.machine = machine;
     passes.allow = options->compile.allow;
     passes.precision = options->compile.precision;
+    if (!options->compile.isa)
+        tell_refused(&passes, machine);
     return passes;
 }
 

@@ -63,7 +63,8 @@ AGATE_MUST_USE agate_status agate_driver_import(const agate_model_source *source
                                                 const agate_driver_options *options,
                                                 const agate_import_files *files, agate_graph **out_graph);
 
-/* How to run passes for `machine`, as these options say. */
+/* How to run passes for `machine`, as these options say. A remark tells of features that would have served the precision and that
+ * the system refuses to this process. */
 agate_pass_options agate_driver_passes(const agate_driver_options *options, const agate_machine *machine);
 
 /* Runs all passes for the machine of these options, *out_machine. */

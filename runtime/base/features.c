@@ -1,4 +1,4 @@
-/* features.c: the CPU's features, by CPUID and XCR0, and the cores granted to this process. */
+/* features.c: the CPU's features, by CPUID, XCR0 and what the system permits, and the cores granted to this process. */
 #define _GNU_SOURCE
 #include "runtime/base/features.h"
 
@@ -7,9 +7,11 @@
 #endif
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 typedef struct feature_row {
@@ -27,7 +29,32 @@ static const feature_row feature_rows[] = {
 #undef AGATE_CPU_FEATURE
 };
 
+uint32_t agate_cpu_features_from(const agate_cpu_facts *facts, uint32_t *out_refused)
+{
+    uint32_t features = 0;
+    *out_refused = 0;
+    for (size_t i = 0; i < AGATE_COUNT(feature_rows); i++) {
+        const feature_row *row = &feature_rows[i];
+        bool has = (row->needs & ~(features | *out_refused)) == 0 && (row->xcr0 & ~facts->xcr0) == 0;
+        for (size_t j = 0; j < AGATE_COUNT(facts->cpuid); j++)
+            has &= (row->cpuid[j] & ~facts->cpuid[j]) == 0;
+        const bool refused = (row->xcr0 & facts->refused) != 0 || (row->needs & *out_refused) != 0;
+        if (has && refused)
+            *out_refused |= row->bit;
+        else if (has)
+            features |= row->bit;
+    }
+    return features;
+}
+
+static uint32_t known_features, known_refused;
+
 #if defined(__x86_64__)
+/* Linux 5.16 and later: the state of AMX's tiles, 8 KB for each thread, is a process's only once it has asked.
+ * Names of asm/prctl.h, which older systems lack. */
+#define ARCH_REQ_XCOMP_PERM 0x1023
+#define XFEATURE_XTILEDATA  18
+
 static uint32_t cpuid_register(uint32_t leaf, uint32_t subleaf, int32_t which)
 {
     uint32_t registers[4] = {0}; /* EAX EBX ECX EDX; zero where the CPU has no such leaf */
@@ -36,35 +63,45 @@ static uint32_t cpuid_register(uint32_t leaf, uint32_t subleaf, int32_t which)
     return registers[which];
 }
 
-uint32_t agate_cpu_features(void)
+static void read_features(void)
 {
     enum { EAX, EBX, ECX, EDX };
-    const uint32_t cpuid[6] = {
-        cpuid_register(1, 0, ECX), cpuid_register(7, 0, EBX), cpuid_register(7, 0, ECX),
-        cpuid_register(7, 0, EDX), cpuid_register(7, 1, EAX), cpuid_register(0x80000001, 0, ECX),
+    agate_cpu_facts facts = {
+        .cpuid = {cpuid_register(1, 0, ECX), cpuid_register(7, 0, EBX), cpuid_register(7, 0, ECX),
+                  cpuid_register(7, 0, EDX), cpuid_register(7, 1, EAX), cpuid_register(0x80000001, 0, ECX)},
     };
-    const bool has_xgetbv = cpuid[0] >> 27 & 1;
+    const bool has_xgetbv = facts.cpuid[0] >> 27 & 1;
     uint32_t xcr0_low = 0, xcr0_high = 0;
     if (has_xgetbv)
         __asm__ volatile("xgetbv" : "=a"(xcr0_low), "=d"(xcr0_high) : "c"(0));
-    const uint64_t xcr0 = (uint64_t)xcr0_high << 32 | xcr0_low;
+    facts.xcr0 = (uint64_t)xcr0_high << 32 | xcr0_low;
 
-    uint32_t features = 0;
-    for (size_t i = 0; i < AGATE_COUNT(feature_rows); i++) {
-        const feature_row *row = &feature_rows[i];
-        bool has = (row->needs & ~features) == 0 && (row->xcr0 & ~xcr0) == 0;
-        for (size_t j = 0; j < AGATE_COUNT(cpuid); j++)
-            has &= (row->cpuid[j] & ~cpuid[j]) == 0;
-        features |= has ? row->bit : 0;
+    known_features = agate_cpu_features_from(&facts, &known_refused);
+    if ((known_features & AGATE_CPU_AMX_TILE) &&
+        syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) != 0) {
+        facts.refused = UINT64_C(1) << XFEATURE_XTILEDATA;
+        known_features = agate_cpu_features_from(&facts, &known_refused);
     }
-    return features;
 }
 #else
-uint32_t agate_cpu_features(void)
+static void read_features(void)
 {
-    return 0;
 }
 #endif
+
+static pthread_once_t features_read = PTHREAD_ONCE_INIT;
+
+uint32_t agate_cpu_features(void)
+{
+    pthread_once(&features_read, read_features);
+    return known_features;
+}
+
+uint32_t agate_cpu_features_refused(void)
+{
+    pthread_once(&features_read, read_features);
+    return known_refused;
+}
 
 void agate_cpu_features_print(uint32_t features, agate_text *text)
 {
@@ -77,6 +114,18 @@ void agate_cpu_features_print(uint32_t features, agate_text *text)
         }
     if (features)
         agate_text_add(text, "%sunknown features 0x%x", separator, features);
+}
+
+void agate_cpu_features_explain(uint32_t missing, uint32_t refused, agate_text *text)
+{
+    if (missing & ~refused) {
+        agate_text_add(text, "this CPU lacks ");
+        agate_cpu_features_print(missing & ~refused, text);
+    }
+    if (missing & refused) {
+        agate_text_add(text, "%sthe system refuses this process ", missing & ~refused ? ", and " : "");
+        agate_cpu_features_print(missing & refused, text);
+    }
 }
 
 void agate_cpu_features_list(uint32_t features, const char *sign, bool commas, agate_text *text)

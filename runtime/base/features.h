@@ -4,7 +4,7 @@
 
 #include "runtime/base/base.h"
 
-/* One bit per row of features.def; set when the system has enabled it as well as the CPU has it. */
+/* One bit per row of features.def; set when the CPU has it, the system has enabled it and lets this process use it. */
 typedef enum agate_cpu_feature {
 #define AGATE_CPU_FEATURE(id, bit, ...) AGATE_CPU_##id = 1 << (bit),
 #include "runtime/base/features.def"
@@ -22,11 +22,27 @@ typedef enum agate_cpu_feature {
     (AGATE_CPU_V3 | AGATE_CPU_AVX512F | AGATE_CPU_AVX512DQ | AGATE_CPU_AVX512CD | AGATE_CPU_AVX512BW |       \
      AGATE_CPU_AVX512VL)
 
-/* The set of bits of the CPU this runs on. Thread-safe. */
+/* The set of bits of the CPU this runs on. The first call asks the system for what a process has to ask for: AMX's tiles.
+ * Thread-safe. */
 uint32_t agate_cpu_features(void);
+
+/* What this CPU and its system have, but the system refuses this process: no bit of agate_cpu_features. Thread-safe. */
+uint32_t agate_cpu_features_refused(void);
+
+/* What both are found from. `cpuid`: registers in the order of features.def's columns; `refused`: bits of XCR0 whose state this
+ * process may not use. */
+typedef struct agate_cpu_facts {
+    uint32_t cpuid[6];
+    uint64_t xcr0, refused;
+} agate_cpu_facts;
+
+uint32_t agate_cpu_features_from(const agate_cpu_facts *facts, uint32_t *out_refused);
 
 /* Appends the names of these bits for people: "AVX2, FMA, AMX tiles". */
 void agate_cpu_features_print(uint32_t features, agate_text *text);
+
+/* Appends why `missing` cannot be used: "this CPU lacks AVX2, and the system refuses this process AMX tiles". */
+void agate_cpu_features_explain(uint32_t missing, uint32_t refused, agate_text *text);
 
 /* Appends them as LLVM and targets know them, each behind `sign`: "+avx2+fma"; with commas where `commas`. */
 void agate_cpu_features_list(uint32_t features, const char *sign, bool commas, agate_text *text);

@@ -366,6 +366,45 @@ START_TEST(cpu_features_print)
 }
 END_TEST
 
+/* A CPU that has everything, on a system that gives it all, or refuses the tiles. */
+START_TEST(features_of_refused_state)
+{
+    const uint32_t tiles = AGATE_CPU_AMX_TILE | AGATE_CPU_AMX_BF16 | AGATE_CPU_AMX_INT8;
+    agate_cpu_facts facts = {.xcr0 = ~UINT64_C(0)};
+    agate_text text = {0};
+    uint32_t refused;
+
+    for (size_t i = 0; i < AGATE_COUNT(facts.cpuid); i++)
+        facts.cpuid[i] = ~0u;
+    const uint32_t all = agate_cpu_features_from(&facts, &refused);
+    ck_assert_uint_eq(refused, 0);
+    ck_assert_uint_eq(all & tiles, tiles);
+    ck_assert_uint_eq(all & AGATE_CPU_V4, AGATE_CPU_V4);
+    facts.refused = 1u << 18;
+    ck_assert_uint_eq(agate_cpu_features_from(&facts, &refused), all & ~tiles);
+    ck_assert_uint_eq(refused, tiles);
+    /* What the CPU or the system lacks is not refused. */
+    facts.cpuid[3] &= ~(1u << 22);
+    ck_assert_uint_eq(agate_cpu_features_from(&facts, &refused), all & ~tiles);
+    ck_assert_uint_eq(refused, tiles & ~(uint32_t)AGATE_CPU_AMX_BF16);
+    facts.xcr0 = 0xe7;
+    ck_assert_uint_eq(agate_cpu_features_from(&facts, &refused), all & ~tiles);
+    ck_assert_uint_eq(refused, 0);
+    ck_assert_uint_eq(agate_cpu_features() & agate_cpu_features_refused(), 0);
+
+    agate_cpu_features_explain(AGATE_CPU_AVX2 | AGATE_CPU_AMX_TILE, tiles, &text);
+    ck_assert_str_eq(agate_text_c(&text),
+                     "this CPU lacks AVX2, and the system refuses this process AMX tiles");
+    agate_text_deinit(&text);
+    agate_cpu_features_explain(AGATE_CPU_AMX_TILE, tiles, &text);
+    ck_assert_str_eq(agate_text_c(&text), "the system refuses this process AMX tiles");
+    agate_text_deinit(&text);
+    agate_cpu_features_explain(0, tiles, &text);
+    ck_assert_str_eq(agate_text_c(&text), "");
+    agate_text_deinit(&text);
+}
+END_TEST
+
 START_TEST(features_build_on_each_other)
 {
     size_t length;
@@ -414,6 +453,7 @@ int main(void)
     tcase_add_test(tests, machines_are_ordered_levels);
     tcase_add_test(tests, cpu_features_follow_the_compiler);
     tcase_add_test(tests, cpu_features_print);
+    tcase_add_test(tests, features_of_refused_state);
     tcase_add_test(tests, features_build_on_each_other);
     suite_add_tcase(suite, tests);
     return suite_run(suite);
