@@ -1,0 +1,37 @@
+#!/bin/sh
+# Is run as `test_command.sh AGATE ROOT "" AGATE_AMX`: the command on a CPU with AMX, as agate-amx has it, and on this one.
+. "$(dirname "$0")/../cli/lib.sh"
+with_amx=$4
+plain=$agate
+isa=avx512+avx512bf16+amx-tile+amx-bf16
+
+[ -n "$(command -v ld)" ] || { echo "SKIP AMX: there is no ld"; exit 77; }
+agate=$with_amx
+expect 0 compile "$digits/digits.onnx" -o "$work/bf16.so" --precision bf16
+expect 0 info "$work/bf16.so"
+grep -q '^  avx512+avx512bf16' "$out" || { echo "SKIP AMX: this CPU lacks AVX512-BF16"; exit 77; }
+# What the driver adds is what precision asks for, and is called as targets call it.
+says "$out" "^  $isa  bf16 .* of code\$" "kernels for $isa with precision bf16, "
+expect 0 compile "$digits/digits.onnx" -o "$work/f32.so"
+expect 0 info "$work/f32.so"
+says "$out" '^  avx512  '
+expect 0 compile "$digits/digits.onnx" -o "$work/strict.so" --precision bf16 --isa avx512
+expect 0 info "$work/strict.so"
+says "$out" '^  avx512  '
+expect 0 compile "$digits/digits.onnx" -o "$work/named.so" --precision bf16 --target "$isa"
+same "$work/bf16.so" "$work/named.so"
+
+expect 0 run "$work/bf16.so" "$digits/drawn-5.png" --preprocess digits --labels "$digits/labels.txt"
+says "$out" '%  5$'
+# A CPU that lacks it says so; one file may serve both.
+expect 0 compile "$digits/digits.onnx" -o "$work/both.so" --precision bf16 --target "x86-64-v4,$isa"
+agate=$plain
+expect 0 compile "$digits/digits.onnx" -o "$work/plain.so" --precision bf16
+expect 0 info "$work/plain.so"
+grep -q "^  $isa " "$out" && exit 0
+says "$out" '^  avx512+avx512bf16  '
+expect 0 info "$work/bf16.so"
+says "$out" "^  $isa  bf16 .*; \(this CPU lacks\|the system refuses this process\) AMX tiles, AMX BF16\$"
+expect 1 run "$work/bf16.so"
+says "$err" "compiled for $isa with precision bf16, and \(this CPU lacks\|the system refuses this process\) AMX tiles, AMX BF16; compile it for a lower isa"
+expect 0 run "$work/both.so" --seed 3
