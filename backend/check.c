@@ -1,4 +1,5 @@
 /* check.c: is a kernel what its strategy can emit? The schedule sees to that; a hand-edited text may not have it. */
+#include "backend/emit_conv.h"
 #include "backend/emit_winograd.h"
 #include "backend/units.h"
 #include "ir/bands.h"
@@ -74,6 +75,23 @@ static const char *refuse_bands(const agate_node *kernel)
                : NULL;
 }
 
+/* A pool in register tiles of pixels. */
+static const char *refuse_pool_tiles(const agate_node *kernel, const agate_node *pool)
+{
+    const agate_value *x = pool->operands[0];
+
+    if (kernel->tiles.ow == 0)
+        return NULL;
+    if (x->node || x->type.rank != 4 || x->type.dtype != AGATE_F32 ||
+        x->type.layout.kind != AGATE_LAYOUT_channel ||
+        !agate_layout_equal(x->type.layout, pool->results[0].type.layout))
+        return "tiles of pixels are for pools of blocked f32 images that are operands";
+    if (x->type.layout.block != kernel->tiles.v)
+        return "its blocks of channels are no vectors";
+    return pool->attrs.pool.kernel.v[1] > AGATE_MAX_STATIC_TAPS ? "its window is too wide to be written out"
+                                                                : NULL;
+}
+
 const char *agate_emit_refuses(const agate_node *kernel)
 {
     const agate_node *anchor = agate_emit_anchor_of(kernel);
@@ -109,6 +127,8 @@ const char *agate_emit_refuses(const agate_node *kernel)
         (!anchor || agate_node_info(anchor)->family != wanted))
         return "it holds no op of the kind that the strategy computes";
     const char *reason = wanted == AGATE_FAMILY_winograd ? agate_winograd_refuses(kernel) : NULL;
+    if (kernel->strategy == AGATE_STRATEGY_pool)
+        reason = refuse_pool_tiles(kernel, anchor);
     bool in_parts = wanted == AGATE_FAMILY_conv && is_in_parts(kernel, anchor, &reason);
     return reason ? reason : refuse_types(kernel, in_parts);
 }

@@ -207,11 +207,10 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
         c->vectors--;
 }
 
-/* The one convolution of a kernel. */
+/* The one convolution or pool of a kernel. */
 static void measure(agate_conv *c, const agate_node *kernel)
 {
-    bool by_lane =
-        kernel->strategy == AGATE_STRATEGY_depthwise || kernel->strategy == AGATE_STRATEGY_grouped_conv;
+    bool by_lane = kernel->strategy != AGATE_STRATEGY_direct_conv;
     agate_conv_measure(c, kernel, agate_emit_anchor_of(kernel), &kernel->tiles, by_lane);
 }
 

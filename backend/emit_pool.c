@@ -1,5 +1,6 @@
-/* emit_pool.c: windows in blocked layout, and reductions: vectors of what is kept, the inner loops as
- * anywhere. */
+/* emit_pool.c: windows in blocked layout, by register tiles of a row's pixels (emit_pool_tile.c) where there are any, and
+ * reductions: vectors of what is kept, the inner loops as anywhere. */
+#include "backend/emit_conv.h"
 #include "backend/emit_space.h"
 
 static void finish(agate_emitter *e, const agate_coords *coords, void *user)
@@ -21,13 +22,17 @@ static agate_space pool_space(const agate_node *kernel)
 
 void agate_emit_pool(agate_emitter *e)
 {
+    if (e->kernel->tiles.ow > 0) {
+        agate_conv_emit(e, agate_pool_tile);
+        return;
+    }
     agate_space space = pool_space(e->kernel);
     agate_emit_space(e, &space, finish, NULL);
 }
 
 agate_dim agate_tasks_pool(const agate_node *kernel)
 {
-    return pool_space(kernel).tasks;
+    return kernel->tiles.ow > 0 ? agate_conv_tasks(kernel) : pool_space(kernel).tasks;
 }
 
 /* Where the innermost dimension is reduced, the vectors belong to the reduction; else they run along the

@@ -1,31 +1,73 @@
 /* emit_pool_tile.c: one register tile of a pool in blocked layout, as emit_depthwise.c has one of a convolution: vectors of
  * channels, a row's pixels side by side, each input vector loaded once for all windows of the row that cover it.
  *
- * A window's elements are joined by rows, then by columns, those outside the image left out: as emit_inner.c does it. */
+ * A window's elements are joined by rows, then by columns, those outside the image left out: as emit_inner.c does it. Windows
+ * that lie one element apart share what they have: there each column is joined first, once for all of them. */
 #include "backend/emit_conv.h"
 #include "backend/emit_parts.h"
+
+/* How far a window reaches beyond its first column where columns are shared, which take a register each. The choice does not
+ * depend on the tile, so neither do the bits. */
+#define SHARED_REACH 14
 
 static bool meets(const agate_conv *c, int32_t point, int64_t tap, int64_t column)
 {
     return point * c->x.stride + tap * c->x.dilation == column && (c->pixel.span->live[tap] >> point & 1);
 }
 
+static LLVMValueRef load_column(agate_conv *c, LLVMValueRef inputs, int64_t column)
+{
+    agate_emitter *e = c->e;
+    LLVMValueRef address = agate_emit_advance(e, inputs, NULL, 0, column * c->lanes);
+    LLVMValueRef input = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_F32, c->lanes), address, "x");
+    LLVMSetAlignment(input, (unsigned)c->lanes * 4);
+    return input;
+}
+
+static void join(agate_conv *c, LLVMValueRef *sum, LLVMValueRef value)
+{
+    *sum = agate_emit_join(c->e, c->anchor->op, AGATE_F32, *sum, value);
+}
+
 /* Column `column` of the tile's inputs joins the points whose windows cover it. */
 static void join_column(agate_conv *c, agate_tile *tile, LLVMValueRef inputs, int64_t column)
 {
-    agate_emitter *e = c->e;
     LLVMValueRef input = NULL;
     for (int32_t i = 0; i < tile->points; i++)
         for (int64_t kw = 0; kw < c->x.taps; kw++) {
             if (!meets(c, i, kw, column))
                 continue;
-            if (!input) {
-                LLVMValueRef address = agate_emit_advance(e, inputs, NULL, 0, column * c->lanes);
-                input = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_F32, c->lanes), address, "x");
-                LLVMSetAlignment(input, (unsigned)c->lanes * 4);
-            }
-            tile->sums[i] = agate_emit_join(e, c->anchor->op, AGATE_F32, tile->sums[i], input);
+            if (!input)
+                input = load_column(c, inputs, column);
+            join(c, &tile->sums[i], input);
         }
+}
+
+static bool is_met(const agate_conv *c, int32_t points, int64_t column)
+{
+    for (int32_t i = 0; i < points; i++)
+        for (int64_t kw = 0; kw < c->x.taps; kw++)
+            if (meets(c, i, kw, column))
+                return true;
+    return false;
+}
+
+/* What the columns of the tile's inputs became makes what its points are. */
+static void join_points(agate_conv *c, agate_tile *tile, const agate_tile *columns)
+{
+    for (int32_t i = 0; i < tile->points; i++)
+        for (int64_t kw = 0; kw < c->x.taps; kw++) {
+            int64_t column = i + kw * c->x.dilation;
+            if (meets(c, i, kw, column))
+                join(c, &tile->sums[i], columns->sums[column]);
+        }
+}
+
+/* Does no window reach beyond `behind` pads behind the last element (rounding sizes up, some do)? */
+static bool all_within(const agate_conv_axis *axis, int64_t behind)
+{
+    int64_t end = (axis->out - 1) * axis->stride - axis->pad + (axis->taps - 1) * axis->dilation + 1;
+    return end <= axis->in + behind;
 }
 
 /* Elements of a window in one dimension: of `taps` those that lie in the input, or, if pads count, in the padded one. */
@@ -34,6 +76,8 @@ static LLVMValueRef count_rows(agate_conv *c)
     agate_emitter *e = c->e;
     const agate_attrs_pool *attrs = &c->anchor->attrs.pool;
     LLVMValueRef lo, hi;
+    if (attrs->count_pads && all_within(&c->y, attrs->pads.v[2]))
+        return agate_emit_int(e, c->y.taps);
     if (!attrs->count_pads) {
         agate_conv_taps(c, &lo, &hi);
         return agate_emit_sub(e, hi, lo);
@@ -48,10 +92,18 @@ static LLVMValueRef count_columns(agate_conv *c, int32_t point)
 {
     agate_emitter *e = c->e;
     const agate_attrs_pool *attrs = &c->anchor->attrs.pool;
+    int64_t live = 0;
+    if (!attrs->count_pads) {
+        for (int64_t kw = 0; kw < c->x.taps; kw++)
+            live += c->pixel.span->live[kw] >> point & 1;
+        return agate_emit_int(e, live);
+    }
+    if (all_within(&c->x, attrs->pads.v[3]))
+        return agate_emit_int(e, c->x.taps);
     LLVMValueRef at = agate_emit_add(e, c->pixel.at, agate_emit_int(e, point));
-    int64_t pads = attrs->count_pads ? c->x.pad : 0, behind = attrs->count_pads ? attrs->pads.v[3] : 0;
-    agate_taps taps = agate_emit_taps(e, at, c->x.taps, c->x.stride, c->x.dilation, c->x.pad,
-                                      agate_emit_int(e, -pads), agate_emit_int(e, c->x.in + behind));
+    agate_taps taps =
+        agate_emit_taps(e, at, c->x.taps, c->x.stride, c->x.dilation, c->x.pad, agate_emit_int(e, -c->x.pad),
+                        agate_emit_int(e, c->x.in + attrs->pads.v[3]));
     return agate_emit_sub(e, taps.hi, taps.lo);
 }
 
@@ -79,12 +131,23 @@ void agate_pool_tile(agate_conv *c)
     for (int32_t i = 0; i < tile.points; i++)
         tile.sums[i] = agate_emit_neutral(e, c->anchor->op, AGATE_F32, c->lanes);
     agate_conv_taps(c, &lo, &hi);
-    agate_loop kh = agate_tile_loop_begin(e, &tile, lo, hi, 1);
-    LLVMValueRef row = agate_conv_tap(c, inputs, kh.index);
     int64_t columns = (tile.points - 1) * c->x.stride + (c->x.taps - 1) * c->x.dilation + 1;
+    bool shared = c->x.stride == 1 && (c->x.taps - 1) * c->x.dilation <= SHARED_REACH;
+    agate_tile sums = {.lanes = c->lanes, .vectors = 1, .points = shared ? (int32_t)columns : tile.points};
+    for (int32_t i = 0; i < sums.points; i++)
+        sums.sums[i] = tile.sums[0];
+    agate_loop kh = agate_tile_loop_begin(e, &sums, lo, hi, 1);
+    LLVMValueRef row = agate_conv_tap(c, inputs, kh.index);
     for (int64_t column = 0; column < columns; column++)
-        join_column(c, &tile, row, column);
-    agate_tile_loop_end(e, &tile, &kh);
+        if (!shared)
+            join_column(c, &sums, row, column);
+        else if (is_met(c, tile.points, column))
+            join(c, &sums.sums[column], load_column(c, row, column));
+    agate_tile_loop_end(e, &sums, &kh);
+    if (shared)
+        join_points(c, &tile, &sums);
+    else
+        tile = sums;
     if (c->anchor->op == AGATE_OP_avg_pool)
         average(c, &tile);
     agate_conv_finish(c, &tile);

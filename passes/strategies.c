@@ -126,9 +126,26 @@ const char *agate_pool_applies(const agate_candidate *c)
     return NULL;
 }
 
+/* The widest window that is written out in tiles of pixels. */
+#define WRITTEN_OUT 16
+
+/* Tasks that an image is cut into at least: blocks of channels, and rows where those are few. */
+#define POOL_TASKS 16
+
 agate_tiles agate_pool_plan(const agate_candidate *c)
 {
-    return (agate_tiles){.v = lanes(c), .oh = 1};
+    agate_tiles tiles = {.v = lanes(c), .oh = 1};
+    const agate_value *x = c->anchor->operands[0];
+    const agate_type *y = &c->anchor->results[0].type;
+
+    if (x->node || x->type.rank != 4 || x->type.layout.block != tiles.v ||
+        c->anchor->attrs.pool.kernel.v[1] > WRITTEN_OUT)
+        return tiles;
+    int64_t blocks = agate_max(1, agate_ceil_div(y->dims[1].offset, tiles.v));
+    tiles.ow = agate_depthwise_points(c->machine, agate_max(1, y->dims[3].offset));
+    tiles.oh = (int32_t)agate_max(1, agate_ceil_div(y->dims[2].offset, agate_ceil_div(POOL_TASKS, blocks)));
+    tiles.ocs = 1;
+    return tiles;
 }
 
 /* Reductions are sums in parts where they are long, as products are. */

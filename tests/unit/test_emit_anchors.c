@@ -58,6 +58,41 @@ START_TEST(pools)
 }
 END_TEST
 
+/* Tiles of a row's pixels: windows apart, and one element apart, where they share columns; borders, and windows of none. */
+START_TEST(pools_in_tiles)
+{
+    static const char *const schedules[] = {"pool<v=@V, ow=5, oh=2, ocs=1>", "pool<v=@V, ow=14>"};
+    static const anchor anchors[] = {
+        {"max_pool $0 kernel=[3, 3] strides=[2, 2] pads=[1, 1, 1, 1]",
+         "f32[N,40,6,8]{nchw@Bc}",
+         {"f32[N,40,12,15]{nchw@Bc}"}},
+        {"max_pool $0 kernel=[3, 3] pads=[1, 1, 1, 1]",
+         "f32[N,40,12,15]{nchw@Bc}",
+         {"f32[N,40,12,15]{nchw@Bc}"}},
+        {"max_pool $0 kernel=[3, 2] dilations=[2, 3] pads=[2, 1, 1, 0]",
+         "f32[N,16,11,13]{nchw@Bc}",
+         {"f32[N,16,12,15]{nchw@Bc}"}},
+        {"max_pool $0 kernel=[1, 16] pads=[0, 8, 0, 9]",
+         "f32[N,3,5,18]{nchw@Bc}",
+         {"f32[N,3,5,16]{nchw@Bc}"}},
+        {"avg_pool $0 kernel=[3, 3] pads=[1, 1, 1, 1]",
+         "f32[N,40,12,15]{nchw@Bc}",
+         {"f32[N,40,12,15]{nchw@Bc}"}},
+        {"avg_pool $0 kernel=[3, 3] pads=[1, 1, 1, 1] count_pads=true",
+         "f32[N,40,12,15]{nchw@Bc}",
+         {"f32[N,40,12,15]{nchw@Bc}"}},
+        {"avg_pool $0 kernel=[3, 3] strides=[2, 2] pads=[0, 0, 1, 1] ceil=true count_pads=true",
+         "f32[N,20,6,8]{nchw@Bc}",
+         {"f32[N,20,12,15]{nchw@Bc}"}},
+        {"avg_pool $0 kernel=[2, 2] strides=[2, 2] ceil=true",
+         "f32[N,20,6,8]{nchw@Bc}",
+         {"f32[N,20,12,15]{nchw@Bc}"}},
+        {"avg_pool $0 kernel=[7, 7]", "f32[N,20,1,1]{nchw@Bc}", {"f32[N,20,7,7]{nchw@Bc}"}},
+    };
+    CHECK(schedules, anchors, .rtol = 1e-5, .atol = 1e-6, .special = 0.01);
+}
+END_TEST
+
 START_TEST(plain_pools)
 {
     static const char *const schedules[] = {"nest<v=1>", "nest<v=@V>"};
@@ -343,6 +378,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, pools);
+    tcase_add_test(tcase, pools_in_tiles);
     tcase_add_test(tcase, plain_pools);
     tcase_add_test(tcase, reductions);
     tcase_add_test(tcase, integer_reductions);

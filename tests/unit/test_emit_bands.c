@@ -203,7 +203,7 @@ static void check_pair(const pair *p, const char *const *schedules, size_t sched
 /* ---- cases -------------------------------------------------------------------------------------------------- */
 
 #define DENSE     "direct_conv<v=@V, oc=2, ow=3, ic=1, kc=16>"
-#define POOL      "pool<v=@V, oh=1>"
+#define POOL      "pool<v=@V, ow=3, oh=1>"
 #define DEPTHWISE "depthwise<v=@V, ow=3>"
 
 #define STRIDED "strides=[2, 2] pads=[3, 3, 3, 3]"
