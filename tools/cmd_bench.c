@@ -1,5 +1,4 @@
 /* cmd_bench.c: how fast a model runs, and where the time goes. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -9,6 +8,7 @@
 #include "tools/peaks.h"
 #include "tools/profile.h"
 #include "tools/tensor.h"
+#include "tools/trace.h"
 
 #define WARM_UP_NS   200000000u /* and at least WARM_UP_RUNS runs */
 #define WARM_UP_RUNS 3
@@ -64,6 +64,7 @@ typedef struct bench {
     agate_runner runner;
     agate_tensor *inputs, *outputs;
     measurement m;
+    agate_trace trace;
 } bench;
 
 /* ---- measuring ---------------------------------------------------------------------------------------- */
@@ -192,6 +193,7 @@ static void bench_deinit(bench *b)
     free(b->m.times);
     free(b->m.step_times);
     agate_runner_deinit(&b->runner);
+    agate_trace_close(&b->trace);
 }
 
 /* ---- reporting ---------------------------------------------------------------------------------------- */
@@ -487,11 +489,10 @@ static void print_report(const bench *b, const char *model, int64_t threads, boo
 }
 
 /* One complete event ("ph": "X") per step, in microseconds from the first. */
-static agate_status write_trace(const bench *b, const char *path)
+static json_t *trace_events(const bench *b)
 {
     const agate_module *module = agate_model_module(b->runner.model);
-    json_t *root = json_object(), *events = json_array();
-    FILE *stream = fopen(path, "w");
+    json_t *events = json_array();
 
     for (uint32_t i = 0; i < module->step_count; i++) {
         step_facts f = facts_of(b, i);
@@ -506,13 +507,7 @@ static agate_status write_trace(const bench *b, const char *path)
         json_object_set_new(event, "args", details);
         json_array_append_new(events, event);
     }
-    json_object_set_new(root, "traceEvents", events);
-    json_object_set_new(root, "displayTimeUnit", json_string("ms"));
-    bool written = stream && agate_json_write(root, stream);
-    written = stream && fclose(stream) == 0 && written;
-    json_decref(root);
-    return written ? AGATE_OK
-                   : agate_error_make(AGATE_CODE_IO, "%s cannot be written: %s", path, strerror(errno));
+    return events;
 }
 
 static agate_status run_bench(const char *model, settings *set, agate_runner_options *how)
@@ -522,11 +517,15 @@ static agate_status run_bench(const char *model, settings *set, agate_runner_opt
     uint64_t start = agate_clock_ns();
     agate_status status;
 
+    if (set->trace)
+        AGATE_TRY(agate_trace_open(&b.trace, set->trace));
     agate_cli_times_begin(&set->times, &how->driver);
     status = agate_runner_init(&b.runner, model, how);
     agate_cli_times_end(&set->times);
-    if (status != AGATE_OK)
+    if (status != AGATE_OK) {
+        agate_trace_close(&b.trace);
         return status;
+    }
     b.m.compile_ns = agate_clock_ns() - start;
     agate_cli_cache_report(&set->cache, model, &b.runner.cache);
     status = prepare_and_measure(&b, set);
@@ -535,7 +534,7 @@ static agate_status run_bench(const char *model, settings *set, agate_runner_opt
     else if (status == AGATE_OK)
         print_report(&b, model, threads, set->profile);
     if (status == AGATE_OK && set->trace)
-        status = write_trace(&b, set->trace);
+        status = agate_trace_write(&b.trace, trace_events(&b));
     bench_deinit(&b);
     return status;
 }
