@@ -159,6 +159,15 @@ def check_compile_time(out):
     expect(not any("in" in names for names in passes), "compile_time takes the whole for a pass")
 
 
+def check_folder(file):
+    """A file where the folder should be is one line, at once."""
+    file.write_text("not a folder")
+    for program in ("bench.py", "compile_time.py")[:1 + HAS_TORCH]:
+        run = subprocess.run(["/usr/bin/python3", BENCH / program, "--output-dir", file], capture_output=True, text=True)
+        expect(run.returncode == 1 and run.stderr.count("\n") == 1 and "File exists" in run.stderr,
+               f"{program} into a file: {run.returncode}, {run.stderr}")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
@@ -172,6 +181,7 @@ def main():
             check_errors(result)
         check_files(scratch / "good", result)
         check_publish(scratch / "good", scratch / "tree")
+        check_folder(scratch / "file")
         check_bad_peers(scratch / "bad", scratch / "peers")
         if HAS_TORCH:  # and with it what draws and what writes ONNX
             check_compile_time(scratch / "good")

@@ -283,7 +283,7 @@ def faulty(cell):
 
 def main():
     settings = parse_arguments()
-    os.makedirs(settings.output_dir, exist_ok=True)
+    machine.make_folder('bench', settings.output_dir)
     environment = dict(AGATE_LIBRARY=os.path.abspath(settings.library))
     if settings.isa:
         environment['AGATE_ISA'] = settings.isa

@@ -188,7 +188,7 @@ def main():
     parser.add_argument('--repeat', type=int, default=3, help='default 3')
     parser.add_argument('--most-nodes', type=int, default=10**6, metavar='N', help='leave larger graphs out')
     arguments = parser.parse_args()
-    os.makedirs(arguments.output_dir, exist_ok=True)
+    machine.make_folder('compile_time', arguments.output_dir)
     with tempfile.TemporaryDirectory() as scratch:
         curves = run(arguments, scratch)
     with open(os.path.join(arguments.output_dir, 'compile_time.json'), 'w') as file:

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 SMALL_MODEL = os.path.join(ROOT, 'tools', 'models', 'digits', 'digits.onnx')
@@ -17,6 +18,14 @@ def read(path, default=''):
             return file.read().strip()
     except OSError:
         return default
+
+
+def make_folder(program, path):
+    """Or ends the program with a line that says why it cannot."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        sys.exit(f'{program}: --output-dir {path}: {error.strerror}')
 
 
 def facts():
