@@ -116,6 +116,10 @@ static bool is_same_trouble(const row *a, const row *b)
 /* What is wrong, once, and every node that has it: `first` and those of its kind behind it. */
 static void print_trouble(row *first)
 {
+    size_t count = 0;
+
+    for (const row *one = first; one; one = one->next)
+        count += !one->printed && is_same_trouble(first, one) && one->fault.op;
     put(first->fault.op ? first->fault.op : "the model");
     printf(": %s: ", agate_code_name(first->fault.code));
     put(first->fault.reason);
@@ -124,6 +128,8 @@ static void print_trouble(row *first)
         put(first->help);
     }
     printf("\n");
+    if (count > 1)
+        printf("  %zu nodes:\n", count);
     for (row *one = first; one; one = one->next) {
         if (one->printed || !is_same_trouble(first, one))
             continue;

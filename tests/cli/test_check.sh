@@ -12,7 +12,7 @@ expect 0 check "$work/double.agt"
 sed 's/Relu/Relv/g' "$digits/digits.onnx" >"$work/broken.onnx"
 expect 1 check "$work/broken.onnx"
 says "$err" 'broken.onnx: [1-9][0-9]* fault'
-says "$out" '^Relv: unsupported: this operator' '^  what would help: ' '^    ".*" (f32\[N,.*) \[ai.onnx [0-9]*\]$' \
+says "$out" '^Relv: unsupported: this operator' '^  what would help: ' '^  [1-9][0-9]* nodes:$' '^    ".*" (f32\[N,.*) \[ai.onnx [0-9]*\]$' \
     'not examined' 'cannot be compiled'
 expect 1 check "$work/broken.onnx" --json
 says "$out" '"compiles": false' '"op": "Relv"' '"domain": "ai.onnx"' '"types": "f32' '"reason": "this operator' \
