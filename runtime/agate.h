@@ -303,7 +303,7 @@ AGATE_API AGATE_MUST_USE agate_status agate_session_output_shape(const agate_ses
 /* Runs the model once. `inputs` are in the model's order with every field set; all must agree on the batch. `outputs`
  * come with data and size_bytes (room) set; dtype, rank and dims are written. Inputs are not changed; inputs and outputs
  * must not overlap. A tensor of no elements may have NULL data. Allocates nothing and takes no lock, unless the batch
- * exceeds every one before it. The calling thread computes, too, with up to 256 KB of stack. On failure the outputs' contents are unspecified; the session can run again. The answer
+ * exceeds every one before it. The calling thread computes, too, with up to 256 KiB of stack. On failure the outputs' contents are unspecified; the session can run again. The answer
  * is bit-identical for any thread count, and for a row alone or in a batch. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_run(agate_session *session, const agate_tensor *inputs,
                                                         size_t input_count, agate_tensor *outputs,

@@ -162,7 +162,7 @@ static void *work(void *argument)
     }
 }
 
-/* Kernels keep up to 192 KB there (AGATE_BANDS_BYTES); not every C library gives a thread that much. */
+/* Kernels keep up to 192 KiB there (AGATE_BANDS_BYTES); not every C library gives a thread that much. */
 #define STACK_BYTES ((size_t)1 << 20)
 
 static void ask_for_stack(pthread_attr_t *attr)

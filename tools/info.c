@@ -4,17 +4,20 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+typedef struct scale {
+    double size;
+    const char *prefix;
+} scale;
+
 void agate_info_add_number(int64_t number, const char *unit, agate_text *text)
 {
-    static const struct {
-        double size;
-        const char *prefix;
-    } scales[] = {{1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {1, ""}};
-    size_t k = 0;
+    static const scale decimal[] = {{1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {1, ""}};
+    static const scale binary[] = {{1 << 30, "Gi"}, {1 << 20, "Mi"}, {1 << 10, "Ki"}, {1, ""}};
+    const scale *s = *unit == 'B' ? binary : decimal;
 
-    while (k + 1 < AGATE_COUNT(scales) && (double)number < scales[k].size)
-        k++;
-    agate_text_add(text, "%.4g %s%s", (double)number / scales[k].size, scales[k].prefix, unit);
+    while (s->size > 1 && (double)number < s->size)
+        s++;
+    agate_text_add(text, "%.4g %s%s", (double)number / s->size, s->prefix, unit);
 }
 
 void agate_info_print_amount(const char *title, agate_dim amount, const char *unit)

@@ -5,7 +5,7 @@
 #include "tools/cli.h"
 #include "tools/json.h"
 
-/* Appends "8.18 GFLOP". */
+/* Appends "8.18 GFLOP", or of bytes, unit "B", "97.6 MiB". */
 void agate_info_add_number(int64_t number, const char *unit, agate_text *text);
 
 /* "work        8.18 GFLOP per row of the batch" */

@@ -192,8 +192,8 @@ static void print_variants(const facts *f)
         agate_info_add_number((int64_t)v->weight_bytes, "B", &weights);
         agate_info_add_number((int64_t)v->code_bytes, "B", &code);
         agate_cpu_features_explain(v->missing, agate_cpu_features_refused(), &missing);
-        printf("  %-*s  %-*s  %8s of weights, %8s of code%s%s\n", isa_width, v->module->isa, precision_width,
-               v->module->precision, agate_text_c(&weights), agate_text_c(&code),
+        printf("  %-*s  %-*s  %10s of weights, %10s of code%s%s\n", isa_width, v->module->isa,
+               precision_width, v->module->precision, agate_text_c(&weights), agate_text_c(&code),
                missing.size_bytes ? "; " : "", agate_text_c(&missing));
         agate_text_deinit(&weights);
         agate_text_deinit(&code);

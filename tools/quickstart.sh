@@ -4,7 +4,7 @@
 #   tools/quickstart.sh [--offline]
 #
 # Installs missing packages, builds, lets the digits model that comes with the project read some drawn digits, then
-# fetches ResNet-50 (95 MB) and photos into the cache and runs it. --offline stops before the download.
+# fetches ResNet-50 (some 90 MiB) and photos into the cache and runs it. --offline stops before the download.
 # AGATE_CACHE names the cache folder (default ~/.cache/agate).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -3,8 +3,8 @@
 . "$(dirname "$0")/lib.sh"
 
 expect 0 info "$digits/digits.onnx" --isa avx512
-says "$out" '^  image: f32\[N,1,28,28\]$' '^  logits: f32\[N,10\]$' '^parameters  *[1-9][0-9]*$' '^weights .*kB' \
-    '^  packed .*B' '^work .*FLOP per row' '^slab .*B per row' '^  *9  conv$' 'kernels for avx512' 'direct_conv'
+says "$out" '^  image: f32\[N,1,28,28\]$' '^  logits: f32\[N,10\]$' '^parameters  *[1-9][0-9]*$' '^weights .* KiB$' \
+    '^  packed .* KiB$' '^work .*FLOP per row' '^slab .*B per row' '^  *9  conv$' 'kernels for avx512' 'direct_conv'
 expect 0 info "$digits/digits.onnx" --json --isa avx2
 says "$out" '"isa": "avx2"' '"conv": 9' '"parameters": [1-9]' '"per_row": [1-9]' '"not_in_vectors": \[' '"N"'
 

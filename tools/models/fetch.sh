@@ -65,7 +65,7 @@ dlib_source() {
     [ -s "$apt/sources.list" ] || die "apt knows no Debian sources to take dlib from; apt-get update may help"
     set -- -qq -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$apt/lists" \
         -o "Dir::Cache=$apt" -o APT::Sandbox::User=
-    say "fetching Debian's dlib source package (some 200 MB)"
+    say "fetching Debian's dlib source package (some 190 MiB)"
     { apt-get "$@" update && cd "$scratch/dlib" && apt-get "$@" source --download-only dlib; } >"$scratch/apt.log" 2>&1 || {
         tail -n 5 "$scratch/apt.log" >&2
         die "apt-get could not fetch dlib's source; is the network there?"

@@ -57,8 +57,8 @@ def add_model(folder, name, batches, input_files, ends, fallback=None, prefixes=
     with open(os.path.join(folder, name + '.json'), 'w') as file:
         json.dump(manifest, file, indent=2)
         file.write('\n')
-    size = os.path.getsize(os.path.join(folder, name + '.onnx')) / 1e6
-    print(f'{name}: {size:.1f} MB, reference by {reference}', flush=True)
+    size = os.path.getsize(os.path.join(folder, name + '.onnx')) / 2**20
+    print(f'{name}: {size:.1f} MiB, reference by {reference}', flush=True)
     return outputs
 
 
