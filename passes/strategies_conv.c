@@ -9,7 +9,7 @@ typedef struct conv_shape {
     int32_t part_count;    /* tiles do not reach from part to part */
     int64_t height, width; /* of the result; flat: one row */
     int64_t kernel_width;
-    int64_t input_bytes; /* of one image, as far as it is read */
+    int64_t input_bytes; /* of one image; what strides leave out counts: its cache sets hold nothing else */
     int64_t weight_bytes;
     int64_t channels; /* inputs of a group */
     int64_t products; /* that are summed to one output */
@@ -39,8 +39,6 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
     for (int32_t i = 0; i < s.part_count; i++)
         s.part_vectors[i] = agate_ceil_div(parts[i].channels, lanes);
     s.input_bytes = bytes * x->dims[1].offset * x->dims[2].offset * x->dims[3].offset;
-    if (taps == 1)
-        s.input_bytes /= attrs->strides.v[0] * attrs->strides.v[1];
     s.flat = taps == 1 && agate_ints_are(&attrs->strides, 1) && agate_ints_are(&attrs->pads, 0) && s.blocked;
     if (s.flat) {
         s.width *= s.height;
