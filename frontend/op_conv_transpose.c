@@ -4,7 +4,12 @@
  * phase is an ordinary convolution of stride 1 with every s-th tap, reversed; all phases together are one convolution
  * with s times the channels along each dimension, whose phases are then interleaved:
  *
- *     weight [C, M, k]  --pad to J*s-->  [C, M, J, s]  --reverse J, transpose-->  [M*s, C, J]
+ *     weight [C, M, k]  --pad to J*s-->  [C, M, J, s]  --reverse J, transpose-->  [s*M, C, J]
+ *     x [N, C, L]  --conv-->  [N, s*M, Q]  --slice, interleave-->  [N, M, Q*s]  --slice-->  the result
+ *
+ * The channels of a phase follow each other, so that images of blocked channels are interleaved vector by vector. With groups,
+ * whose outputs have to stay together, or too many phases to name them all, a channel's phases follow each other:
+ *
  *     x [N, C, L]  --conv-->  [N, M*s, Q]  --transpose, reshape-->  [N, M, Q*s]  --slice-->  the result
  *
  * No multiplication by an inserted zero is left. Pads of the convolution give the elements that pads of the transposed
@@ -19,7 +24,10 @@ typedef struct geometry {
     int64_t group, in_channels, out_channels;
     agate_ints kernel, strides, dilations, pads, output_padding;
     int64_t in[AGATE_MAX_RANK], out[AGATE_MAX_RANK];
+    bool by_phase; /* the channels of a phase follow each other, else the phases of a channel */
 } geometry;
+
+#define MOST_PHASES 16
 
 /* Of one dimension: taps of each phase, pads of the convolution (begin, end) and where its result is cut. */
 typedef struct phases {
@@ -165,7 +173,7 @@ static agate_value *swap_channels(agate_call *call, agate_value *w, const geomet
     return agate_lower_reshape(call, w, rank - 1, dims);
 }
 
-/* [M, C/g, J*s...], each dimension reversed in steps, to [M*s..., C/g, J...] */
+/* [M, C/g, J*s...], each dimension reversed in steps, to [M*s..., C/g, J...], or [s...*M, C, J...] by phase */
 static agate_value *split_phases(agate_call *call, agate_value *w, const geometry *g, const phases *p)
 {
     agate_dim dims[AGATE_MAX_RANK];
@@ -175,13 +183,13 @@ static agate_value *split_phases(agate_call *call, agate_value *w, const geometr
     const int32_t rank = 2 + 2 * g->rank;
     dims[0] = agate_dim_fixed(g->out_channels);
     dims[1] = agate_dim_fixed(g->in_channels / g->group);
-    perm[0] = 0, perm[1 + g->rank] = 1;
+    perm[g->by_phase ? g->rank : 0] = 0, perm[1 + g->rank] = 1;
     for (int32_t i = 0; i < g->rank; i++) {
         w = emit_pad(call, w, 2 + i,
                      p[i].taps * g->strides.v[i] - ((g->kernel.v[i] - 1) * g->dilations.v[i] + 1));
         dims[2 + 2 * i] = agate_dim_fixed(p[i].taps);
         dims[3 + 2 * i] = agate_dim_fixed(g->strides.v[i]);
-        perm[1 + i] = 3 + 2 * i;
+        perm[i + !g->by_phase] = 3 + 2 * i;
         perm[2 + g->rank + i] = 2 + 2 * i;
         if (__builtin_mul_overflow(channels, g->strides.v[i], &channels) || channels > AGATE_MAX_EXTENT)
             agate_call_invalid(call, "its strides are too large");
@@ -221,22 +229,59 @@ static phases plan_phases(const geometry *g, int32_t i)
 /* One number per output channel, for each of its phases. */
 static agate_value *spread_bias(agate_call *call, agate_value *bias, const geometry *g, int64_t channels)
 {
-    agate_dim dims[2] = {agate_dim_fixed(g->out_channels), agate_dim_fixed(1)};
+    const int32_t phase = g->by_phase ? 0 : 1; /* the dimension of phases */
+    agate_dim dims[2];
     if (!bias)
         return NULL;
     if (bias->type.rank != 1 || !agate_dim_is(bias->type.dims[0], g->out_channels)) {
         agate_call_invalid(call, "its bias is no vector of %" PRId64 " numbers", g->out_channels);
         return NULL;
     }
+    dims[1 - phase] = agate_dim_fixed(g->out_channels);
+    dims[phase] = agate_dim_fixed(1);
     bias = agate_lower_reshape(call, bias, 2, dims);
-    dims[1] = agate_dim_fixed(channels / g->out_channels);
+    dims[phase] = agate_dim_fixed(channels / g->out_channels);
     bias = agate_lower_expand(call, bias, 2, dims);
     dims[0] = agate_dim_fixed(channels);
     return agate_lower_reshape(call, bias, 1, dims);
 }
 
-/* [N, M*s..., Q...] to [N, M, Q*s...], and of that what is wanted. */
-static agate_value *interleave(agate_call *call, agate_value *y, const geometry *g, const phases *p)
+/* Phase `phase` of [N, s...*M, Q...]. */
+static agate_value *take_phase(agate_call *call, agate_value *y, const geometry *g, int64_t phase)
+{
+    agate_attrs attrs;
+    agate_attrs_init(AGATE_SET_slice, &attrs);
+    attrs.slice.starts.count = attrs.slice.steps.count = attrs.slice.shape.count = y->type.rank;
+    for (int32_t i = 0; i < y->type.rank; i++) {
+        attrs.slice.steps.v[i] = 1;
+        attrs.slice.shape.v[i] = i == 1 ? agate_dim_fixed(g->out_channels) : y->type.dims[i];
+    }
+    attrs.slice.starts.v[1] = phase * g->out_channels;
+    return agate_lower(call, AGATE_OP_slice, &attrs, &y, 1);
+}
+
+/* [N, s...*M, Q...] to [N, M, Q*s...]: phases that differ in the last dimension alone are interleaved along it, then those that
+ * differ in the last but one, and so on. */
+static agate_value *interleave_phases(agate_call *call, agate_value *y, const geometry *g)
+{
+    agate_value *parts[MOST_PHASES];
+    agate_attrs attrs;
+    int64_t count = y->type.dims[1].offset / g->out_channels;
+    agate_attrs_init(AGATE_SET_axis, &attrs);
+    for (int64_t i = 0; i < count; i++)
+        parts[i] = count > 1 ? take_phase(call, y, g, i) : y;
+    for (int32_t axis = g->rank - 1; axis >= 0 && !call->faulty; axis--) {
+        const int64_t stride = g->strides.v[axis];
+        attrs.axis.axis = 2 + axis;
+        for (int64_t i = 0; i < count / stride && stride > 1 && !call->faulty; i++)
+            parts[i] = agate_lower(call, AGATE_OP_interleave, &attrs, &parts[i * stride], (int32_t)stride);
+        count /= stride;
+    }
+    return call->faulty ? NULL : parts[0];
+}
+
+/* [N, M*s..., Q...] to [N, M, Q*s...] */
+static agate_value *transpose_phases(agate_call *call, agate_value *y, const geometry *g, const phases *p)
 {
     agate_dim dims[AGATE_MAX_RANK];
     int64_t perm[AGATE_MAX_RANK];
@@ -244,31 +289,32 @@ static agate_value *interleave(agate_call *call, agate_value *y, const geometry 
     dims[0] = call->operands[0]->type.dims[0];
     dims[1] = agate_dim_fixed(g->out_channels);
     perm[0] = 0, perm[1] = 1;
-    bool strided = false;
     for (int32_t i = 0; i < g->rank; i++) {
         dims[2 + i] = agate_dim_fixed(g->strides.v[i]);
         dims[2 + g->rank + i] = agate_dim_fixed(p[i].total);
         perm[2 + 2 * i] = 2 + g->rank + i;
         perm[3 + 2 * i] = 2 + i;
-        strided = strided || g->strides.v[i] > 1;
     }
-    if (strided)
-        y = agate_lower_transpose(call, agate_lower_reshape(call, y, rank, dims), perm);
+    y = agate_lower_transpose(call, agate_lower_reshape(call, y, rank, dims), perm);
+    for (int32_t i = 0; i < g->rank; i++)
+        dims[2 + i] = agate_dim_fixed(p[i].total * g->strides.v[i]);
+    return agate_lower_reshape(call, y, 2 + g->rank, dims);
+}
+
+/* Of [N, M, Q*s...], what is wanted. */
+static agate_value *cut(agate_call *call, agate_value *y, const geometry *g, const phases *p)
+{
     agate_attrs cut;
     agate_attrs_init(AGATE_SET_slice, &cut);
-    cut.slice.starts.count = cut.slice.steps.count = cut.slice.shape.count = 2 + g->rank;
+    cut.slice.starts.count = cut.slice.steps.count = cut.slice.shape.count = y->type.rank;
     bool all = true;
-    for (int32_t i = 0; i < 2 + g->rank; i++) {
+    for (int32_t i = 0; i < y->type.rank; i++) {
         cut.slice.steps.v[i] = 1;
-        if (i >= 2) {
-            dims[i] = agate_dim_fixed(p[i - 2].total * g->strides.v[i - 2]);
-            cut.slice.starts.v[i] = p[i - 2].first;
-            all = all && agate_dim_is(dims[i], g->out[i - 2]);
-        }
-        cut.slice.shape.v[i] = i < 2 ? dims[i] : agate_dim_fixed(g->out[i - 2]);
+        cut.slice.starts.v[i] = i < 2 ? 0 : p[i - 2].first;
+        cut.slice.shape.v[i] = i < 2 ? y->type.dims[i] : agate_dim_fixed(g->out[i - 2]);
+        all = all && agate_dim_equal(cut.slice.shape.v[i], y->type.dims[i]);
     }
-    y = agate_lower_reshape(call, y, 2 + g->rank, dims);
-    return all || !y ? y : agate_lower(call, AGATE_OP_slice, &cut, &y, 1);
+    return all ? y : agate_lower(call, AGATE_OP_slice, &cut, &y, 1);
 }
 
 void agate_import_conv_transpose(agate_call *call)
@@ -283,6 +329,10 @@ void agate_import_conv_transpose(agate_call *call)
     attrs.conv.group = g.group;
     attrs.conv.strides.count = attrs.conv.dilations.count = g.rank;
     attrs.conv.pads.count = 2 * g.rank;
+    int64_t phase_count = 1;
+    for (int32_t i = 0; i < g.rank; i++)
+        phase_count = agate_min(phase_count * g.strides.v[i], MOST_PHASES + 1);
+    g.by_phase = g.group == 1 && phase_count <= MOST_PHASES;
     for (int32_t i = 0; i < g.rank; i++) {
         p[i] = plan_phases(&g, i);
         attrs.conv.strides.v[i] = attrs.conv.dilations.v[i] = 1;
@@ -297,5 +347,7 @@ void agate_import_conv_transpose(agate_call *call)
     bias = spread_bias(call, bias, &g, w->type.dims[0].offset);
     agate_value *y =
         agate_lower(call, AGATE_OP_conv, &attrs, (agate_value *[]){call->operands[0], w, bias}, bias ? 3 : 2);
-    call->results[0] = y ? interleave(call, y, &g, p) : NULL;
+    if (y && phase_count > 1)
+        y = g.by_phase ? interleave_phases(call, y, &g) : transpose_phases(call, y, &g, p);
+    call->results[0] = y ? cut(call, y, &g, p) : NULL;
 }

@@ -42,6 +42,14 @@ static bool is_mapped_move(const agate_node *node)
            node->op != AGATE_OP_reorder;
 }
 
+/* What a concat of images' channels reads may be written where the concat has it (join-channels), which then moves nothing: so
+ * it takes no interleave, which computes nothing less for being part of it. */
+static bool is_written_in_place(const agate_node *user, const agate_node *maker)
+{
+    return user->op == AGATE_OP_concat && user->attrs.axis.axis == 1 && user->results[0].type.rank == 4 &&
+           maker->op == AGATE_OP_interleave;
+}
+
 /* Where two resamplings are one, each element reads at most this many. */
 #define MOST_TAPS 16
 
@@ -61,6 +69,8 @@ static void offer_makers(agate_region *region, const agate_node *node)
         if (node->op == AGATE_OP_resample) {
             if (i == 0 && resamples && taps_of(node) * taps_of(maker) <= MOST_TAPS)
                 agate_region_offer(region, maker);
+        } else if (is_written_in_place(node, maker)) {
+            agate_pass_remark(region->pass, maker, "not in the kernel of the concat: it writes in its place");
         } else if (is_mapped_move(maker) || ((is_pointwise(maker) || resamples) && scalar)) {
             agate_region_offer(region, maker);
         }
