@@ -103,15 +103,16 @@ static bool reads_few_channels(const agate_module *module, const agate_module_st
            x->rank > 1 && x->dims[1].offset <= FEW_CHANNELS;
 }
 
-/* A convolution to so few channels that vectors of them are not half full. */
-static bool makes_few_channels(const agate_module *module, const agate_module_step *step)
+/* A convolution to so few channels that a quarter of the vectors' lanes or more have none. */
+static bool leaves_lanes(const agate_module *module, const agate_module_step *step)
 {
     const agate_module_type *y = &module->args[step->first_arg + step->operand_count].type;
+    const char *tile = strstr(step->label, "v=");
+    const int64_t lanes = tile ? strtol(tile + 2, NULL, 10) : 0;
 
-    const char *lanes = strstr(step->label, "v=");
-
-    return is_strategy(step, "direct_conv") && step->result_count > 0 && y->rank > 1 && lanes &&
-           2 * y->dims[1].offset <= strtol(lanes + 2, NULL, 10);
+    if (!is_strategy(step, "direct_conv") || step->result_count == 0 || y->rank < 2 || lanes < 1)
+        return false;
+    return 4 * y->dims[1].offset <= 3 * lanes * agate_ceil_div(y->dims[1].offset, lanes);
 }
 
 const char *agate_profile_reason(const agate_module *module, const agate_module_step *step, int64_t batch,
@@ -126,7 +127,7 @@ const char *agate_profile_reason(const agate_module *module, const agate_module_
         return "it has fewer tasks than there are threads";
     if (reads_few_channels(module, step))
         return "its input has too few channels to use what was loaded again";
-    if (makes_few_channels(module, step))
-        return "its result has too few channels to fill vectors";
+    if (leaves_lanes(module, step))
+        return "the channels of its result leave lanes of its vectors empty";
     return NULL;
 }
