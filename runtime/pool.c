@@ -176,8 +176,12 @@ static void ask_for_stack(pthread_attr_t *attr)
 /* Signals sent to the process are the application's business: its handlers shall not run on our threads. */
 static int start(worker *self)
 {
+    static const int own[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE,
+                              SIGSEGV}; /* what a thread raises is for its handler */
     sigset_t all, before;
     sigfillset(&all);
+    for (size_t i = 0; i < AGATE_COUNT(own); i++)
+        sigdelset(&all, own[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_attr_t attr;
     int failure = pthread_attr_init(&attr);
