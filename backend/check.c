@@ -9,12 +9,13 @@
 /* The family of the anchor that a strategy is for; AGATE_FAMILY_terminator: none at all, AGATE_FAMILY_kernel: any with loops
  * (agate_emit_inner). */
 static const agate_family anchors[AGATE_STRATEGY_COUNT] = {
-    [AGATE_STRATEGY_winograd] = AGATE_FAMILY_winograd,    [AGATE_STRATEGY_direct_conv] = AGATE_FAMILY_conv,
-    [AGATE_STRATEGY_depthwise] = AGATE_FAMILY_conv,       [AGATE_STRATEGY_grouped_conv] = AGATE_FAMILY_conv,
-    [AGATE_STRATEGY_gemm] = AGATE_FAMILY_matmul,          [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,
-    [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,        [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,
-    [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator, [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,
-    [AGATE_STRATEGY_rows] = AGATE_FAMILY_reduce,          [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_winograd] = AGATE_FAMILY_winograd, [AGATE_STRATEGY_direct_conv] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_amx_conv] = AGATE_FAMILY_conv,     [AGATE_STRATEGY_depthwise] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_grouped_conv] = AGATE_FAMILY_conv, [AGATE_STRATEGY_gemm] = AGATE_FAMILY_matmul,
+    [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,       [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,
+    [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,   [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator,
+    [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,       [AGATE_STRATEGY_rows] = AGATE_FAMILY_reduce,
+    [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,
 };
 
 static bool has_loops(agate_family family)
@@ -57,7 +58,8 @@ static bool is_in_parts(const agate_node *kernel, const agate_node *conv, const 
 
     if (count == 0)
         *out_reason = "it cuts its convolution in other ways than into parts";
-    else if (count > 1 && kernel->strategy != AGATE_STRATEGY_direct_conv)
+    else if (count > 1 && kernel->strategy != AGATE_STRATEGY_direct_conv &&
+             kernel->strategy != AGATE_STRATEGY_amx_conv)
         *out_reason = "its strategy computes no parts of a convolution";
     return count > 1;
 }
@@ -129,6 +131,8 @@ const char *agate_emit_refuses(const agate_node *kernel)
     const char *reason = wanted == AGATE_FAMILY_winograd ? agate_winograd_refuses(kernel) : NULL;
     if (kernel->strategy == AGATE_STRATEGY_pool)
         reason = refuse_pool_tiles(kernel, anchor);
+    if (kernel->strategy == AGATE_STRATEGY_amx_conv)
+        reason = agate_amx_refuses(anchor);
     bool in_parts = wanted == AGATE_FAMILY_conv && is_in_parts(kernel, anchor, &reason);
     return reason ? reason : refuse_types(kernel, in_parts);
 }

@@ -75,7 +75,7 @@ static void cut_channels(agate_conv *c, agate_conv_level *level)
     }
 }
 
-static agate_conv_axis conv_axis(const agate_node *anchor, int32_t spatial)
+agate_conv_axis agate_conv_axis_of(const agate_node *anchor, int32_t spatial)
 {
     const agate_type *x = &anchor->operands[0]->type, *w = &anchor->operands[1]->type,
                      *y = &anchor->results[0].type;
@@ -125,7 +125,8 @@ static void note_epilogue(agate_conv *c)
         plain |= type->layout.kind == AGATE_LAYOUT_plain;
     }
     AGATE_EACH_NODE (node, body)
-        apart |= agate_node_info(node)->family == AGATE_FAMILY_move && c->part_count == 1;
+        apart |= agate_node_info(node)->family == AGATE_FAMILY_move && !agate_changes_blocks(node) &&
+                 c->part_count == 1;
     c->apart = apart;
     c->plain = plain;
 }
@@ -162,8 +163,8 @@ static void measure_pool(agate_conv *c)
 static void measure_conv(agate_conv *c)
 {
     const agate_type *x = &c->anchor->operands[0]->type, *w = &c->anchor->operands[1]->type;
-    c->x = conv_axis(c->anchor, x->rank - 3);
-    c->y = x->rank == 4 ? conv_axis(c->anchor, 0) : (agate_conv_axis){1, 1, 1, 1, 1, 0};
+    c->x = agate_conv_axis_of(c->anchor, x->rank - 3);
+    c->y = x->rank == 4 ? agate_conv_axis_of(c->anchor, 0) : (agate_conv_axis){1, 1, 1, 1, 1, 0};
     c->groups = c->anchor->attrs.conv.group;
     c->channels = w->dims[1].offset;
     c->filters = w->dims[0].offset;

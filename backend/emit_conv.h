@@ -13,6 +13,9 @@ typedef struct agate_conv_axis {
     int64_t in, out, taps, stride, dilation, pad; /* pad: in front */
 } agate_conv_axis;
 
+/* Spatial dimension `spatial` of convolution `conv`. */
+agate_conv_axis agate_conv_axis_of(const agate_node *conv, int32_t spatial);
+
 /* A run of tiles that meet the border alike: bit i of live[t] says that tap t of a tile's i-th point lies in
  * the image. */
 typedef struct agate_conv_span {

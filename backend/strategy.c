@@ -1,4 +1,5 @@
 /* strategy.c: the emitters' half of strategies.def, as one table. */
+#include "backend/emit_amx.h"
 #include "backend/emit_winograd.h"
 
 typedef struct strategy {
@@ -27,7 +28,14 @@ agate_dim agate_task_count(const agate_node *kernel)
 
 int64_t agate_workspace_bytes(const agate_node *kernel)
 {
-    return kernel->strategy == AGATE_STRATEGY_winograd ? agate_winograd_workspace_bytes(kernel) : 0;
+    switch (kernel->strategy) {
+    case AGATE_STRATEGY_amx_conv:
+        return agate_amx_workspace_bytes(kernel);
+    case AGATE_STRATEGY_winograd:
+        return agate_winograd_workspace_bytes(kernel);
+    default:
+        return 0;
+    }
 }
 
 /* A library kernel is a call that the runtime makes, on one thread: there is nothing to emit. */

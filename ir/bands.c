@@ -1,6 +1,7 @@
 /* bands.c: see bands.h. */
 #include "ir/bands.h"
 
+#include "ir/narrow.h"
 #include "ir/parts.h"
 
 #define MAX_NODES 256
@@ -13,7 +14,7 @@ static bool has_loops(const agate_node *node)
     agate_family family = agate_node_info(node)->family;
 
     return family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast && family != AGATE_FAMILY_data &&
-           family != AGATE_FAMILY_terminator;
+           family != AGATE_FAMILY_terminator && !agate_changes_blocks(node);
 }
 
 static const char *find_pair(const agate_graph *body, agate_bands *b)
@@ -163,7 +164,9 @@ static const char *refuse_types(const agate_graph *body, const agate_bands *b)
         return "not all f32";
     for (int32_t i = 0; i < body->last->operand_count; i++) {
         agate_type type = body->last->operands[i]->type;
-        type.dtype = wanted->dtype; /* results may be rounded to others */
+        type.dtype = wanted->dtype; /* results may be rounded to others, and lie in larger blocks */
+        if (type.layout.kind == AGATE_LAYOUT_channel && type.layout.block % wanted->layout.block == 0)
+            type.layout.block = wanted->layout.block;
         if (!agate_type_equal_but_pitch(&type, wanted))
             return "a result is of another shape than its second op makes";
     }

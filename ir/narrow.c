@@ -1,6 +1,8 @@
 /* narrow.c: see narrow.h. */
 #include "ir/narrow.h"
 
+#include "ir/parts.h"
+
 const agate_value *agate_unwidened(const agate_value *value)
 {
     if (!agate_value_is(value, AGATE_OP_cast) || value->type.dtype != AGATE_F32)
@@ -23,4 +25,66 @@ bool agate_loops_over_bf16(const agate_node *node)
     default:
         return false;
     }
+}
+
+/* The bf16 value that `value` widens; NULL: it widens none. */
+static const agate_value *widened(const agate_value *value)
+{
+    bool widens = agate_value_is(value, AGATE_OP_cast) && value->type.dtype == AGATE_F32 &&
+                  agate_is_bf16(value->node->operands[0]);
+
+    return widens ? value->node->operands[0] : NULL;
+}
+
+int32_t agate_planes_of(const agate_value *value, const agate_value *out_planes[AGATE_MAX_PLANES])
+{
+    const agate_value *last_first[AGATE_MAX_PLANES];
+    int32_t count = 0;
+
+    for (; count < AGATE_MAX_PLANES - 1 && agate_value_is(value, AGATE_OP_add); count++) {
+        if (!(last_first[count] = widened(value->node->operands[1])))
+            return 0;
+        value = value->node->operands[0];
+    }
+    if (!(last_first[count++] = widened(value)))
+        return 0;
+    for (int32_t i = 0; i < count; i++)
+        out_planes[i] = last_first[count - 1 - i];
+    return count;
+}
+
+bool agate_has_tiled_parts(const agate_node *conv)
+{
+    agate_part parts[AGATE_MAX_PARTS];
+    int32_t count = agate_conv_parts(conv, parts);
+
+    for (int32_t i = 0; i < count; i++)
+        if (parts[i].start % AGATE_AMX_BLOCK)
+            return false;
+    return count > 0;
+}
+
+const char *agate_amx_refuses(const agate_node *conv)
+{
+    const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type;
+    const agate_type *y = &conv->results[0].type;
+    const agate_value *inputs[AGATE_MAX_PLANES], *weights[AGATE_MAX_PLANES];
+    int32_t planes = agate_planes_of(conv->operands[0], inputs);
+    agate_layout tiles = {.kind = AGATE_LAYOUT_oi_pairs, .block = AGATE_AMX_BLOCK};
+
+    if (planes == 0 || agate_planes_of(conv->operands[1], weights) != planes)
+        return "its products are not of bf16";
+    if (w->rank == 4 && w->dims[2].offset * w->dims[3].offset > AGATE_AMX_MAX_TAPS)
+        return "its filters are too large";
+    if (x->rank != 4 || conv->attrs.conv.group != 1)
+        return "not two-dimensional, or in groups";
+    for (int32_t i = 0; i < planes; i++)
+        if (weights[i]->node || !agate_layout_equal(weights[i]->type.layout, tiles))
+            return "its weights are not laid out in tiles";
+    if (w->layout.kind != AGATE_LAYOUT_oi_pairs || x->layout.kind != AGATE_LAYOUT_channel ||
+        y->layout.kind != AGATE_LAYOUT_channel || y->layout.block % AGATE_AMX_LANES)
+        return "not in blocked layout";
+    if (conv->operand_count > 2 && conv->operands[2]->node)
+        return "its bias is computed in the kernel";
+    return agate_has_tiled_parts(conv) ? NULL : "its parts do not begin where tiles do";
 }

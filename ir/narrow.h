@@ -23,4 +23,43 @@ static inline bool agate_is_bf16(const agate_value *value)
 /* Does the node sum, or compare, many bf16 numbers as such? There is no loop for that: its reference kernel serves. */
 bool agate_loops_over_bf16(const agate_node *node);
 
+/* ---- planes ---------------------------------------------------------------------------------------------
+ *
+ * An f32 may be kept as the sum of two or three bf16 numbers, each the rounding of what those before it leave:
+ *
+ *     %a = cast $0 to=f32 : f32[...]{nchw32c}        $0 : bf16[...]{nchw32c}, the numbers rounded to bf16
+ *     %b = cast $1 to=f32 : f32[...]{nchw32c}        $1 : bf16[...]{nchw32c}, what is left of them, rounded
+ *     %c = add %a, %b : f32[...]{nchw32c}            exact: both together have no more digits than an f32
+ *
+ * Three hold an f32 whole, down to where the last of them is denormal. */
+
+#define AGATE_MAX_PLANES 3
+
+/* Writes the bf16 values of the body, parameters or computed, whose widened sum `value` is, the first the largest, and returns
+ * how many: one for a cast to f32 alone. 0: it is no such sum. */
+int32_t agate_planes_of(const agate_value *value, const agate_value *out_planes[AGATE_MAX_PLANES]);
+
+/* Does the node only move a value into blocks of another size? It stands among scalar ops like one of them. */
+static inline bool agate_changes_blocks(const agate_node *node)
+{
+    return node->op == AGATE_OP_reorder && node->results[0].type.layout.kind == AGATE_LAYOUT_channel &&
+           node->operands[0]->type.layout.kind == AGATE_LAYOUT_channel;
+}
+
+/* Channels that lie together where strategy amx_conv reads: as many bf16 numbers as a row of an AMX tile holds. */
+#define AGATE_AMX_BLOCK 32
+
+/* Outputs in a row of a tile of sums. */
+#define AGATE_AMX_LANES 16
+
+/* The most taps of a filter. */
+#define AGATE_AMX_MAX_TAPS 256
+
+/* Do all parts of `conv` (ir/parts.h) begin where tiles of channels do? */
+bool agate_has_tiled_parts(const agate_node *conv);
+
+/* Why `conv` cannot be one of products in AMX tiles by what its body says of it: both operands as many planes, weights that are
+ * parameters laid out for it, a result in blocks of whole vectors. NULL: it can. */
+const char *agate_amx_refuses(const agate_node *conv);
+
 #endif

@@ -1,6 +1,8 @@
 /* parts.c: see parts.h. */
 #include "ir/parts.h"
 
+#include "ir/narrow.h"
+
 static bool is_slice_of(const agate_node *node, const agate_node *conv)
 {
     return node->op == AGATE_OP_slice && node->operands[0] == &conv->results[0];
@@ -45,12 +47,14 @@ static bool keeps_to_part(const agate_node *conv, const agate_node *node, const 
 
     if (node->op == AGATE_OP_yield || family == AGATE_FAMILY_data)
         return true;
-    if ((family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast) || !part)
+    if ((family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast && !agate_changes_blocks(node)) ||
+        !part)
         return false;
     for (int32_t i = 0; i < node->operand_count; i++) {
         const agate_node *maker = node->operands[i]->node;
-        bool outside = !maker || agate_node_has(maker, AGATE_CONSTANT);
-        if (!outside && agate_part_of(conv, maker) != part)
+        const agate_node *from = maker && maker != conv ? agate_part_of(conv, maker) : NULL;
+        /* What stands in front of the convolution belongs to none: an operand, widened. */
+        if (maker == conv || (from && from != part))
             return false;
     }
     return agate_type_same_dims(&node->results[0].type, &part->results[0].type);

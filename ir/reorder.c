@@ -15,7 +15,7 @@ typedef struct walk {
     int64_t skipped;
     char *target;
     size_t source_bytes, element_bytes; /* of an element: of the source, of the target */
-    bool narrows;                       /* f32 becomes bf16 */
+    int32_t plane; /* f32 becomes this part of it in bf16 (ir/narrow.h); -1: it stays what it is */
 } walk;
 
 /* perm[d]: the dimension of the source that is dimension d of the target; NULL: d itself. */
@@ -43,15 +43,23 @@ typedef uint32_t loose_word __attribute__((aligned(1), may_alias));
 typedef float loose_float __attribute__((aligned(1), may_alias));
 typedef uint16_t loose_half __attribute__((aligned(1), may_alias));
 
+/* What rounding to bf16 leaves, `plane` times, is rounded to bf16. */
+static uint16_t plane_of(float value, int32_t plane)
+{
+    for (int32_t i = 0; i < plane; i++)
+        value -= agate_bf16_to_f32(agate_f32_to_bf16(value));
+    return agate_f32_to_bf16(value);
+}
+
 /* The innermost axis: one tabled gather into consecutive elements. */
 static inline void copy_run(const walk *w, char *target, const char *source, const int64_t *offsets,
                             int64_t count)
 {
     size_t bytes = w->element_bytes;
 
-    if (w->narrows)
+    if (w->plane >= 0)
         for (int64_t i = 0; i < count; i++)
-            ((loose_half *)target)[i] = agate_f32_to_bf16(((const loose_float *)source)[offsets[i]]);
+            ((loose_half *)target)[i] = plane_of(((const loose_float *)source)[offsets[i]], w->plane);
     else if (bytes == sizeof(uint32_t)) /* the common case, as plain loads and stores */
         for (int64_t i = 0; i < count; i++)
             ((loose_word *)target)[i] = ((const loose_word *)source)[offsets[i]];
@@ -116,7 +124,7 @@ static void walk_axis(const walk *w, int32_t a, int64_t *coords, int64_t target_
 }
 
 static void walk_init(walk *w, const agate_type *from, const int32_t *perm, const agate_type *to,
-                      agate_arena *arena)
+                      int32_t plane, agate_arena *arena)
 {
     bool narrows = from->dtype == AGATE_F32 && to->dtype == AGATE_BF16;
 
@@ -124,7 +132,7 @@ static void walk_init(walk *w, const agate_type *from, const int32_t *perm, cons
     *w = (walk){.type = to,
                 .source_bytes = agate_dtype_size(from->dtype),
                 .element_bytes = agate_dtype_size(to->dtype),
-                .narrows = narrows};
+                .plane = narrows ? plane : -1};
     w->axis_count = agate_type_phys(to, w->axes);
     table_offsets(from, perm, arena, w);
 }
@@ -148,7 +156,7 @@ bool agate_reorder_bytes(const agate_type *from, const void *source, const agate
 
     if (!arena)
         return false;
-    walk_init(&w, from, NULL, to, arena);
+    walk_init(&w, from, NULL, to, 0, arena);
     walk_all(&w, source, target);
     agate_arena_release(arena);
     return true;
@@ -159,6 +167,7 @@ bool agate_reorder_bytes(const agate_type *from, const void *source, const agate
 /* What a deferred reorder knows. */
 typedef struct reordering {
     agate_type from, to;
+    int32_t plane; /* of f32 made bf16 */
     bool permutes;
     int32_t perm[AGATE_MAX_RANK]; /* where it does: as in table_offsets */
 } reordering;
@@ -206,7 +215,7 @@ static bool make_all(const agate_data *reordered, void *target)
 
     if (!arena)
         return false;
-    walk_init(&w, &r->from, r->permutes ? r->perm : NULL, &r->to, arena);
+    walk_init(&w, &r->from, r->permutes ? r->perm : NULL, &r->to, r->plane, arena);
     if (!agate_type_count(&r->to, &count) || (size_t)count.offset * w.element_bytes < reordered->size_bytes)
         memset(target, 0, reordered->size_bytes); /* there are pads */
     bool by_rows = !source && !r->permutes && w.axis_count > 1 && w.axes[0].dim == 0 &&
@@ -226,7 +235,7 @@ static bool pick_elements(const reordering *r, const char *source, int64_t first
 
     if (!arena)
         return false;
-    walk_init(&w, &r->from, r->perm, &r->to, arena);
+    walk_init(&w, &r->from, r->perm, &r->to, r->plane, arena);
     for (int64_t i = 0; i < count; i++) {
         int64_t rest = first + i, offset = 0;
 
@@ -276,7 +285,7 @@ static agate_data *defer(agate_data *data, const reordering *how)
     return reordered;
 }
 
-agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const agate_type *to)
+agate_data *agate_data_plane(agate_data *data, const agate_type *from, const agate_type *to, int32_t plane)
 {
     const reordering *first = data->make == make_reordered ? data->owner : NULL;
     reordering how = {.from = *from, .to = *to};
@@ -288,7 +297,14 @@ agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const a
         how.to = *to;
         data = data->source;
     }
+    if (from->dtype == AGATE_F32)
+        how.plane = plane;
     return defer(data, &how);
+}
+
+agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const agate_type *to)
+{
+    return agate_data_plane(data, from, to, 0);
 }
 
 agate_data *agate_data_transpose(agate_data *data, const agate_type *from, const int32_t *perm,

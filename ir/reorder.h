@@ -12,6 +12,9 @@ bool agate_reorder_bytes(const agate_type *from, const void *source, const agate
 /* Deferred data: the contents of `data`, which it retains, as above, pads zero. NULL if memory is short. */
 agate_data *agate_data_reorder(agate_data *data, const agate_type *from, const agate_type *to);
 
+/* The same where `from` is f32 and `to` bf16: of each number, part `plane` of those whose sum it is (ir/narrow.h). */
+agate_data *agate_data_plane(agate_data *data, const agate_type *from, const agate_type *to, int32_t plane);
+
 /* Deferred data: the contents of `data`, which it retains, with dimension perm[d] as dimension d; both types are plain. NULL if
  * memory is short. */
 agate_data *agate_data_transpose(agate_data *data, const agate_type *from, const int32_t *perm,

@@ -80,6 +80,13 @@ static void vary_winograd(list *l, const agate_candidate *c)
     vary_prefetch(l);
 }
 
+static void vary_amx_conv(list *l, const agate_candidate *c)
+{
+    (void)c;
+    ADD_SCALED(l, oh);
+    ADD_SCALED(l, ocs);
+}
+
 static void vary_depthwise(list *l, const agate_candidate *c)
 {
     agate_tiles tiles = *l->own;
@@ -113,7 +120,8 @@ static void vary_pool(list *l, const agate_candidate *c)
 static void (*const vary[AGATE_STRATEGY_COUNT])(list *, const agate_candidate *) = {
     [AGATE_STRATEGY_winograd] = vary_winograd,   [AGATE_STRATEGY_direct_conv] = vary_direct_conv,
     [AGATE_STRATEGY_depthwise] = vary_depthwise, [AGATE_STRATEGY_grouped_conv] = vary_depthwise,
-    [AGATE_STRATEGY_gemm] = vary_gemm,           [AGATE_STRATEGY_pool] = vary_pool,
+    [AGATE_STRATEGY_amx_conv] = vary_amx_conv,   [AGATE_STRATEGY_gemm] = vary_gemm,
+    [AGATE_STRATEGY_pool] = vary_pool,
 };
 
 size_t agate_tuning_ways(const agate_machine *machine, const agate_node *kernel,

@@ -1,11 +1,13 @@
 /* kernel.c: reading and building kernel nodes. */
 #include "passes/kernel.h"
 
+#include "ir/narrow.h"
+
 agate_node *agate_kernel_anchor(const agate_node *kernel)
 {
     AGATE_EACH_NODE (node, kernel->body) {
         agate_family family = agate_node_info(node)->family;
-        if (family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast &&
+        if (family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast && !agate_changes_blocks(node) &&
             !agate_node_has(node, AGATE_TERMINATOR) && !agate_node_has(node, AGATE_CONSTANT))
             return node;
     }

@@ -1,4 +1,4 @@
-/* narrow: where bf16 is asked for, weights of convolutions and values between kernels are kept as bf16.
+/* narrow: where narrower products are asked for, weights of convolutions and values between kernels are kept as bf16.
  *
  *     %1 = kernel(%0, %w, %b) {                       %1 = kernel(%0, %w, %b) {
  *       %a = conv $0, $1, $2 : f32[...]{nchw16c}        %a = cast $0 to=f32 : f32[...]{nchw16c}
@@ -13,54 +13,51 @@
  *
  * A kernel computes in f32 as before: what it reads is widened, what it writes is rounded once. Only values in blocked layout
  * are kept so, those that a convolution reads and that all readers can take; values that views tie together are all, or none.
- * The rest, the graph's inputs and outputs among them, stays as it is. Needs layouts and merged convolutions; breaks nothing.
+ * The rest, the graph's inputs and outputs among them, stays as it is.
+ *
+ * Where the target has AMX, dense convolutions become products of its tiles: weights are laid out for these, and values that such
+ * convolutions alone read lie in blocks of 32 channels, a row of a tile. An input that stays f32 is rounded in the kernel. There,
+ * two or three bf16 numbers may stand for an f32 (f32x3, f32x6; ir/narrow.h): the kernel that makes a value splits it, and has a
+ * result for each plane. Without AMX these two precisions would be slower than f32, and nothing is done.
+ *
+ * Needs layouts and merged convolutions; breaks nothing.
  */
-#include "ir/narrow.h"
+#include "ir/parts.h"
+#include "passes/narrow.h"
+#include "passes/strategy.h"
 
-#include "ir/reorder.h"
-#include "passes/kernel.h"
-#include "passes/rewrite.h"
+typedef struct narrower {
+    agate_pass *pass;
+    agate_edge *edges;
+    int64_t edge_count;
+    int32_t planes;
+    bool tiles; /* the target has them */
+} narrower;
 
-/* A value that may be kept as bf16; those tied by views share the fate of the one at the end of `into`. */
-typedef struct edge {
-    agate_value *value;
-    struct edge *into;
-    const char *reason; /* why not; NULL: it may */
-    bool feeds_conv;    /* a kernel of a convolution reads it */
-    bool is_narrow;
-} edge;
-
-static edge *edge_of(const agate_value *value)
+agate_edge *agate_edge_of(const agate_value *value)
 {
-    edge *e = (edge *)(intptr_t)value->scratch;
+    agate_edge *e = (agate_edge *)(intptr_t)value->scratch;
 
     while (e && e->into)
         e = e->into;
     return e;
 }
 
-static bool is_narrow(const agate_value *value)
-{
-    const edge *e = edge_of(value);
-    return e && e->is_narrow;
-}
-
 static void refuse(agate_value *value, const char *reason)
 {
-    edge *e = edge_of(value);
+    agate_edge *e = agate_edge_of(value);
 
     if (e && !e->reason)
         e->reason = reason;
 }
 
-/* ---- which ---------------------------------------------------------------------------------------------- */
-
-static bool is_eligible(const agate_node *node, const agate_value *value)
+/* Kept in kernel->scratch while the pass runs. */
+static bool has_tiles(const agate_node *kernel)
 {
-    bool known = node->op == AGATE_OP_kernel || node->op == AGATE_OP_join || node->op == AGATE_OP_part;
-
-    return known && value->type.dtype == AGATE_F32 && value->type.layout.kind == AGATE_LAYOUT_channel;
+    return kernel->scratch == AGATE_NARROW_TILES;
 }
+
+/* ---- which kernels -------------------------------------------------------------------------------------- */
 
 /* Weights that this convolution alone reads. */
 static bool owns_weights(const agate_node *kernel, const agate_node *conv)
@@ -71,8 +68,50 @@ static bool owns_weights(const agate_node *kernel, const agate_node *conv)
     return weights && param->use_count == 1 && agate_is_constant(weights);
 }
 
-/* Can the convolution be one of bf16 products? */
-static const char *refuses_products(const agate_node *kernel, const agate_node *conv)
+/* Why the convolution cannot be one of products of tiles. */
+static const char *refuses_tiles(const agate_node *kernel, const agate_node *conv)
+{
+    const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type;
+
+    if (x->layout.kind != AGATE_LAYOUT_channel || x->rank != 4 || conv->operands[0]->node)
+        return "it reads few channels, or what is made in its kernel";
+    if (conv->attrs.conv.group != 1 || w->layout.kind != AGATE_LAYOUT_oi)
+        return "it is no dense convolution of one group";
+    if (w->dims[2].offset * w->dims[3].offset > AGATE_AMX_MAX_TAPS)
+        return "its filters are too large";
+    if (conv->results[0].type.layout.kind != AGATE_LAYOUT_channel || agate_reduces_rows(kernel->body))
+        return "its result is not in blocked layout";
+    if (!agate_has_tiled_parts(conv))
+        return "its parts do not begin at multiples of 32 channels";
+    return owns_weights(kernel, conv) ? NULL : "its weights are not its own";
+}
+
+static void choose_tiles(const narrower *n, agate_node *kernel)
+{
+    const agate_node *conv = agate_kernel_anchor(kernel);
+
+    if (!n->tiles || !conv || conv->op != AGATE_OP_conv)
+        return;
+    const char *reason = refuses_tiles(kernel, conv);
+    if (reason)
+        agate_pass_remark(n->pass, kernel, "no products of tiles: %s", reason);
+    else if (agate_pass_spend(n->pass, kernel, "products of bf16 tiles"))
+        kernel->scratch = AGATE_NARROW_TILES;
+}
+
+/* ---- which values --------------------------------------------------------------------------------------- */
+
+/* Planes are kept of what kernels make, but not of what views tie together. */
+static bool is_eligible(const narrower *n, const agate_node *node, const agate_value *value)
+{
+    bool view = node->op == AGATE_OP_join || node->op == AGATE_OP_part;
+
+    return (node->op == AGATE_OP_kernel || (view && n->planes == 1)) && value->type.dtype == AGATE_F32 &&
+           value->type.layout.kind == AGATE_LAYOUT_channel;
+}
+
+/* Can the convolution be one of products of pairs? */
+static const char *refuses_pairs(const agate_node *kernel, const agate_node *conv)
 {
     const agate_type *w = &conv->operands[1]->type;
 
@@ -96,8 +135,9 @@ static const char *refuses_use(const agate_node *kernel, const agate_use *use)
     case AGATE_FAMILY_resample:
         return use->index == 0 ? NULL : "it has the weights of a resampling";
     case AGATE_FAMILY_conv:
-        return use->index == 0 ? refuses_products(kernel, node)
-                               : "it is no input of the convolution it feeds";
+        if (use->index != 0)
+            return "it is no input of the convolution it feeds";
+        return has_tiles(kernel) ? NULL : refuses_pairs(kernel, node);
     case AGATE_FAMILY_terminator:
         return "a kernel hands it on";
     default:
@@ -106,18 +146,20 @@ static const char *refuses_use(const agate_node *kernel, const agate_use *use)
 }
 
 /* Why the kernel cannot read operand `index` as bf16. */
-static const char *refuses_operand(const agate_node *kernel, int32_t index)
+static const char *refuses_operand(const narrower *n, const agate_node *kernel, int32_t index)
 {
     const agate_value *param = kernel->body->params[index];
     const char *reason =
         agate_reduces_rows(kernel->body) ? "a kernel goes over its rows several times" : NULL;
 
+    if (n->planes > 1 && !has_tiles(kernel))
+        reason = "a kernel that has no products of tiles reads it";
     for (int32_t i = 0; i < param->use_count && !reason; i++)
         reason = refuses_use(kernel, &param->uses[i]);
     return reason;
 }
 
-static edge *collect(agate_pass *pass, agate_graph *graph, int64_t *out_count)
+static void collect(narrower *n, agate_graph *graph)
 {
     int64_t count = 0;
 
@@ -125,130 +167,89 @@ static edge *collect(agate_pass *pass, agate_graph *graph, int64_t *out_count)
         graph->params[i]->scratch = 0;
     AGATE_EACH_NODE (node, graph)
         count += node->result_count;
-    edge *edges = AGATE_NEW_N(pass->scratch, edge, count + 1);
-    *out_count = 0;
-    AGATE_EACH_NODE (node, graph)
+    n->edges = AGATE_NEW_N(n->pass->scratch, agate_edge, count + 1);
+    AGATE_EACH_NODE (node, graph) {
+        node->scratch = AGATE_NARROW_NOTHING;
         for (int32_t i = 0; i < node->result_count; i++) {
             agate_value *value = &node->results[i];
-            edge *e = is_eligible(node, value) ? &edges[(*out_count)++] : NULL;
+            agate_edge *e = is_eligible(n, node, value) ? &n->edges[n->edge_count++] : NULL;
             if (e)
-                e->value = value;
+                *e = (agate_edge){.value = value, .stays_blocked = !n->tiles};
             value->scratch = (int64_t)(intptr_t)e;
         }
-    return edges;
+    }
 }
 
 static void tie(agate_value *a, agate_value *b)
 {
-    edge *x = edge_of(a), *y = edge_of(b);
+    agate_edge *x = agate_edge_of(a), *y = agate_edge_of(b);
 
     if (!x || !y) {
         refuse(x ? a : b, "it is viewed as what stays f32");
     } else if (x != y) {
         y->reason = y->reason ? y->reason : x->reason;
         y->feeds_conv |= x->feeds_conv;
+        y->stays_blocked = true;
         x->into = y;
     }
 }
 
-static void ask_kernel(agate_node *kernel)
+/* May the kernel write in blocks of another size than those it computes in? */
+static bool writes_any_blocks(const agate_node *kernel, const agate_node *anchor)
+{
+    agate_part parts[AGATE_MAX_PARTS];
+
+    return has_tiles(kernel) || (anchor && agate_node_family(anchor) == AGATE_FAMILY_window) ||
+           (anchor && anchor->op == AGATE_OP_conv && agate_conv_parts(anchor, parts) == 1);
+}
+
+static void ask_kernel(const narrower *n, agate_node *kernel)
 {
     const agate_node *yield = agate_kernel_yield(kernel), *anchor = agate_kernel_anchor(kernel);
     bool is_conv = anchor && anchor->op == AGATE_OP_conv;
 
-    for (int32_t i = 0; i < kernel->result_count; i++)
+    for (int32_t i = 0; i < kernel->result_count; i++) {
+        agate_edge *e = agate_edge_of(&kernel->results[i]);
         if (!yield->operands[i]->node)
             refuse(&kernel->results[i], "a kernel hands on what it reads");
+        if (e && !writes_any_blocks(kernel, anchor))
+            e->stays_blocked = true;
+    }
     for (int32_t i = 0; i < kernel->operand_count; i++) {
-        edge *e = edge_of(kernel->operands[i]);
-        const char *reason = e ? refuses_operand(kernel, i) : NULL;
+        agate_edge *e = agate_edge_of(kernel->operands[i]);
+        const char *reason = e ? refuses_operand(n, kernel, i) : NULL;
         if (reason)
             refuse(kernel->operands[i], reason);
-        if (e)
+        if (e) {
             e->feeds_conv |= is_conv;
+            e->stays_blocked |= !has_tiles(kernel);
+        }
     }
 }
 
-static void ask(agate_graph *graph)
+static void ask(const narrower *n, agate_graph *graph)
 {
     AGATE_EACH_NODE (node, graph) {
         if (node->op == AGATE_OP_kernel) {
-            ask_kernel(node);
+            ask_kernel(n, node);
             continue;
         }
         bool view = node->op == AGATE_OP_join || node->op == AGATE_OP_part;
         for (int32_t i = 0; i < node->operand_count; i++)
-            if (view)
+            if (view && n->planes == 1)
                 tie(node->operands[i], agate_result(node));
             else
-                refuse(node->operands[i], "it is needed in f32");
+                refuse(node->operands[i], view ? "it is viewed" : "it is needed in f32");
     }
 }
 
-/* ---- rewriting ------------------------------------------------------------------------------------------ */
-
-static agate_value *build_cast(agate_graph *body, agate_node *before, agate_value *value, agate_dtype to)
-{
-    agate_attrs attrs;
-
-    agate_attrs_init(AGATE_SET_cast, &attrs);
-    attrs.cast.to = to;
-    return agate_build(body, before, AGATE_OP_cast, &attrs, &value, 1);
-}
-
-/* Parameter `index` becomes `type`, and f32 again for all that read it. */
-static void widen_param(agate_node *kernel, int32_t index, const agate_type *type)
-{
-    agate_graph *body = kernel->body;
-    agate_value *param = body->params[index];
-
-    param->type = *type;
-    agate_value *wide = build_cast(body, body->first, param, AGATE_F32);
-    agate_node *cast = wide->node;
-    while (param->use_count > 1) {
-        agate_use *use = &param->uses[param->uses[0].node == cast];
-        agate_node_set_operand(use->node, use->index, wide);
-    }
-}
-
-/* As bf16, those of a convolution for products of pairs. NULL where memory is short. */
-static agate_value *narrow_weights(agate_value *weights)
-{
-    agate_node *node = weights->node;
-    agate_type type = weights->type;
-    agate_data *data = NULL;
-
-    type.dtype = AGATE_BF16;
-    if (type.layout.kind == AGATE_LAYOUT_oi)
-        type.layout.kind = AGATE_LAYOUT_oi_pairs;
-    if (node->data && !(data = agate_data_reorder(node->data, &weights->type, &type)))
-        return NULL;
-    agate_value *value = agate_build_constant(node->graph, node, &type, data, node->label);
-    value->node->op = node->op;
-    value->node->origin = node->origin;
-    return value;
-}
-
-/* False: memory is short. */
-static bool narrow_right_side(agate_node *kernel, const agate_node *anchor)
-{
-    int32_t index = anchor->operands[1]->index;
-    agate_value *weights = kernel->operands[index], *value = narrow_weights(weights);
-
-    if (!value)
-        return false;
-    agate_node_set_operand(kernel, index, value);
-    if (weights->use_count == 0)
-        agate_node_remove(weights->node);
-    widen_param(kernel, index, &value->type);
-    return true;
-}
+/* ---- the whole ------------------------------------------------------------------------------------------ */
 
 /* Weights of a convolution whose input is narrow become so as well. */
 static bool reads_narrow(const agate_node *kernel, const agate_node *conv)
 {
     const agate_value *x = conv->operands[0];
-    return !x->node && is_narrow(kernel->operands[x->index]);
+    return !x->node && agate_narrow_edge(kernel->operands[x->index]);
 }
 
 /* A matrix product of few rows takes as long as its weights come from memory: half of them take half as long. */
@@ -258,68 +259,77 @@ static bool has_panels(const agate_node *kernel, const agate_node *matmul)
            matmul->operands[1]->type.dtype == AGATE_F32 && matmul->operands[1]->type.layout.block % 2 == 0;
 }
 
-static void narrow_operands(agate_node *kernel)
+static agate_narrowing narrowing_of(const narrower *n, const agate_node *kernel)
 {
-    for (int32_t i = 0; i < kernel->operand_count; i++)
-        if (is_narrow(kernel->operands[i]))
-            widen_param(kernel, i, &kernel->operands[i]->type);
+    const agate_node *anchor = agate_kernel_anchor(kernel);
+
+    if (has_tiles(kernel))
+        return AGATE_NARROW_TILES;
+    if (anchor && anchor->op == AGATE_OP_conv && reads_narrow(kernel, anchor))
+        return AGATE_NARROW_PAIRS;
+    if (n->planes == 1 && anchor && anchor->op == AGATE_OP_matmul && has_panels(kernel, anchor) &&
+        agate_pass_spend(n->pass, kernel, "bf16 weights"))
+        return AGATE_NARROW_WEIGHTS;
+    return AGATE_NARROW_NOTHING;
 }
 
-/* The cast stands right behind what it rounds, with its part (ir/parts.h). */
-static void narrow_results(agate_node *kernel)
-{
-    agate_node *yield = agate_kernel_yield(kernel);
-
-    for (int32_t i = 0; i < kernel->result_count; i++) {
-        if (!is_narrow(&kernel->results[i]))
-            continue;
-        agate_value *value = yield->operands[i];
-        agate_node_set_operand(yield, i, build_cast(kernel->body, value->node->next, value, AGATE_BF16));
-        kernel->results[i].type.dtype = AGATE_BF16;
-    }
-}
-
-/* In execution order: operands have their new types. Returns whether weights of a matrix product were rounded. */
-static bool rewrite(agate_pass *pass, agate_node *node)
+/* In execution order: operands have their new types. Returns whether weights were rounded. */
+static bool rewrite(const narrower *n, agate_node *node)
 {
     if (node->op != AGATE_OP_kernel) {
         for (int32_t i = 0; i < node->result_count; i++)
-            if (is_narrow(&node->results[i]))
+            if (agate_narrow_edge(&node->results[i]))
                 node->results[i].type.dtype = AGATE_BF16;
         return false;
     }
-    agate_node *anchor = agate_kernel_anchor(node);
-    bool products = anchor && anchor->op == AGATE_OP_conv && reads_narrow(node, anchor);
-    bool panels = anchor && anchor->op == AGATE_OP_matmul && has_panels(node, anchor) &&
-                  agate_pass_spend(pass, node, "bf16 weights");
+    agate_narrowing how = narrowing_of(n, node);
+    if (!agate_narrow_kernel(node, how, n->planes))
+        agate_pass_remark(n->pass, node, "memory is too short for weights in bf16");
+    return how != AGATE_NARROW_NOTHING;
+}
 
-    narrow_operands(node);
-    narrow_results(node);
-    if ((products || panels) && !narrow_right_side(node, anchor))
-        agate_pass_remark(pass, node, "memory is too short for weights in bf16");
-    return panels;
+static bool choose_edge(const narrower *n, agate_edge *e)
+{
+    agate_node *node = e->value->node;
+
+    if (e->into)
+        return false;
+    if (!e->reason && e->feeds_conv)
+        return e->is_narrow = agate_pass_spend(n->pass, node, n->planes == 1 ? "bf16" : "planes of bf16");
+    agate_pass_remark(n->pass, node, "stays f32: %s", e->reason ? e->reason : "no convolution reads it");
+    return false;
+}
+
+/* Says of each convolution why it is left as it is. */
+static void decline(agate_pass *pass, const agate_graph *graph)
+{
+    AGATE_EACH_NODE (node, graph) {
+        const agate_node *anchor = node->op == AGATE_OP_kernel ? agate_kernel_anchor(node) : NULL;
+        if (anchor && anchor->op == AGATE_OP_conv)
+            agate_pass_remark(pass, node,
+                              "stays f32: the target has no AMX, without which products of parts are slower");
+    }
 }
 
 bool agate_pass_narrow(agate_pass *pass, agate_graph *graph)
 {
+    narrower n = {.pass = pass,
+                  .planes = agate_precision_planes(pass->precision),
+                  .tiles = agate_has_tile_products(pass->machine)};
     bool changed = false;
-    int64_t count;
 
-    if (pass->precision != AGATE_PRECISION_bf16)
+    if (n.planes > 1 && !n.tiles)
+        decline(pass, graph);
+    if (n.planes == 0 || (n.planes > 1 && !n.tiles))
         return false;
-    edge *edges = collect(pass, graph, &count);
-    ask(graph);
-    for (int64_t i = 0; i < count; i++) {
-        edge *e = &edges[i];
-        agate_node *node = e->value->node;
-        if (e->into)
-            continue;
-        if (e->reason || !e->feeds_conv)
-            agate_pass_remark(pass, node, "stays f32: %s", e->reason ? e->reason : "no convolution reads it");
-        else
-            changed |= e->is_narrow = agate_pass_spend(pass, node, "bf16");
-    }
+    collect(&n, graph);
     AGATE_EACH_NODE (node, graph)
-        changed |= rewrite(pass, node);
+        if (node->op == AGATE_OP_kernel)
+            choose_tiles(&n, node);
+    ask(&n, graph);
+    for (int64_t i = 0; i < n.edge_count; i++)
+        changed |= choose_edge(&n, &n.edges[i]);
+    AGATE_EACH_NODE (node, graph)
+        changed |= rewrite(&n, node);
     return changed;
 }

@@ -23,7 +23,7 @@ const char *agate_stage_name(agate_stage stage);
 bool agate_stage_parse(const char *text, agate_stage *out_stage);
 
 typedef enum agate_precision {
-#define AGATE_PRECISION(id, text, summary) AGATE_PRECISION_##id,
+#define AGATE_PRECISION(id, text, planes, summary) AGATE_PRECISION_##id,
 #include "passes/precision.def"
 #undef AGATE_PRECISION
     AGATE_PRECISION_COUNT
@@ -33,6 +33,12 @@ typedef enum agate_precision {
 AGATE_MUST_USE agate_status agate_precision_parse(const char *text, agate_precision *out_precision);
 
 const char *agate_precision_name(agate_precision precision); /* as it is parsed */
+
+/* How many bf16 numbers stand for an operand of a product (ir/narrow.h); 0: it is an f32. */
+int32_t agate_precision_planes(agate_precision precision);
+
+/* Does code for the machine multiply tiles of bf16 (Intel AMX), and round to bf16 (AVX512-BF16)? */
+bool agate_has_tile_products(const agate_machine *machine);
 
 /* Features beyond those of `machine` that serve the products of this precision; 0: none do. */
 uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine);

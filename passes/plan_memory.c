@@ -15,7 +15,7 @@
  */
 #include <stdlib.h>
 
-#include "ir/narrow.h"
+#include "ir/map.h"
 #include "passes/kernel.h"
 #include "passes/rewrite.h"
 
@@ -187,23 +187,38 @@ static void find_lives(planner *p)
 
 /* ---- in place ------------------------------------------------------------------------------------------- */
 
+/* Does the anchor read what scalar ops in front of it make of the parameter? */
+static bool feeds_anchor(const planner *p, const agate_node *anchor, const agate_value *param)
+{
+    agate_map flow = {.arena = p->pass->scratch};
+
+    agate_map_put(&flow, param, 0, (void *)param);
+    for (const agate_node *node = anchor->graph->first; node != anchor->next; node = node->next)
+        for (int32_t i = 0; i < node->operand_count; i++) {
+            if (!agate_map_get(&flow, node->operands[i], 0))
+                continue;
+            if (node == anchor)
+                return true;
+            agate_map_put(&flow, &node->results[0], 0, (void *)node);
+        }
+    return false;
+}
+
 /* Does the kernel read parameter `index` only at the element it then writes? So it is where scalar ops and casts alone use it,
  * on the result's own shape and layout. */
-static bool reads_where_it_writes(const agate_node *kernel, int32_t index, const agate_type *result)
+static bool reads_where_it_writes(const planner *p, const agate_node *kernel, int32_t index,
+                                  const agate_type *result)
 {
     const agate_value *param = kernel->body->params[index];
     const agate_node *anchor = agate_kernel_anchor(kernel);
 
-    if (!agate_type_equal(&param->type, result))
+    if (!agate_type_equal(&param->type, result) || (anchor && feeds_anchor(p, anchor, param)))
         return false;
     AGATE_EACH_NODE (node, kernel->body) {
         agate_family family = agate_node_info(node)->family;
         bool scalar = family == AGATE_FAMILY_pointwise || family == AGATE_FAMILY_cast;
         if (!scalar && node != anchor && node->op != AGATE_OP_yield)
             return false;
-        for (int32_t i = 0; node == anchor && i < node->operand_count; i++)
-            if (agate_unwidened(node->operands[i]) == param)
-                return false;
         if (scalar && !agate_type_same_places(&agate_result(node)->type, result) && anchor == NULL)
             return false;
     }
@@ -219,7 +234,7 @@ static bool can_take_over(planner *p, const agate_node *kernel, const buffer *b,
         return false;
     for (int32_t i = 0; i < kernel->operand_count; i++) /* it may come in more than once */
         if (buffer_of(p, kernel->operands[i]) == dying &&
-            (!reads_where_it_writes(kernel, i, &b->value->type) ||
+            (!reads_where_it_writes(p, kernel, i, &b->value->type) ||
              spot_of(p, kernel->operands[i]).offset != dying->low))
             return false;
     return agate_pass_spend(p->pass, kernel, "in place");

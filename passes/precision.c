@@ -2,7 +2,7 @@
 #include "passes/pass.h"
 
 static const char *const names[AGATE_PRECISION_COUNT] = {
-#define AGATE_PRECISION(id, text, summary) text,
+#define AGATE_PRECISION(id, text, planes, summary) text,
 #include "passes/precision.def"
 #undef AGATE_PRECISION
 };
@@ -10,6 +10,24 @@ static const char *const names[AGATE_PRECISION_COUNT] = {
 const char *agate_precision_name(agate_precision precision)
 {
     return names[precision];
+}
+
+static const int32_t planes[AGATE_PRECISION_COUNT] = {
+#define AGATE_PRECISION(id, text, planes, summary) planes,
+#include "passes/precision.def"
+#undef AGATE_PRECISION
+};
+
+int32_t agate_precision_planes(agate_precision precision)
+{
+    return planes[precision];
+}
+
+bool agate_has_tile_products(const agate_machine *machine)
+{
+    const uint32_t needs = AGATE_CPU_AVX512_BF16 | AGATE_CPU_AMX_BF16;
+
+    return (machine->needs & needs) == needs && machine->vector_bits == 512;
 }
 
 agate_status agate_precision_parse(const char *text, agate_precision *out_precision)
@@ -33,7 +51,7 @@ agate_status agate_precision_parse(const char *text, agate_precision *out_precis
 
 uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine)
 {
-    return precision == AGATE_PRECISION_bf16 && machine->vector_bits == 512
-               ? AGATE_CPU_AVX512_BF16 | AGATE_CPU_AMX_TILE | AGATE_CPU_AMX_BF16
-               : 0;
+    if (machine->vector_bits != 512 || planes[precision] == 0)
+        return 0;
+    return AGATE_CPU_AVX512_BF16 | AGATE_CPU_AMX_TILE | AGATE_CPU_AMX_BF16;
 }

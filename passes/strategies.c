@@ -48,7 +48,8 @@ static bool anchor_reads_operands(const agate_candidate *c, bool widened)
     AGATE_EACH_NODE (node, c->kernel->body) {
         agate_family family = agate_node_info(node)->family;
         if (node != c->anchor && family != AGATE_FAMILY_pointwise && family != AGATE_FAMILY_cast &&
-            !agate_node_has(node, AGATE_TERMINATOR) && !agate_node_has(node, AGATE_CONSTANT))
+            !agate_changes_blocks(node) && !agate_node_has(node, AGATE_TERMINATOR) &&
+            !agate_node_has(node, AGATE_CONSTANT))
             return false;
     }
     return true;

@@ -169,9 +169,8 @@ typedef struct agate_compile_options {
     const char
         *allow; /* faster ways to compute that round otherwise, separated by commas: "winograd"; NULL: none */
     const char *
-        precision; /* of products in convolutions: "f32", or "bf16", whose operands are rounded to bfloat16: less
-                              exact, and about twice as fast where the CPU has AVX512-BF16; NULL: "f32". Of a compiled
-                              file as in agate_load_options */
+        precision; /* of products in convolutions: "f32"; "f32x6" or "f32x3", sums of bfloat16 numbers for each f32, where the
+                      CPU has AMX; or "bf16", whose operands are rounded to bfloat16: less exact and faster. NULL: "f32". Of a compiled file as in agate_load_options */
 } agate_compile_options;
 
 /* Reads and compiles an ONNX file, or maps a compiled one. External data is looked for beside it. `options` may be NULL. On success

@@ -28,7 +28,7 @@ done
 expect 0 compare "$model" --precision bf16 --threads 2
 says "$out" ' 0 past the tolerance'
 expect 2 compare "$model" --precision fp8
-says "$err" 'no precision "fp8": one of f32, bf16'
+says "$err" 'no precision "fp8": one of f32, f32x6, f32x3, bf16'
 
 # Rounding differs somewhere in nine convolutions.
 expect 1 compare "$model" --rtol 0 --atol 0

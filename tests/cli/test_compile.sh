@@ -172,7 +172,7 @@ if command -v readelf >/dev/null; then
     readelf -sW "$work/pairs.o" | grep -q "direct_conv_.*_sse2_bf16\$" || die "no bf16 in the object"
 fi
 expect 2 compile "$model" -o "$work/x.so" --precision f32,fp8
-says "$err" '--precision: no precision "fp8": one of f32, bf16'
+says "$err" '--precision: no precision "fp8": one of f32, f32x6, f32x3, bf16'
 expect 2 compile "$model" -o "$work/x.so" --precision f32,bf16,f32
 says "$err" '--precision: f32 is given twice'
 expect 2 compile "$model" -o "$work/x.s" --emit asm --precision f32,bf16

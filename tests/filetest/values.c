@@ -43,20 +43,35 @@ static void fill_random(agate_dtype dtype, void *bytes, int64_t count, const cha
     }
 }
 
+/* Which part of the numbers the weights are that pass narrow split: 2 of "w:2", which are to be found under "w". */
+static int32_t split_label(const char *label, char *out_name, size_t room)
+{
+    const char *colon = strrchr(label, ':');
+    bool is_part = colon && colon[1] >= '1' && colon[1] <= '9' && !colon[2];
+
+    snprintf(out_name, room, "%.*s", (int)(is_part ? colon - label : (ptrdiff_t)strlen(label)), label);
+    return is_part ? colon[1] - '0' : 0;
+}
+
 static bool fill_weight(agate_node *node, int64_t seed)
 {
     agate_type plain = node->results[0].type;
+    bool is_part = plain.dtype == AGATE_BF16;
     agate_dim size, count;
+    char name[256];
+    int32_t part = split_label(node->label, name, sizeof name);
 
     plain.layout = (agate_layout){.kind = AGATE_LAYOUT_plain};
+    if (is_part)
+        plain.dtype = AGATE_F32;
     if (!agate_type_size(&plain, &size) || !agate_type_count(&plain, &count) ||
         (size_t)size.offset > 16 * MOST_BYTES)
         return false;
     agate_data *data = agate_data_create((size_t)size.offset);
     if (!data)
         return false;
-    fill_random(plain.dtype, (void *)data->bytes, count.offset, node->label, seed);
-    node->data = agate_data_reorder(data, &plain, &node->results[0].type);
+    fill_random(plain.dtype, (void *)data->bytes, count.offset, is_part ? name : node->label, seed);
+    node->data = agate_data_plane(data, &plain, &node->results[0].type, part);
     agate_data_release(data);
     return node->data != NULL;
 }

@@ -23,10 +23,14 @@
 typedef struct kernel_case {
     const char *text;
     double rtol, atol;
-    double special; /* share of the inputs that are NaN, infinite, 0 or denormal */
-    bool normal;    /* no denormals */
-    int32_t block;  /* @B; 0: as many as lanes */
-    double scale;   /* of random numbers; 0: 1 */
+    double special;       /* share of the inputs that are NaN, infinite, 0 or denormal */
+    bool normal;          /* no denormals */
+    int32_t block;        /* @B; 0: as many as lanes */
+    double scale;         /* of random numbers; 0: 1 */
+    const double *scales; /* ... of each operand in turn; NULL: `scale` is that of all */
+    int32_t specials;     /* how many operands, from the first on, get special numbers; 0: all */
+    bool zero_pads;    /* of weights, as layouts.def has them; else NaN, for kernels that do not read them */
+    bool any_infinity; /* where Inf or NaN is wanted, any of them will do */
 } kernel_case;
 
 static void must(agate_status status)
@@ -98,16 +102,17 @@ static agate_tensor tensor_of(const agate_type *type, void *data)
     return tensor;
 }
 
-static void fill_random(agate_tensor *t, const kernel_case *c)
+static void fill_random(agate_tensor *t, const kernel_case *c, int32_t operand)
 {
     static const double specials[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1e-40};
     size_t count = t->size_bytes / agate_dtype_size(t->dtype);
-    double scale = c->scale != 0 ? c->scale : 1;
+    double scale = c->scales ? c->scales[operand] : c->scale != 0 ? c->scale : 1;
 
     for (size_t i = 0; i < count; i++) {
         double value = random_number() * scale;
         if (t->dtype == AGATE_F32 || t->dtype == AGATE_F64 || t->dtype == AGATE_BF16) {
-            if (fabs(random_number()) < c->special)
+            bool may = c->specials == 0 || operand < c->specials;
+            if (fabs(random_number()) < c->special && may)
                 value = specials[(size_t)(fabs(random_number()) * AGATE_COUNT(specials)) %
                                  (AGATE_COUNT(specials) - c->normal)];
             if (t->dtype == AGATE_F32)
@@ -172,7 +177,8 @@ static void check_equal(const agate_tensor *got, const agate_tensor *want, const
                           "element %zu differs in\n%s", i, text);
             continue;
         }
-        bool same = (isnan(g) && isnan(w)) || g == w || fabs(g - w) <= c->atol + c->rtol * fabs(w);
+        bool same = (isnan(g) && isnan(w)) || (c->any_infinity && !isfinite(g) && !isfinite(w)) || g == w ||
+                    fabs(g - w) <= c->atol + c->rtol * fabs(w);
         ck_assert_msg(same, "element %zu is %.9g, not %.9g, in\n%s", i, g, w, text);
     }
 }
@@ -214,8 +220,10 @@ static void run_kernel(const agate_graph *graph, const agate_node *kernel, agate
     for (int32_t i = 0; i < inputs; i++) {
         agate_type type = type_at(&kernel->operands[i]->type, batch), flat = plain_of(&type);
         plain[i] = tensor_of(&flat, calloc(1, size_of(&flat) + 1));
-        fill_random(&plain[i], c);
+        fill_random(&plain[i], c, i);
         operands[i] = fenced_make(size_of(&type), agate_dtype_size(type.dtype));
+        if (c->zero_pads && type.layout.kind != AGATE_LAYOUT_channel)
+            memset(operands[i].data, 0, size_of(&type));
         ck_assert(agate_reorder_bytes(&flat, plain[i].data, &type, operands[i].data));
         buffers[i] = operands[i].data;
     }

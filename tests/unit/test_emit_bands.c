@@ -129,7 +129,7 @@ static fenced operand(const agate_type *batched, int64_t batch, const kernel_cas
     agate_tensor plain = tensor_of(&flat, calloc(1, size_of(&flat) + 1));
     fenced memory = fenced_make(size_of(&type), 4);
 
-    fill_random(&plain, numbers);
+    fill_random(&plain, numbers, 0);
     ck_assert(agate_reorder_bytes(&flat, plain.data, &type, memory.data));
     free(plain.data);
     return memory;

@@ -13,7 +13,7 @@ With --float64, what differs from ONNX Runtime by more than the tolerance is jud
 float64 through torch (onnx_torch.py): it passes where no more of agate's values than of ONNX Runtime's are beyond the
 tolerance there, and the line says how far each of them is off.
 
-With --precision bf16, agate's products are narrower. Then the answers are held against float64 alone, with the tolerance
+With --precision bf16 or f32x3, agate's products are narrower. Then the answers are held against float64 alone, with the tolerance
 that accuracy.py derives from the bits of the factors, and the same bits are asked for as ever. The first class of a row of a trained network must be that of float64 wherever that leads by more than the tolerance
 (twice as much is what errors within it could take away); how many rows have the same first and the same five is reported.
 """
@@ -273,7 +273,7 @@ def main():
     parser.add_argument('--isa', type=lambda text: text.split(','), default=['host', 'avx2'])
     parser.add_argument('--threads', type=numbers, default=[1, 2])
     parser.add_argument('--batches', type=numbers, default=list(BATCHES))
-    parser.add_argument('--precision', choices=['f32', *accuracy.TOLERANCES], default='f32', help='of products in convolutions')
+    parser.add_argument('--precision', choices=['f32', 'f32x6', *accuracy.TOLERANCES], default='f32', help='of products in convolutions')
     parser.add_argument('--float64', action='store_true', help='let float64 judge what differs')
     parser.add_argument('--rtol', type=float, default=RTOL)
     parser.add_argument('--atol', type=float, default=ATOL)

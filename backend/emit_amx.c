@@ -1,0 +1,543 @@
+/* emit_amx.c: strategy amx_conv (emit_amx.h): what a kernel is cut into, sums of products of tiles, and what is made of them.
+ *
+ *     tasks      image, band of rows, group of blocks of 32 filters
+ *     in a task  the rows it reads are copied, unless the call's task before left them; then for each block of filters, each run of
+ *                input channels and each 32 positions: the products of planes, the smallest first, each over taps and channels
+ *
+ * A run's weights fit the first cache; with more than one run, totals are kept between them, 4 KB for 32 positions, to which a
+ * run's sums are added: the same blocked summation as in other strategies. A call configures the tiles and releases them, so that
+ * no thread sleeps with live tiles, whoever owns it, and nothing but kernels knows of them. */
+#include "backend/emit_amx.h"
+#include "backend/emit_parts.h"
+#include "backend/llvm_shim.h"
+
+#define POSITIONS     (2 * AGATE_AMX_ROWS) /* of a block of tiles */
+#define SUMS_BYTES    (POSITIONS * AGATE_AMX_BLOCK * (int64_t)sizeof(float))
+#define WEIGHTS_BYTES (AGATE_AMX_BLOCK * AGATE_AMX_BLOCK * 2) /* of a tap, block by block, and plane */
+#define VECTORS       (AGATE_AMX_BLOCK / AGATE_AMX_LANES)
+
+/* ---- sizes ---------------------------------------------------------------------------------------------- */
+
+static agate_amx_tap tap_of(const agate_conv_axis *axis, int64_t tap)
+{
+    int64_t at = tap * axis->dilation;
+    return (agate_amx_tap){at % axis->stride, at / axis->stride};
+}
+
+/* How many phases of the stride are read, and which of these `phase` is. */
+static int64_t count_phases(const agate_conv_axis *axis, int64_t phase, int64_t *out_index)
+{
+    int64_t count = 0;
+
+    for (int64_t p = 0; p < axis->stride; p++)
+        for (int64_t tap = 0; tap < axis->taps; tap++)
+            if (tap_of(axis, tap).phase == p) {
+                if (p == phase)
+                    *out_index = count;
+                count++;
+                break;
+            }
+    return count;
+}
+
+static int64_t reach_of(const agate_conv_axis *axis)
+{
+    return (axis->taps - 1) * axis->dilation / axis->stride;
+}
+
+static void place_taps(agate_amx *a)
+{
+    for (int64_t ky = 0; ky < a->y.taps; ky++)
+        for (int64_t kx = 0; kx < a->x.taps; kx++) {
+            agate_amx_tap y = tap_of(&a->y, ky), x = tap_of(&a->x, kx);
+            int64_t phase_y = 0, phase_x = 0;
+            (void)count_phases(&a->y, y.phase, &phase_y);
+            int64_t across = count_phases(&a->x, x.phase, &phase_x);
+            a->tap_at[ky * a->x.taps + kx] =
+                (phase_y * across + phase_x) * a->phase_size + (y.on * a->pitch + x.on) * AGATE_AMX_ROW;
+        }
+}
+
+/* Is each output made of the input in its place, and can tiles be read from where that lies? */
+static bool reads_in_place(const agate_amx *a)
+{
+    bool same = a->taps == 1 && a->y.stride == 1 && a->x.stride == 1 && a->y.pad == 0 && a->x.pad == 0 &&
+                a->y.in == a->y.out && a->x.in == a->x.out;
+
+    for (int32_t i = 0; i < a->planes && same; i++)
+        same = !a->inputs[i]->node && a->inputs[i]->type.layout.block == AGATE_AMX_BLOCK;
+    return same && a->channels % AGATE_AMX_BLOCK == 0 && a->y.out * a->x.out >= POSITIONS;
+}
+
+static void measure_input(agate_amx *a)
+{
+    int64_t ignored = 0;
+
+    a->pitch = agate_max(1, a->x.out);
+    a->phase_count = 1;
+    if (a->direct) {
+        a->block_size = a->y.in * a->x.in * AGATE_AMX_ROW;
+        return;
+    }
+    a->pitch += reach_of(&a->x);
+    a->phase_count = count_phases(&a->y, -1, &ignored) * count_phases(&a->x, -1, &ignored);
+    /* The last block of tiles runs over the end. */
+    a->phase_size = ((a->band + reach_of(&a->y)) * a->pitch + POSITIONS) * AGATE_AMX_ROW;
+    a->plane_size = a->phase_count * a->phase_size;
+    a->block_size = a->planes * a->plane_size;
+    a->totals_at = a->blocks * a->block_size;
+    place_taps(a);
+}
+
+static int64_t count_blocks(const agate_amx *a)
+{
+    int64_t count = 0;
+
+    for (int32_t p = 0; p < a->part_count; p++)
+        count += agate_ceil_div(a->parts[p].channels, AGATE_AMX_BLOCK);
+    return count;
+}
+
+/* As even as they can be, each of at most `most` (0: all) of `all`; returns how many. */
+static int64_t cut(int64_t all, int64_t most, int64_t *out_each)
+{
+    int64_t count = most > 0 ? agate_ceil_div(all, most) : 1;
+
+    *out_each = agate_ceil_div(all, agate_max(1, count));
+    return *out_each > 0 ? agate_ceil_div(all, *out_each) : 0;
+}
+
+void agate_amx_measure(agate_amx *a, const agate_node *kernel)
+{
+    const agate_node *conv = agate_emit_anchor_of(kernel);
+    const agate_type *w = &conv->operands[1]->type;
+
+    a->kernel = kernel;
+    a->anchor = conv;
+    a->tiles = kernel->tiles;
+    a->planes = agate_planes_of(conv->operands[0], a->inputs);
+    (void)agate_planes_of(conv->operands[1], a->weights);
+    a->y = agate_conv_axis_of(conv, 0);
+    a->x = agate_conv_axis_of(conv, 1);
+    a->taps = a->y.taps * a->x.taps;
+    a->channels = w->dims[1].offset;
+    a->filters = w->dims[0].offset;
+    a->blocks = agate_ceil_div(a->channels, AGATE_AMX_BLOCK);
+    a->part_count = agate_conv_parts(conv, a->parts);
+    a->direct = reads_in_place(a);
+    a->bands = cut(a->y.out, a->tiles.oh, &a->band);
+    a->groups = cut(count_blocks(a), a->tiles.ocs, &a->group);
+    a->runs = cut(a->blocks, a->tiles.kc / agate_max(1, a->taps * AGATE_AMX_BLOCK), &a->run);
+    measure_input(a);
+    int64_t blocks_of_positions = agate_ceil_div(a->band * a->pitch, POSITIONS);
+    a->workspace_size = a->totals_at + (a->runs > 1 ? blocks_of_positions * SUMS_BYTES : 0);
+}
+
+int64_t agate_amx_workspace_bytes(const agate_node *kernel)
+{
+    agate_amx a = {0};
+
+    agate_amx_measure(&a, kernel);
+    return a.workspace_size;
+}
+
+agate_dim agate_tasks_amx_conv(const agate_node *kernel)
+{
+    agate_amx a = {0};
+
+    agate_amx_measure(&a, kernel);
+    agate_dim images = a.anchor->results[0].type.dims[0];
+    int64_t each = a.bands * a.groups;
+    return (agate_dim){images.scale * each, images.offset * each};
+}
+
+/* ---- tiles ---------------------------------------------------------------------------------------------- */
+
+/* Tile registers: sums of positions m and filters n, inputs m, weights n. */
+#define SUM_TILE(m, n) (2 * (m) + (n))
+#define INPUT_TILE(m)  (4 + (m))
+#define WEIGHT_TILE(n) (6 + (n))
+
+static LLVMValueRef tile_number(const agate_amx *a, int32_t tile)
+{
+    return LLVMConstInt(LLVMInt8TypeInContext(a->e->context), (uint64_t)tile, 0);
+}
+
+static void call(const agate_amx *a, const char *name, LLVMValueRef *args, uint32_t count)
+{
+    (void)agate_llvm_intrinsic(a->e->module, a->e->builder, name, NULL, 0, args, count);
+}
+
+/* Loads or stores a tile whose rows lie `stride` bytes apart. */
+static void move_tile(const agate_amx *a, const char *name, int32_t tile, LLVMValueRef at, int64_t stride)
+{
+    LLVMValueRef args[] = {tile_number(a, tile), at, agate_emit_int(a->e, stride)};
+    call(a, name, args, 3);
+}
+
+static LLVMValueRef advance(const agate_amx *a, LLVMValueRef base, LLVMValueRef index, int64_t stride)
+{
+    LLVMValueRef distance = agate_emit_mul(a->e, index, stride);
+    return LLVMBuildGEP2(a->e->builder, LLVMInt8TypeInContext(a->e->context), base, &distance, 1, "");
+}
+
+static LLVMValueRef advance_by(const agate_amx *a, LLVMValueRef base, int64_t bytes)
+{
+    return advance(a, base, agate_emit_int(a->e, bytes), 1);
+}
+
+/* A constant of the module that code reads by its address. */
+static LLVMValueRef table(const agate_amx *a, const char *name, const void *bytes, size_t size_bytes)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef contents = LLVMConstStringInContext2(e->context, bytes, size_bytes, 1);
+    LLVMValueRef global = LLVMAddGlobal(e->module, LLVMTypeOf(contents), name);
+
+    LLVMSetInitializer(global, contents);
+    LLVMSetGlobalConstant(global, 1);
+    LLVMSetLinkage(global, LLVMPrivateLinkage);
+    LLVMSetAlignment(global, AGATE_ALIGNMENT);
+    return global;
+}
+
+/* Palette 1: eight tiles, all of 16 rows of 64 bytes. */
+static void configure_tiles(const agate_amx *a)
+{
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } config = {.palette = 1};
+
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = AGATE_AMX_ROW;
+        config.rows[i] = AGATE_AMX_ROWS;
+    }
+    LLVMValueRef at = table(a, "tiles", &config, sizeof config);
+    call(a, "llvm.x86.ldtilecfg", &at, 1);
+}
+
+/* ---- sums ----------------------------------------------------------------------------------------------- */
+
+/* What one block of tiles is summed from, and where. */
+typedef struct block {
+    LLVMValueRef filters; /* number of the block of 32 filters */
+    int64_t vectors;      /* of 16 filters that exist: 1 or 2 */
+    LLVMValueRef bias[VECTORS];
+    const agate_part *part;
+    LLVMValueRef first, last;    /* positions that are wanted */
+    LLVMValueRef start;          /* that of the tiles: at most `first` */
+    LLVMValueRef run_lo, run_hi; /* blocks of input channels */
+    LLVMValueRef totals;         /* of the runs before; NULL: there are none */
+} block;
+
+/* The products of planes `p` of the input and `q` of the weights at one tap. */
+static void multiply(const agate_amx *a, const block *k, LLVMValueRef input, LLVMValueRef weights)
+{
+    for (int32_t n = 0; n < k->vectors; n++)
+        move_tile(a, "llvm.x86.tileloadd64", WEIGHT_TILE(n), advance_by(a, weights, n * AGATE_AMX_ROW),
+                  VECTORS * AGATE_AMX_ROW);
+    for (int32_t m = 0; m < 2; m++) {
+        move_tile(a, "llvm.x86.tileloadd64", INPUT_TILE(m), advance_by(a, input, m * AGATE_AMX_TILE),
+                  AGATE_AMX_ROW);
+        for (int32_t n = 0; n < k->vectors; n++) {
+            LLVMValueRef args[] = {tile_number(a, SUM_TILE(m, n)), tile_number(a, INPUT_TILE(m)),
+                                   tile_number(a, WEIGHT_TILE(n))};
+            call(a, "llvm.x86.tdpbf16ps", args, 3);
+        }
+    }
+}
+
+static void multiply_planes(const agate_amx *a, const block *k, int32_t p, int32_t q)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef input = advance(a, a->bases[p], k->start, AGATE_AMX_ROW);
+    LLVMValueRef weights = e->params[a->weights[q]->index];
+
+    weights = advance(a, weights, k->filters, a->blocks * a->taps * WEIGHTS_BYTES);
+    agate_loop blocks = agate_loop_begin(e, k->run_lo, k->run_hi, 1, NULL, 0);
+    input = advance(a, input, blocks.index, a->block_size);
+    weights = advance(a, weights, blocks.index, a->taps * WEIGHTS_BYTES);
+    if (a->taps == 1) {
+        multiply(a, k, advance_by(a, input, a->tap_at[0]), weights);
+    } else {
+        LLVMTypeRef i64 = LLVMInt64TypeInContext(e->context);
+        agate_loop taps = agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, a->taps), 1, NULL, 0);
+        LLVMValueRef at =
+            LLVMBuildLoad2(e->builder, i64, advance(a, a->taps_table, taps.index, sizeof(int64_t)), "");
+        multiply(a, k, advance(a, input, at, 1), advance(a, weights, taps.index, WEIGHTS_BYTES));
+        agate_loop_end(e, &taps, NULL);
+    }
+    agate_loop_end(e, &blocks, NULL);
+}
+
+/* Sums of the run's products, to `target`. The smallest come first, and what would be below the last digit of the largest is left
+ * out: of two planes the product of the two smaller parts, of three those whose places add up to more than two. */
+static void sum_run(const agate_amx *a, const block *k, LLVMValueRef target)
+{
+    for (int32_t m = 0; m < 2; m++)
+        for (int32_t n = 0; n < k->vectors; n++) {
+            LLVMValueRef tile = tile_number(a, SUM_TILE(m, n));
+            call(a, "llvm.x86.tilezero", &tile, 1);
+        }
+    for (int32_t places = a->planes - 1; places >= 0; places--)
+        for (int32_t p = 0; p <= places; p++)
+            multiply_planes(a, k, p, places - p);
+    for (int32_t m = 0; m < 2; m++)
+        for (int32_t n = 0; n < k->vectors; n++)
+            move_tile(a, "llvm.x86.tilestored64", SUM_TILE(m, n),
+                      advance_by(a, target, m * AGATE_AMX_ROWS * VECTORS * AGATE_AMX_ROW + n * AGATE_AMX_ROW),
+                      VECTORS * AGATE_AMX_ROW);
+}
+
+static LLVMValueRef load_sums(const agate_amx *a, LLVMValueRef base, LLVMValueRef index)
+{
+    LLVMTypeRef type = agate_emit_type(a->e, AGATE_F32, AGATE_AMX_LANES);
+    LLVMValueRef load = LLVMBuildLoad2(a->e->builder, type, advance(a, base, index, AGATE_AMX_ROW), "");
+
+    LLVMSetAlignment(load, AGATE_AMX_ROW);
+    return load;
+}
+
+/* Sums of a run that is not the last: the first leaves them as totals, others add theirs. */
+static void add_run(const agate_amx *a, const block *k)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef is_first = LLVMBuildICmp(e->builder, LLVMIntEQ, k->run_lo, agate_emit_int(e, 0), "");
+
+    sum_run(a, k, LLVMBuildSelect(e->builder, is_first, k->totals, a->sums, ""));
+    agate_branch branch = agate_branch_begin(e, LLVMBuildNot(e->builder, is_first, ""));
+    agate_loop loop =
+        agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, POSITIONS * VECTORS), VECTORS, NULL, 0);
+    for (int64_t n = 0; n < k->vectors; n++) {
+        LLVMValueRef index = agate_emit_add(e, loop.index, agate_emit_int(e, n));
+        LLVMValueRef sum =
+            LLVMBuildFAdd(e->builder, load_sums(a, k->totals, index), load_sums(a, a->sums, index), "");
+        LLVMBuildStore(e->builder, sum, advance(a, k->totals, index, AGATE_AMX_ROW));
+    }
+    agate_loop_end(e, &loop, NULL);
+    agate_branch_end(e, &branch, NULL, NULL);
+}
+
+/* ---- results -------------------------------------------------------------------------------------------- */
+
+static LLVMValueRef filter_of(const agate_amx *a, const block *k, int64_t vector)
+{
+    return agate_emit_add(a->e, agate_emit_mul(a->e, k->filters, AGATE_AMX_BLOCK),
+                          agate_emit_int(a->e, vector * AGATE_AMX_LANES));
+}
+
+/* Lanes of a vector that are filters; NULL: all, or the others are pads that may be touched. */
+static LLVMValueRef live_filters(const agate_amx *a, const block *k, int64_t vector)
+{
+    int64_t end = k->part->start + k->part->channels;
+
+    if (!a->plain || k->part->channels % AGATE_AMX_LANES == 0 || vector < k->vectors - 1)
+        return NULL;
+    return agate_emit_live(a->e, filter_of(a, k, vector), agate_emit_int(a->e, end), AGATE_AMX_LANES);
+}
+
+static void load_bias(const agate_amx *a, block *k)
+{
+    for (int64_t n = 0; n < k->vectors; n++) {
+        k->bias[n] = NULL;
+        if (a->anchor->operand_count < 3)
+            continue;
+        const agate_value *bias = a->anchor->operands[2];
+        agate_coords at = agate_coords_make(a->e, 1);
+        at.at[0] = filter_of(a, k, n);
+        at.vector = 0;
+        at.lanes = AGATE_AMX_LANES;
+        at.live = live_filters(a, k, n);
+        k->bias[n] = agate_emit_load(a->e, a->e->params[bias->index], &bias->type, &at);
+    }
+}
+
+/* All filters of the output at row `y` of the image, pixel `x`, which is position `position`. */
+static void finish_pixel(const agate_amx *a, const block *k, LLVMValueRef position, LLVMValueRef y,
+                         LLVMValueRef x)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef from = agate_emit_mul(e, agate_emit_sub(e, position, k->start), VECTORS);
+
+    e->part = a->part_count > 1 ? k->part->value->node : NULL;
+    for (int64_t n = 0; n < k->vectors; n++) {
+        agate_coords at = agate_coords_make(e, 4);
+        LLVMValueRef index = agate_emit_add(e, from, agate_emit_int(e, n)),
+                     sum = load_sums(a, a->sums, index);
+        if (k->totals)
+            sum = LLVMBuildFAdd(e->builder, load_sums(a, k->totals, index), sum, "");
+        if (k->bias[n])
+            sum = LLVMBuildFAdd(e->builder, sum, k->bias[n], "");
+        at.vector = 1;
+        at.lanes = AGATE_AMX_LANES;
+        at.live = live_filters(a, k, n);
+        at.at[0] = a->image;
+        at.at[1] = agate_emit_add(e, filter_of(a, k, n), agate_emit_int(e, -k->part->start));
+        at.at[2] = y;
+        at.at[3] = x;
+        agate_tile_finish(e, k->part->value, sum, at);
+    }
+}
+
+/* The positions of the block that are pixels, row by row. */
+static void finish_block(const agate_amx *a, const block *k)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef first, last, column;
+
+    agate_emit_divide(e, k->first, a->pitch, &first, &column);
+    agate_emit_divide(e, agate_emit_sub(e, k->last, agate_emit_int(e, 1)), a->pitch, &last, &column);
+    agate_loop rows = agate_loop_begin(e, first, agate_emit_add(e, last, agate_emit_int(e, 1)), 1, NULL, 0);
+    LLVMValueRef begin = agate_emit_mul(e, rows.index, a->pitch);
+    LLVMValueRef lo = agate_emit_max(e, k->first, begin);
+    LLVMValueRef hi = agate_emit_min(e, k->last, agate_emit_add(e, begin, agate_emit_int(e, a->x.out)));
+    agate_loop pixels = agate_loop_begin(e, lo, hi, 1, NULL, 0);
+    finish_pixel(a, k, pixels.index, agate_emit_add(e, a->row, rows.index),
+                 agate_emit_sub(e, pixels.index, begin));
+    agate_loop_end(e, &pixels, NULL);
+    agate_loop_end(e, &rows, NULL);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------ */
+
+/* The task's positions, 32 at a time. */
+static agate_loop positions_begin(const agate_amx *a, block *k)
+{
+    agate_emitter *e = a->e;
+    agate_loop loop = agate_loop_begin(e, agate_emit_int(e, 0), a->positions, POSITIONS, NULL, 0);
+
+    k->first = k->start = loop.index;
+    k->last = agate_emit_min(e, a->positions, agate_emit_add(e, loop.index, agate_emit_int(e, POSITIONS)));
+    if (a->direct) { /* tiles end with the image: the last overlap those before */
+        LLVMValueRef most = agate_emit_sub(e, agate_emit_int(e, a->y.out * a->x.out - POSITIONS),
+                                           agate_emit_mul(e, a->row, a->x.out));
+        k->start = agate_emit_min(e, k->first, most);
+    }
+    if (a->runs > 1)
+        k->totals = advance_by(a, advance(a, e->workspace, loop.index, SUMS_BYTES / POSITIONS), a->totals_at);
+    return loop;
+}
+
+static void emit_filters(agate_amx *a, block *k)
+{
+    agate_emitter *e = a->e;
+    int64_t last_run = (a->runs - 1) * a->run;
+
+    load_bias(a, k);
+    if (a->runs > 1) {
+        agate_loop runs =
+            agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, last_run), a->run, NULL, 0);
+        k->run_lo = runs.index;
+        k->run_hi = agate_emit_add(e, runs.index, agate_emit_int(e, a->run));
+        agate_loop positions = positions_begin(a, k);
+        add_run(a, k);
+        agate_loop_end(e, &positions, NULL);
+        agate_loop_end(e, &runs, NULL);
+    }
+    k->run_lo = agate_emit_int(e, last_run);
+    k->run_hi = agate_emit_int(e, a->blocks);
+    agate_loop positions = positions_begin(a, k);
+    sum_run(a, k, a->sums);
+    finish_block(a, k);
+    agate_loop_end(e, &positions, NULL);
+}
+
+/* Blocks first <= i < last of a part that are in the task's group; `before`: blocks of the parts in front. */
+static void emit_part(agate_amx *a, LLVMValueRef group, const agate_part *part, int64_t before, int64_t first,
+                      int64_t last, int64_t vectors)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef lo = agate_emit_int(e, before + first), hi = agate_emit_int(e, before + last);
+    block k = {.part = part, .vectors = vectors};
+
+    if (first == last)
+        return;
+    if (a->groups > 1) {
+        LLVMValueRef begin = agate_emit_mul(e, group, a->group);
+        lo = agate_emit_max(e, lo, begin);
+        hi = agate_emit_min(e, hi, agate_emit_add(e, begin, agate_emit_int(e, a->group)));
+    }
+    agate_loop filters = agate_loop_begin(e, lo, hi, 1, NULL, 0);
+    k.filters = agate_emit_add(e, filters.index, agate_emit_int(e, part->start / AGATE_AMX_BLOCK - before));
+    emit_filters(a, &k);
+    agate_loop_end(e, &filters, NULL);
+}
+
+/* Blocks that lack a vector of filters have code of their own. */
+static void emit_group(agate_amx *a, LLVMValueRef group)
+{
+    int64_t before = 0;
+
+    for (int32_t p = 0; p < a->part_count; p++) {
+        const agate_part *part = &a->parts[p];
+        int64_t vectors = agate_ceil_div(part->channels, AGATE_AMX_LANES), whole = vectors / VECTORS;
+        emit_part(a, group, part, before, 0, whole, VECTORS);
+        emit_part(a, group, part, before, whole, agate_ceil_div(vectors, VECTORS), vectors % VECTORS);
+        before += agate_ceil_div(vectors, VECTORS);
+    }
+}
+
+/* The band's rows, and where its tiles of inputs lie. */
+static void open_band(agate_amx *a, LLVMValueRef band)
+{
+    agate_emitter *e = a->e;
+
+    a->row = agate_emit_mul(e, band, a->band);
+    a->rows =
+        agate_emit_min(e, agate_emit_sub(e, agate_emit_int(e, a->y.out), a->row), agate_emit_int(e, a->band));
+    /* Up to the last row's last pixel. */
+    a->positions =
+        agate_emit_add(e, agate_emit_mul(e, a->rows, a->pitch), agate_emit_int(e, a->x.out - a->pitch));
+    for (int32_t p = 0; p < a->planes; p++) {
+        if (!a->direct) {
+            a->bases[p] = advance_by(a, e->workspace, p * a->plane_size);
+            continue;
+        }
+        const agate_value *input = a->inputs[p];
+        LLVMValueRef base =
+            advance(a, e->params[input->index], a->image, 2 * agate_emit_image_stride(&input->type));
+        a->bases[p] = advance(a, base, a->row, a->pitch * AGATE_AMX_ROW);
+    }
+}
+
+static bool touches_plain(const agate_amx *a)
+{
+    for (int32_t i = 0; i < a->kernel->operand_count; i++)
+        if (a->kernel->operands[i]->type.layout.kind == AGATE_LAYOUT_plain)
+            return true;
+    for (int32_t i = 0; i < a->kernel->result_count; i++)
+        if (a->kernel->results[i].type.layout.kind == AGATE_LAYOUT_plain)
+            return true;
+    return false;
+}
+
+void agate_emit_amx_conv(agate_emitter *e)
+{
+    agate_amx a = {.e = e};
+    LLVMValueRef digits[3];
+
+    agate_amx_measure(&a, e->kernel);
+    a.plain = touches_plain(&a);
+    a.sums = agate_emit_reserve(e, agate_emit_type(e, AGATE_F32, 1), SUMS_BYTES / (int64_t)sizeof(float),
+                                AGATE_AMX_ROW);
+    if (a.taps > 1)
+        a.taps_table = table(&a, "taps", a.tap_at, (size_t)a.taps * sizeof a.tap_at[0]);
+    configure_tiles(&a);
+    agate_loop tasks = agate_task_begin(e);
+    LLVMValueRef extents[3] = {NULL, agate_emit_int(e, a.bands), agate_emit_int(e, a.groups)};
+    agate_emit_digits(e, tasks.index, extents, 3, digits);
+    a.image = digits[0];
+    open_band(&a, digits[1]);
+    if (!a.direct) {
+        /* The task before, if this call did it, has left them for all of its band. */
+        LLVMValueRef begins = LLVMBuildICmp(e->builder, LLVMIntEQ, tasks.index, e->first, "");
+        LLVMValueRef other = LLVMBuildICmp(e->builder, LLVMIntEQ, digits[2], agate_emit_int(e, 0), "");
+        agate_branch branch = agate_branch_begin(e, LLVMBuildOr(e->builder, begins, other, ""));
+        agate_amx_pack(&a);
+        agate_branch_end(e, &branch, NULL, NULL);
+    }
+    emit_group(&a, digits[2]);
+    agate_loop_end(e, &tasks, NULL);
+    call(&a, "llvm.x86.tilerelease", NULL, 0);
+}

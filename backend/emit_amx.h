@@ -1,0 +1,73 @@
+/* emit_amx.h: strategy amx_conv: a dense convolution as products of tiles of bf16 (Intel AMX: "Intel 64 and IA-32 Architectures
+ * Software Developer's Manual", volume 1, chapter 18; "Optimization Reference Manual", chapter 20).
+ *
+ * A tile of inputs is 16 positions of an image by the 32 channels that lie together, a tile of weights those channels by 16
+ * filters, and a tile of sums 16 positions by 16 filters. A block of 2 x 2 tiles of sums, 32 positions by 32 filters, stays in
+ * registers over a part of the taps and input channels; four loads serve four products.
+ *
+ * Positions follow each other at equal distances, so that all taps of a filter read tiles alike. A 1x1 convolution of stride 1
+ * whose input lies in blocks of 32 channels reads it there. Any other reads a copy of the rows that a task needs, in the
+ * workspace of its thread: with zeros for the border, a stride's phases apart, and whatever the planes of the input are, kept by
+ * another kernel or split from f32 here, each in its place. Positions between the end of a row and the beginning of the next are
+ * computed like others and dropped.
+ */
+#ifndef AGATE_EMIT_AMX_H
+#define AGATE_EMIT_AMX_H
+
+#include "backend/emit_conv.h"
+#include "ir/narrow.h"
+
+/* Bytes of a row of any tile, and of a whole one. */
+#define AGATE_AMX_ROW  64
+#define AGATE_AMX_ROWS 16
+#define AGATE_AMX_TILE (AGATE_AMX_ROW * AGATE_AMX_ROWS)
+
+/* Where along one spatial dimension a tap reads in the copied rows: in which phase of the stride, and how far on. */
+typedef struct agate_amx_tap {
+    int64_t phase, on;
+} agate_amx_tap;
+
+/* Sizes in bytes, positions from the first of the task's band. */
+typedef struct agate_amx {
+    agate_emitter *e;
+    const agate_node *kernel, *anchor;
+    agate_tiles tiles;
+    const agate_value *inputs[AGATE_MAX_PLANES], *weights[AGATE_MAX_PLANES];
+    int32_t planes;
+    agate_conv_axis y, x;
+    int64_t channels, blocks; /* of the input; `blocks` of 32 */
+    int64_t filters;
+    agate_part parts[AGATE_MAX_PARTS];
+    int32_t part_count;
+    int64_t taps; /* of both dimensions */
+    bool direct;  /* the input is read where it lies */
+    bool plain;   /* some operand or result is: there, channels past the last must not be touched */
+
+    int64_t pitch;       /* positions from row to row */
+    int64_t phase_size;  /* of the copy: rows and pixels of one phase */
+    int64_t phase_count; /* of both dimensions */
+    int64_t plane_size,
+        block_size; /* of the input as it is read: from plane to plane of a copy, from block to block */
+    int64_t tap_at[AGATE_AMX_MAX_TAPS]; /* what each tap adds to an address */
+    int64_t totals_at, workspace_size;
+
+    int64_t band, bands;   /* rows that a task computes, and how many such bands an image has */
+    int64_t group, groups; /* the same of blocks of 32 filters */
+    int64_t run, runs;     /* the same of blocks of input channels that are summed at a time */
+
+    LLVMValueRef image, row, rows;        /* of the task: its first row and how many */
+    LLVMValueRef positions;               /* of the task */
+    LLVMValueRef bases[AGATE_MAX_PLANES]; /* of the input: position 0, block 0 */
+    LLVMValueRef sums;                    /* f32s of the block of tiles, 32 filters of each position */
+    LLVMValueRef taps_table;
+} agate_amx;
+
+/* What the kernel is cut into, from its types and tiles. Nothing is emitted. */
+void agate_amx_measure(agate_amx *a, const agate_node *kernel);
+
+/* Emits the copy of what the task reads. */
+void agate_amx_pack(agate_amx *a);
+
+int64_t agate_amx_workspace_bytes(const agate_node *kernel);
+
+#endif

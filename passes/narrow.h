@@ -1,0 +1,42 @@
+/* narrow.h: what pass narrow decides (narrow.c) and what its rewriting of kernels carries out (narrow_kernel.c). */
+#ifndef AGATE_PASSES_NARROW_H
+#define AGATE_PASSES_NARROW_H
+
+#include "ir/narrow.h"
+#include "passes/kernel.h"
+#include "passes/rewrite.h"
+
+/* A value that may be kept as bf16; those tied by views share the fate of the one at the end of `into`. */
+typedef struct agate_edge {
+    agate_value *value;
+    struct agate_edge *into;
+    const char *reason; /* why not; NULL: it may */
+    bool feeds_conv;    /* a kernel of a convolution reads it */
+    bool is_narrow;
+    bool stays_blocked; /* something reads or writes it by vectors: its blocks of channels stay as they are */
+    agate_value *planes[AGATE_MAX_PLANES]; /* once its kernel is rewritten */
+} agate_edge;
+
+/* That of `value` or of what it is tied to; NULL: it stays what it is. Kept in value->scratch. */
+agate_edge *agate_edge_of(const agate_value *value);
+
+/* The edge if it becomes bf16; else NULL. */
+static inline agate_edge *agate_narrow_edge(const agate_value *value)
+{
+    agate_edge *e = agate_edge_of(value);
+    return e && e->is_narrow ? e : NULL;
+}
+
+/* What to make of a kernel's anchor. */
+typedef enum agate_narrowing {
+    AGATE_NARROW_NOTHING,
+    AGATE_NARROW_WEIGHTS, /* bf16 weights of a matrix product, which meet f32 */
+    AGATE_NARROW_PAIRS,   /* products of bf16 in a convolution, in pairs of channels */
+    AGATE_NARROW_TILES    /* ... in AMX tiles */
+} agate_narrowing;
+
+/* Rewrites what `kernel` reads and writes; `planes` bf16 numbers stand for an f32. Returns false where memory for weights is
+ * short: then some of the kernel stays f32. */
+bool agate_narrow_kernel(agate_node *kernel, agate_narrowing how, int32_t planes);
+
+#endif

@@ -1,0 +1,94 @@
+/* strategies_amx.c: when strategy amx_conv applies, and its tiles. Sizes are chosen by what caches hold: no machine with AMX was
+ * there to measure on. */
+#include "ir/narrow.h"
+#include "ir/parts.h"
+#include "passes/strategy.h"
+
+/* A run's weights take half of the first cache at most, copied inputs half of the second. */
+#define TASKS 8 /* of an image, for a few threads */
+
+static const char *not_alone(const agate_candidate *c)
+{
+    AGATE_EACH_NODE (node, c->kernel->body) {
+        agate_family family = agate_node_info(node)->family;
+        if (node != c->anchor && (family == AGATE_FAMILY_conv || family == AGATE_FAMILY_window))
+            return "it holds more than one op with loops";
+    }
+    return NULL;
+}
+
+const char *agate_amx_conv_applies(const agate_candidate *c)
+{
+    if (!c->anchor || c->anchor->op != AGATE_OP_conv)
+        return "no convolution";
+    const char *reason = agate_amx_refuses(c->anchor);
+    if (reason)
+        return reason;
+    if (!agate_has_tile_products(c->machine))
+        return "the target has no AMX tiles of bf16, or not the AVX512-BF16 that goes with them";
+    return not_alone(c);
+}
+
+typedef struct amx_shape {
+    int64_t taps, planes;
+    int64_t blocks, filters; /* of 32 channels each */
+    int64_t rows, width;     /* of the result */
+    int64_t row_bytes;       /* of the input, for each row of the result */
+    int64_t weight_bytes;
+    bool copied;
+} amx_shape;
+
+static amx_shape shape_of(const agate_node *conv)
+{
+    const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type,
+                     *y = &conv->results[0].type;
+    const agate_attrs_conv *attrs = &conv->attrs.conv;
+    const agate_value *planes[AGATE_MAX_PLANES];
+    agate_part parts[AGATE_MAX_PARTS];
+    amx_shape s = {.taps = w->dims[2].offset * w->dims[3].offset,
+                   .planes = agate_planes_of(conv->operands[0], planes),
+                   .blocks = agate_ceil_div(x->dims[1].offset, AGATE_AMX_BLOCK),
+                   .rows = y->dims[2].offset,
+                   .width = y->dims[3].offset};
+    int32_t part_count = agate_conv_parts(conv, parts);
+
+    for (int32_t i = 0; i < part_count; i++)
+        s.filters += agate_ceil_div(parts[i].channels, AGATE_AMX_BLOCK);
+    int64_t block_bytes = 2 * s.planes * AGATE_AMX_BLOCK;
+    int64_t phases =
+        agate_min(w->dims[2].offset, attrs->strides.v[0]) * agate_min(w->dims[3].offset, attrs->strides.v[1]);
+    s.row_bytes = s.blocks * block_bytes * s.width * phases;
+    s.weight_bytes = s.blocks * block_bytes * s.taps * s.filters * AGATE_AMX_BLOCK;
+    s.copied = s.taps > 1 || !agate_ints_are(&attrs->strides, 1) || x->layout.block != AGATE_AMX_BLOCK ||
+               planes[0]->node;
+    return s;
+}
+
+/* Weights that the second cache holds serve bands of rows, one after the other; else each task has filters of its own, whose
+ * weights come once. */
+static void choose_tasks(const amx_shape *s, const agate_machine *machine, agate_tiles *tiles)
+{
+    int64_t bands = s->copied ? agate_ceil_div(s->row_bytes * s->rows, machine->l2_bytes / 2) : 1;
+    bool banded = s->weight_bytes <= machine->l2_bytes / 2;
+
+    if (banded)
+        bands = agate_max(bands, agate_min(TASKS, agate_ceil_div(s->rows * s->width, 4 * AGATE_AMX_BLOCK)));
+    bands = agate_max(1, agate_min(bands, s->rows));
+    tiles->oh = (int32_t)agate_ceil_div(s->rows, bands);
+    if (bands < TASKS)
+        tiles->ocs = (int32_t)agate_ceil_div(s->filters, agate_min(s->filters, agate_ceil_div(TASKS, bands)));
+}
+
+agate_tiles agate_amx_conv_plan(const agate_candidate *c)
+{
+    amx_shape s = shape_of(c->anchor);
+    int64_t block = s.taps * AGATE_AMX_BLOCK; /* products of a block of channels */
+    int64_t block_bytes = 2 * s.planes * AGATE_AMX_BLOCK * block;
+    int64_t fit = agate_max(1, c->machine->l1_bytes / 2 / block_bytes);
+    agate_tiles tiles = {.v = AGATE_AMX_LANES, .oc = 2, .ow = 2 * AGATE_AMX_LANES, .dp = 1};
+
+    if (s.blocks > fit)
+        tiles.kc = (int32_t)(fit * block);
+    choose_tasks(&s, c->machine, &tiles);
+    return tiles;
+}
