@@ -177,18 +177,25 @@ static agate_status parse_targets(const job *j, const settings *set, agate_machi
     return agate_target_sort(machines, set->targets.count);
 }
 
-/* Is all that machine `index` has more than another one a feature that serves other precisions? Then the code would be the
- * other's. */
-static bool is_spare(const agate_machine *machines, size_t count, size_t index, agate_precision precision)
+/* What code of this precision has use for. */
+static uint32_t served_features(const agate_machine *machine, agate_precision precision)
 {
-    const agate_machine *machine = &machines[index];
     uint32_t others = 0;
 
     for (int32_t p = 0; p < AGATE_PRECISION_COUNT; p++)
         others |= agate_precision_features((agate_precision)p, machine);
-    others &= machine->needs & ~agate_precision_features(precision, machine);
-    for (size_t i = 0; i < count && others; i++)
-        if (machines[i].needs == (machine->needs & ~others))
+    return machine->needs & ~(others & ~agate_precision_features(precision, machine));
+}
+
+/* Is all that machine `index` has more than a lesser one of them a feature that serves other precisions? Then the code would be
+ * that one's. */
+static bool is_spare(const agate_machine *machines, size_t index, agate_precision precision)
+{
+    const agate_machine *machine = &machines[index];
+
+    for (size_t i = 0; i < index; i++)
+        if ((machines[i].needs & ~machine->needs) == 0 &&
+            served_features(&machines[i], precision) == served_features(machine, precision))
             return true;
     return false;
 }
@@ -199,7 +206,7 @@ static agate_status add_precision(job *j, agate_precision precision, const agate
     agate_machine machine;
 
     for (size_t i = 0; i < count; i++)
-        if (!j->many_precisions || !is_spare(machines, count, i, precision))
+        if (!j->many_precisions || !is_spare(machines, i, precision))
             j->variants[j->variant_count++] = (variant){machines[i], precision};
     if (count > 0)
         return AGATE_OK;

@@ -154,6 +154,12 @@ says "$out" '"runs_here": true'
 "$agate" info "$work/pairs.so" | sed -n 's/^  \(sse2\|avx512[^ ]*\)  *\([a-z0-9]*\) .*/\1 \2/p' >"$out"
 printf '%s\n' 'sse2 f32' 'avx512 f32' 'sse2 bf16' 'avx512 bf16' 'avx512+avx512bf16 bf16' >"$work/pairs"
 same "$out" "$work/pairs"
+# One that adds other such features is no lesser one: a CPU may have just that.
+expect 0 compile "$model" -o "$work/apart.so" --precision f32,bf16 \
+    --target x86-64-v4+avx512bf16,x86-64-v4+amx-bf16,x86-64-v4+avx512bf16+amx-bf16
+"$agate" info "$work/apart.so" | sed -n 's/^  \(avx512[^ ]*\)  *\(f32\) .*/\1 \2/p' >"$out"
+printf '%s\n' 'avx512+avx512bf16 f32' 'avx512+amx-tile+amx-bf16 f32' >"$work/apart"
+same "$out" "$work/apart"
 expect 1 info "$work/pairs.so" --isa avx512+avx512bf16 --precision f32
 says "$err" 'it was not compiled for avx512+avx512bf16 with precision f32, but for sse2, avx512$'
 expect 0 info "$work/pairs.so" --isa avx512+avx512bf16
