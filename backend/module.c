@@ -10,6 +10,7 @@ typedef struct builder {
     agate_arena *arena;
     const agate_graph *graph;
     const agate_units *units;
+    const agate_machine *machine;
     agate_map constants; /* data -> its number + 1 */
     agate_module_arg *args;
     agate_module_step *steps;
@@ -127,7 +128,7 @@ static agate_status add_step(builder *b, const agate_node *kernel, size_t unit)
     agate_text_deinit(&label);
     step->origin = agate_arena_text(b->arena, kernel->origin ? kernel->origin : "");
     step->task_count = agate_task_count(kernel);
-    const agate_scalar_work work = agate_node_scalar_work(kernel);
+    const agate_scalar_work work = agate_node_scalar_work(kernel, b->machine);
     step->flops = agate_node_flops(kernel);
     step->scalar_instructions = work.instructions;
     step->divisions = work.divisions;
@@ -219,7 +220,11 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
                                 const agate_codegen_options *options)
 {
     agate_module *module = &compiled->module;
-    builder b = {.compiled = compiled, .arena = compiled->arena, .graph = graph, .units = units};
+    builder b = {.compiled = compiled,
+                 .arena = compiled->arena,
+                 .graph = graph,
+                 .units = units,
+                 .machine = options->machine};
 
     b.constants.arena = b.arena;
     make_room(&b);

@@ -59,10 +59,11 @@ agate_dim agate_node_flops(const agate_node *node)
 
 /* ---- scalar ops ----------------------------------------------------------------------------------------- */
 
-/* The words of scalar.def once more, here as what each costs: instructions in the low bits, divisions above them. Functions
- * are as backend/emit_math.c expands them where the machine scales by powers of two; the C library's, of which each lane
+/* The words of scalar.def once more, here as what each costs: instructions in the low bits, divisions above them, exponentials
+ * above those. Functions are as backend/emit_math.c expands them; the C library's, of which each lane
  * calls its own, are taken for 120, which eight lanes need at the very least. */
 #define DIVISION     (1 << 16)
+#define EXPONENTIAL  (1 << 24)
 #define LIBRARY      120
 #define A            0
 #define B            0
@@ -83,7 +84,7 @@ agate_dim agate_node_flops(const agate_node *node)
 #define MAX(x, y)    TWO(x, y)
 #define MIN(x, y)    TWO(x, y)
 #define SQRT(x)      ((x) + DIVISION)
-#define EXP(x)       ((x) + 14)
+#define EXP(x)       ((x) + EXPONENTIAL)
 #define LOG(x)       ((x) + 30)
 #define TANH(x)      ((x) + 12 + EXP(0) + DIVISION)
 #define ERF(x)       ((x) + 21 + EXP(0))
@@ -156,27 +157,33 @@ static void add_each(agate_dim *total, const agate_type *type, int64_t each)
         *total = sum;
 }
 
-static void add_scalar_work(agate_scalar_work *total, const agate_node *node)
+/* Instructions of an exponential: where vectors are of 512 bits, one of them scales by a power of two. */
+static int32_t exponential_cost(const agate_machine *machine)
+{
+    return machine->vector_bits >= 512 ? 14 : 22;
+}
+
+static void add_scalar_work(agate_scalar_work *total, const agate_node *node, const agate_machine *machine)
 {
     const agate_type *type;
 
     if (node->result_count == 0 || node->operand_count == 0)
         return;
-    int32_t cost = scalar_cost(node, &type);
-    add_each(&total->instructions, type, cost % DIVISION);
-    add_each(&total->divisions, type, cost / DIVISION);
+    int32_t cost = scalar_cost(node, &type), exponentials = cost / EXPONENTIAL;
+    add_each(&total->instructions, type, cost % DIVISION + exponentials * exponential_cost(machine));
+    add_each(&total->divisions, type, cost % EXPONENTIAL / DIVISION);
 }
 
-agate_scalar_work agate_node_scalar_work(const agate_node *node)
+agate_scalar_work agate_node_scalar_work(const agate_node *node, const agate_machine *machine)
 {
     agate_scalar_work total = {0};
 
     if (node->op != AGATE_OP_kernel) {
-        add_scalar_work(&total, node);
+        add_scalar_work(&total, node, machine);
         return total;
     }
     AGATE_EACH_NODE (inner, node->body)
-        add_scalar_work(&total, inner);
+        add_scalar_work(&total, inner, machine);
     return total;
 }
 
