@@ -193,7 +193,7 @@ AGATE_API AGATE_MUST_USE agate_status agate_model_load_artifact(const char *path
 
 /* Zero-initialize, then set what differs from the default. */
 typedef struct agate_load_options {
-    /* Which of the precisions that the file was compiled with: "f32", "bf16". One that it lacks is AGATE_CODE_NOT_FOUND, an
+    /* Which of the precisions that the file was compiled with, "f32", "bf16" and so on. One that it lacks is AGATE_CODE_NOT_FOUND, an
      * error that lists those it has. NULL: "f32" where the file has it, else its only one; where it has several others, one
      * must be named. */
     const char *precision;

@@ -140,6 +140,13 @@ expect 1 bench "$work/f32.so" --precision bf16
 says "$err" 'f32.so: the model was not compiled with precision bf16, but with f32$'
 expect 1 info "$work/f32.so" --precision bf16
 says "$err" 'f32.so: the model was not compiled with precision bf16, but with f32$'
+# Of several without f32, one is to be named.
+expect 0 compile "$model" -o "$work/narrow.so" --precision bf16,f32x3
+expect 1 run "$work/narrow.so"
+says "$err" 'narrow.so: the model was not compiled with precision f32, but with f32x3, bf16: ask for one of them$'
+expect 0 run "$work/narrow.so" --seed 5 --output-dir "$work/asked" --precision bf16
+same "$work/asked/logits.npy" "$work/bf16/logits.npy"
+expect 0 info "$work/narrow.so"
 expect 2 run "$work/both.so" --precision fp8
 says "$err" 'no precision "fp8"'
 # Steps of reference kernels, which have no other precision.
