@@ -14,6 +14,7 @@
 #define POSITIONS     (2 * AGATE_AMX_ROWS) /* of a block of tiles */
 #define SUMS_BYTES    (POSITIONS * AGATE_AMX_BLOCK * (int64_t)sizeof(float))
 #define WEIGHTS_BYTES (AGATE_AMX_BLOCK * AGATE_AMX_BLOCK * 2) /* of a tap, block by block, and plane */
+#define MOST_AHEAD    32                                      /* lines: a tile for a block's two vectors */
 #define VECTORS       (AGATE_AMX_BLOCK / AGATE_AMX_LANES)
 
 /* ---- sizes ---------------------------------------------------------------------------------------------- */
@@ -228,12 +229,26 @@ typedef struct block {
     LLVMValueRef first, last;    /* positions that are wanted */
     LLVMValueRef start;          /* that of the tiles: at most `first` */
     LLVMValueRef run_lo, run_hi; /* blocks of input channels */
+    LLVMValueRef ahead;          /* bytes from a tile of weights to what the block fetches beside it */
     LLVMValueRef totals;         /* of the runs before; NULL: there are none */
 } block;
 
-/* The products of planes `p` of the input and `q` of the weights at one tap. */
-static void multiply(const agate_amx *a, const block *k, LLVMValueRef input, LLVMValueRef weights)
+/* Fetches the block's share of the tile of weights that stands where this one does in the next run: the next one's input channels, or
+ * behind the last the next filters'. */
+static void prefetch(const agate_amx *a, const block *k, LLVMValueRef weights)
 {
+    LLVMValueRef at = advance(a, weights, k->ahead, 1);
+
+    for (int64_t line = 0; line < agate_min(a->tiles.ahead, MOST_AHEAD); line++)
+        agate_emit_prefetch(a->e, advance_by(a, at, line * AGATE_AMX_ROW), false);
+}
+
+/* The products of planes `p` of the input and `q` of the weights at one tap. */
+static void multiply(const agate_amx *a, const block *k, LLVMValueRef input, LLVMValueRef weights,
+                     bool fetches)
+{
+    if (fetches)
+        prefetch(a, k, weights);
     for (int32_t n = 0; n < k->vectors; n++)
         move_tile(a, "llvm.x86.tileloadd64", WEIGHT_TILE(n), advance_by(a, weights, n * AGATE_AMX_ROW),
                   VECTORS * AGATE_AMX_ROW);
@@ -259,13 +274,13 @@ static void multiply_planes(const agate_amx *a, const block *k, int32_t p, int32
     input = advance(a, input, blocks.index, a->block_size);
     weights = advance(a, weights, blocks.index, a->taps * WEIGHTS_BYTES);
     if (a->taps == 1) {
-        multiply(a, k, advance_by(a, input, a->tap_at[0]), weights);
+        multiply(a, k, advance_by(a, input, a->tap_at[0]), weights, p == 0);
     } else {
         LLVMTypeRef i64 = LLVMInt64TypeInContext(e->context);
         agate_loop taps = agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, a->taps), 1, NULL, 0);
         LLVMValueRef at =
             LLVMBuildLoad2(e->builder, i64, advance(a, a->taps_table, taps.index, sizeof(int64_t)), "");
-        multiply(a, k, advance(a, input, at, 1), advance(a, weights, taps.index, WEIGHTS_BYTES));
+        multiply(a, k, advance(a, input, at, 1), advance(a, weights, taps.index, WEIGHTS_BYTES), p == 0);
         agate_loop_end(e, &taps, NULL);
     }
     agate_loop_end(e, &blocks, NULL);
@@ -414,6 +429,9 @@ static agate_loop positions_begin(const agate_amx *a, block *k)
                                            agate_emit_mul(e, a->row, a->x.out));
         k->start = agate_emit_min(e, k->first, most);
     }
+    k->ahead = agate_emit_mul(e, agate_emit_sub(e, k->run_hi, k->run_lo), a->taps * WEIGHTS_BYTES);
+    k->ahead = agate_emit_add(e, k->ahead,
+                              agate_emit_mul(e, loop.index, a->tiles.ahead * AGATE_AMX_ROW / POSITIONS));
     if (a->runs > 1)
         k->totals = advance_by(a, advance(a, e->workspace, loop.index, SUMS_BYTES / POSITIONS), a->totals_at);
     return loop;

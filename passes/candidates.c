@@ -85,6 +85,7 @@ static void vary_amx_conv(list *l, const agate_candidate *c)
     (void)c;
     ADD_SCALED(l, oh);
     ADD_SCALED(l, ocs);
+    vary_prefetch(l);
 }
 
 static void vary_depthwise(list *l, const agate_candidate *c)

@@ -79,6 +79,16 @@ static void choose_tasks(const amx_shape *s, const agate_machine *machine, agate
         tiles->ocs = (int32_t)agate_ceil_div(s->filters, agate_min(s->filters, agate_ceil_div(TASKS, bands)));
 }
 
+/* Weights come from memory once for a task: while one run's are multiplied with all its positions, each block of these fetches a
+ * share of the next run's. */
+static void choose_prefetch(const amx_shape *s, agate_tiles *tiles)
+{
+    int64_t blocks = agate_ceil_div(tiles->oh * s->width, 2 * AGATE_AMX_LANES), lines = AGATE_AMX_BLOCK;
+
+    if (blocks <= lines)
+        tiles->ahead = (int32_t)agate_ceil_div(lines, agate_max(1, blocks));
+}
+
 agate_tiles agate_amx_conv_plan(const agate_candidate *c)
 {
     amx_shape s = shape_of(c->anchor);
@@ -90,5 +100,6 @@ agate_tiles agate_amx_conv_plan(const agate_candidate *c)
     if (s.blocks > fit)
         tiles.kc = (int32_t)(fit * block);
     choose_tasks(&s, c->machine, &tiles);
+    choose_prefetch(&s, &tiles);
     return tiles;
 }

@@ -129,6 +129,8 @@ static void finish_text(const shape *s, const variant *v, writer *w, const char 
                    agate_text_c(&w->operands));
     if (v->tiles.kc)
         agate_text_add(text, ", kc=%d", v->tiles.kc);
+    if (v->tiles.ahead)
+        agate_text_add(text, ", ahead=%d", v->tiles.ahead);
     agate_text_add(text, ", dp=1");
     if (v->tiles.oh)
         agate_text_add(text, ", oh=%d", v->tiles.oh);
@@ -228,6 +230,7 @@ START_TEST(planes)
                          .splits_result = turn % 2 && _i == 1,
                          .adds = turn % 3 != 0,
                          .tiles = {.kc = turn % 2 ? 0 : (int32_t)(s->taps * s->taps * 32 * (1 + (int64_t)w)),
+                                   .ahead = turn % 5 == 2 ? 3 : 0,
                                    .oh = (int32_t)(turn % 4),
                                    .ocs = (int32_t)(turn % 3)}};
             /* Of several planes, Inf makes Inf or NaN, of which relu makes different numbers. */
