@@ -147,6 +147,20 @@ static bool fills_blocks(const agate_node *kernel)
     return filters_of(kernel) % conv_of(kernel)->results[0].type.layout.block == 0;
 }
 
+static bool reads_member(const family *f, const agate_node *kernel)
+{
+    for (int32_t i = 0; i < kernel->operand_count; i++)
+        for (int32_t k = 0; k < f->count; k++)
+            if (kernel->operands[i]->node == f->members[k])
+                return true;
+    return false;
+}
+
+static agate_precision precision_of(const family *f, const agate_node *kernel)
+{
+    return agate_precision_of(f->pass->node_precisions, f->pass->precision, conv_of(kernel));
+}
+
 /* Why `kernel` cannot join; NULL: it can. */
 static const char *refuse(const family *f, const agate_node *kernel)
 {
@@ -154,6 +168,10 @@ static const char *refuse(const family *f, const agate_node *kernel)
 
     if (f->count == 0)
         return NULL;
+    if (reads_member(f, kernel))
+        return "it reads what another makes";
+    if (precision_of(f, kernel) != precision_of(f, f->members[0]))
+        return "another precision is asked for it";
     if (f->count == AGATE_MAX_PARTS || f->operands + kernel->operand_count > AGATE_REGION_OPERANDS ||
         f->nodes + body_size(kernel) > AGATE_REGION_MEMBERS)
         return "the kernel is as large as it may be";

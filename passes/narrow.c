@@ -18,7 +18,8 @@
  * Where the target has AMX, dense convolutions become products of its tiles: weights are laid out for these, and values that such
  * convolutions alone read lie in blocks of 32 channels, a row of a tile. An input that stays f32 is rounded in the kernel. There,
  * two or three bf16 numbers may stand for an f32 (f32x3, f32x6; ir/narrow.h): the kernel that makes a value splits it, and has a
- * result for each plane. Without AMX these two precisions would be slower than f32, and nothing is done.
+ * result for each plane. Without AMX these two precisions would be slower than f32, and nothing is done. Nodes may have precisions
+ * of their own; a value that convolutions of different precisions read stays f32.
  *
  * Needs layouts and merged convolutions; breaks nothing.
  */
@@ -30,9 +31,20 @@ typedef struct narrower {
     agate_pass *pass;
     agate_edge *edges;
     int64_t edge_count;
-    int32_t planes;
     bool tiles; /* the target has them */
 } narrower;
+
+/* How many bf16 numbers stand for an operand of the kernel's products; 0: it stays f32. */
+static int32_t planes_of(const narrower *n, const agate_node *kernel)
+{
+    const agate_node *anchor = agate_kernel_anchor(kernel);
+    const agate_pass *pass = n->pass;
+    agate_precision precision =
+        anchor ? agate_precision_of(pass->node_precisions, pass->precision, anchor) : AGATE_PRECISION_f32;
+    int32_t planes = agate_precision_planes(precision);
+
+    return planes > 1 && !n->tiles ? 0 : planes;
+}
 
 agate_edge *agate_edge_of(const agate_value *value)
 {
@@ -90,7 +102,7 @@ static void choose_tiles(const narrower *n, agate_node *kernel)
 {
     const agate_node *conv = agate_kernel_anchor(kernel);
 
-    if (!n->tiles || !conv || conv->op != AGATE_OP_conv)
+    if (!n->tiles || !conv || conv->op != AGATE_OP_conv || planes_of(n, kernel) == 0)
         return;
     const char *reason = refuses_tiles(kernel, conv);
     if (reason)
@@ -101,13 +113,11 @@ static void choose_tiles(const narrower *n, agate_node *kernel)
 
 /* ---- which values --------------------------------------------------------------------------------------- */
 
-/* Planes are kept of what kernels make, but not of what views tie together. */
-static bool is_eligible(const narrower *n, const agate_node *node, const agate_value *value)
+static bool is_eligible(const agate_node *node, const agate_value *value)
 {
-    bool view = node->op == AGATE_OP_join || node->op == AGATE_OP_part;
+    bool known = node->op == AGATE_OP_kernel || node->op == AGATE_OP_join || node->op == AGATE_OP_part;
 
-    return (node->op == AGATE_OP_kernel || (view && n->planes == 1)) && value->type.dtype == AGATE_F32 &&
-           value->type.layout.kind == AGATE_LAYOUT_channel;
+    return known && value->type.dtype == AGATE_F32 && value->type.layout.kind == AGATE_LAYOUT_channel;
 }
 
 /* Can the convolution be one of products of pairs? */
@@ -146,14 +156,12 @@ static const char *refuses_use(const agate_node *kernel, const agate_use *use)
 }
 
 /* Why the kernel cannot read operand `index` as bf16. */
-static const char *refuses_operand(const narrower *n, const agate_node *kernel, int32_t index)
+static const char *refuses_operand(const agate_node *kernel, int32_t index)
 {
     const agate_value *param = kernel->body->params[index];
     const char *reason =
         agate_reduces_rows(kernel->body) ? "a kernel goes over its rows several times" : NULL;
 
-    if (n->planes > 1 && !has_tiles(kernel))
-        reason = "a kernel that has no products of tiles reads it";
     for (int32_t i = 0; i < param->use_count && !reason; i++)
         reason = refuses_use(kernel, &param->uses[i]);
     return reason;
@@ -172,12 +180,20 @@ static void collect(narrower *n, agate_graph *graph)
         node->scratch = AGATE_NARROW_NOTHING;
         for (int32_t i = 0; i < node->result_count; i++) {
             agate_value *value = &node->results[i];
-            agate_edge *e = is_eligible(n, node, value) ? &n->edges[n->edge_count++] : NULL;
+            agate_edge *e = is_eligible(node, value) ? &n->edges[n->edge_count++] : NULL;
             if (e)
                 *e = (agate_edge){.value = value, .stays_blocked = !n->tiles};
             value->scratch = (int64_t)(intptr_t)e;
         }
     }
+}
+
+/* A convolution reads it that has so many planes; 0: nothing is known of one. */
+static void ask_planes(agate_edge *e, int32_t planes)
+{
+    if (e->plane_count > 0 && planes > 0 && e->plane_count != planes && !e->reason)
+        e->reason = "convolutions of different precisions read it";
+    e->plane_count = (int32_t)agate_max(e->plane_count, planes);
 }
 
 static void tie(agate_value *a, agate_value *b)
@@ -189,7 +205,9 @@ static void tie(agate_value *a, agate_value *b)
     } else if (x != y) {
         y->reason = y->reason ? y->reason : x->reason;
         y->feeds_conv |= x->feeds_conv;
-        y->stays_blocked = true;
+        y->is_halved |= x->is_halved;
+        ask_planes(y, x->plane_count);
+        y->stays_blocked = y->is_viewed = true;
         x->into = y;
     }
 }
@@ -201,6 +219,12 @@ static bool writes_any_blocks(const agate_node *kernel, const agate_node *anchor
 
     return has_tiles(kernel) || (anchor && agate_node_family(anchor) == AGATE_FAMILY_window) ||
            (anchor && anchor->op == AGATE_OP_conv && agate_conv_parts(anchor, parts) == 1);
+}
+
+/* Does the convolution read this operand as its input? */
+static bool is_input(const agate_node *conv, int32_t index)
+{
+    return !conv->operands[0]->node && conv->operands[0]->index == index;
 }
 
 static void ask_kernel(const narrower *n, agate_node *kernel)
@@ -217,13 +241,20 @@ static void ask_kernel(const narrower *n, agate_node *kernel)
     }
     for (int32_t i = 0; i < kernel->operand_count; i++) {
         agate_edge *e = agate_edge_of(kernel->operands[i]);
-        const char *reason = e ? refuses_operand(n, kernel, i) : NULL;
+        if (!e)
+            continue;
+        const char *reason = refuses_operand(kernel, i);
+        if (is_conv && is_input(anchor, i) && planes_of(n, kernel) == 0)
+            reason = "a convolution that stays f32 reads it";
         if (reason)
             refuse(kernel->operands[i], reason);
-        if (e) {
-            e->feeds_conv |= is_conv;
-            e->stays_blocked |= !has_tiles(kernel);
-        }
+        if (is_conv && is_input(anchor, i))
+            ask_planes(e, planes_of(n, kernel));
+        else if (is_conv && planes_of(n, kernel) == 1)
+            e->is_halved = true;
+        e->feeds_conv |= is_conv && planes_of(n, kernel) > 0;
+        e->stays_blocked |= !has_tiles(kernel);
+        e->read_as_f32 |= !has_tiles(kernel);
     }
 }
 
@@ -236,10 +267,10 @@ static void ask(const narrower *n, agate_graph *graph)
         }
         bool view = node->op == AGATE_OP_join || node->op == AGATE_OP_part;
         for (int32_t i = 0; i < node->operand_count; i++)
-            if (view && n->planes == 1)
+            if (view)
                 tie(node->operands[i], agate_result(node));
             else
-                refuse(node->operands[i], view ? "it is viewed" : "it is needed in f32");
+                refuse(node->operands[i], "it is needed in f32");
     }
 }
 
@@ -267,7 +298,7 @@ static agate_narrowing narrowing_of(const narrower *n, const agate_node *kernel)
         return AGATE_NARROW_TILES;
     if (anchor && anchor->op == AGATE_OP_conv && reads_narrow(kernel, anchor))
         return AGATE_NARROW_PAIRS;
-    if (n->planes == 1 && anchor && anchor->op == AGATE_OP_matmul && has_panels(kernel, anchor) &&
+    if (planes_of(n, kernel) == 1 && anchor && anchor->op == AGATE_OP_matmul && has_panels(kernel, anchor) &&
         agate_pass_spend(n->pass, kernel, "bf16 weights"))
         return AGATE_NARROW_WEIGHTS;
     return AGATE_NARROW_NOTHING;
@@ -283,9 +314,21 @@ static bool rewrite(const narrower *n, agate_node *node)
         return false;
     }
     agate_narrowing how = narrowing_of(n, node);
-    if (!agate_narrow_kernel(node, how, n->planes))
+    if (!agate_narrow_kernel(node, how, planes_of(n, node)))
         agate_pass_remark(n->pass, node, "memory is too short for weights in bf16");
     return how != AGATE_NARROW_NOTHING;
+}
+
+/* Several planes are kept of what kernels of tiles alone read, as views could not tie them together. */
+static const char *refuses_edge(const agate_edge *e)
+{
+    if (e->reason)
+        return e->reason;
+    if (!e->feeds_conv || e->plane_count == 0)
+        return "no convolution reads it";
+    if (e->plane_count > 1 && e->is_viewed)
+        return "it is viewed with others";
+    return e->plane_count > 1 && e->read_as_f32 ? "a kernel that has no products of tiles reads it" : NULL;
 }
 
 static bool choose_edge(const narrower *n, agate_edge *e)
@@ -294,33 +337,48 @@ static bool choose_edge(const narrower *n, agate_edge *e)
 
     if (e->into)
         return false;
-    if (!e->reason && e->feeds_conv)
-        return e->is_narrow = agate_pass_spend(n->pass, node, n->planes == 1 ? "bf16" : "planes of bf16");
-    agate_pass_remark(n->pass, node, "stays f32: %s", e->reason ? e->reason : "no convolution reads it");
-    return false;
+    if (e->plane_count == 0 && e->is_halved)
+        e->plane_count = 1;
+    const char *reason = refuses_edge(e);
+    if (reason)
+        agate_pass_remark(n->pass, node, "stays f32: %s", reason);
+    else
+        e->is_narrow = agate_pass_spend(n->pass, node, e->plane_count == 1 ? "bf16" : "planes of bf16");
+    return e->is_narrow;
 }
 
-/* Says of each convolution why it is left as it is. */
-static void decline(agate_pass *pass, const agate_graph *graph)
+/* Are planes asked for that the target has no use for? Then says so of each convolution that is left as it is. */
+static void decline(const narrower *n, const agate_graph *graph)
 {
+    const agate_pass *pass = n->pass;
+
     AGATE_EACH_NODE (node, graph) {
         const agate_node *anchor = node->op == AGATE_OP_kernel ? agate_kernel_anchor(node) : NULL;
-        if (anchor && anchor->op == AGATE_OP_conv)
-            agate_pass_remark(pass, node,
+        if (anchor && anchor->op == AGATE_OP_conv &&
+            agate_precision_planes(agate_precision_of(pass->node_precisions, pass->precision, anchor)) > 1)
+            agate_pass_remark(n->pass, node,
                               "stays f32: the target has no AMX, without which products of parts are slower");
     }
 }
 
+static bool has_work(const narrower *n, const agate_graph *graph)
+{
+    AGATE_EACH_NODE (node, graph)
+        if (node->op == AGATE_OP_kernel && planes_of(n, node) > 0)
+            return true;
+    return false;
+}
+
 bool agate_pass_narrow(agate_pass *pass, agate_graph *graph)
 {
-    narrower n = {.pass = pass,
-                  .planes = agate_precision_planes(pass->precision),
-                  .tiles = agate_has_tile_products(pass->machine)};
+    narrower n = {.pass = pass, .tiles = agate_has_tile_products(pass->machine)};
     bool changed = false;
 
-    if (n.planes > 1 && !n.tiles)
-        decline(pass, graph);
-    if (n.planes == 0 || (n.planes > 1 && !n.tiles))
+    if (pass->precision == AGATE_PRECISION_f32 && !pass->node_precisions)
+        return false;
+    if (!n.tiles)
+        decline(&n, graph);
+    if (!has_work(&n, graph))
         return false;
     collect(&n, graph);
     AGATE_EACH_NODE (node, graph)

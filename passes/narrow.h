@@ -13,6 +13,11 @@ typedef struct agate_edge {
     const char *reason; /* why not; NULL: it may */
     bool feeds_conv;    /* a kernel of a convolution reads it */
     bool is_narrow;
+    bool
+        is_halved; /* as a shortcut it takes half the memory traffic in bf16; of several planes it would take no less */
+    bool is_viewed;      /* a view ties it to others */
+    bool read_as_f32;    /* a kernel that has no products of tiles reads it */
+    int32_t plane_count; /* for the convolutions that read it; 0: none was met yet */
     bool stays_blocked; /* something reads or writes it by vectors: its blocks of channels stay as they are */
     agate_value *planes[AGATE_MAX_PLANES]; /* once its kernel is rewritten */
 } agate_edge;
@@ -35,7 +40,7 @@ typedef enum agate_narrowing {
     AGATE_NARROW_TILES    /* ... in AMX tiles */
 } agate_narrowing;
 
-/* Rewrites what `kernel` reads and writes; `planes` bf16 numbers stand for an f32. Returns false where memory for weights is
+/* Rewrites what `kernel` reads and writes; in its products `planes` bf16 numbers stand for an f32. Returns false where memory for weights is
  * short: then some of the kernel stays f32. */
 bool agate_narrow_kernel(agate_node *kernel, agate_narrowing how, int32_t planes);
 

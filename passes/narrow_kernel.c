@@ -119,7 +119,7 @@ static void read_operands(agate_node *kernel, int32_t block)
         const agate_edge *e = agate_narrow_edge(kernel->operands[i]);
         agate_value *planes[AGATE_MAX_PLANES] = {kernel->operands[i]};
         int32_t plane_count = 1;
-        for (; e && plane_count < AGATE_MAX_PLANES && e->planes[plane_count]; plane_count++)
+        for (; e && plane_count < e->plane_count; plane_count++)
             planes[plane_count] = e->planes[plane_count];
         agate_value *value = e ? widen_param(kernel, i, planes, plane_count) : body->params[i];
         if (block > 0)
@@ -220,24 +220,25 @@ static agate_node *with_results(agate_node *kernel, int32_t count)
     return wider;
 }
 
-static int32_t count_results(const agate_node *kernel, int32_t planes)
+static int32_t count_results(const agate_node *kernel)
 {
     int32_t count = kernel->result_count;
 
     for (int32_t i = 0; i < kernel->result_count; i++)
-        count += agate_narrow_edge(&kernel->results[i]) ? planes - 1 : 0;
+        if (agate_narrow_edge(&kernel->results[i]))
+            count += agate_narrow_edge(&kernel->results[i])->plane_count - 1;
     return count;
 }
 
 /* Splits result `index` right behind what makes it, with its part (ir/parts.h); further planes are results from `extra` on. */
-static void narrow_result(agate_node *kernel, int32_t index, agate_edge *e, int32_t planes, int32_t extra)
+static void narrow_result(agate_node *kernel, int32_t index, agate_edge *e, int32_t extra)
 {
     agate_node *yield = agate_kernel_yield(kernel), *before = yield->operands[index]->node->next;
     agate_value *parts[AGATE_MAX_PLANES], *value = yield->operands[index];
     int32_t block = e->stays_blocked ? kernel->results[index].type.layout.block : AGATE_AMX_BLOCK;
 
-    build_planes(before, build_blocks(before, value, block), planes, parts);
-    for (int32_t i = 0; i < planes; i++) {
+    build_planes(before, build_blocks(before, value, block), e->plane_count, parts);
+    for (int32_t i = 0; i < e->plane_count; i++) {
         agate_value *result = &kernel->results[i == 0 ? index : extra + i - 1];
         int32_t pitch = result->type.layout.pitch;
         result->type = parts[i]->type;
@@ -250,17 +251,17 @@ static void narrow_result(agate_node *kernel, int32_t index, agate_edge *e, int3
     }
 }
 
-static void write_results(agate_node *kernel, int32_t planes)
+static void write_results(agate_node *kernel)
 {
     int32_t own = kernel->result_count, extra = own;
-    agate_node *wider = with_results(kernel, count_results(kernel, planes));
+    agate_node *wider = with_results(kernel, count_results(kernel));
     agate_node *yield = agate_kernel_yield(wider);
 
     for (int32_t i = 0; i < own; i++) {
         agate_edge *e = agate_narrow_edge(&wider->results[i]);
         if (e) {
-            narrow_result(wider, i, e, planes, extra);
-            extra += planes - 1;
+            narrow_result(wider, i, e, extra);
+            extra += e->plane_count - 1;
         } else if (wider->results[i].type.layout.kind == AGATE_LAYOUT_channel) {
             agate_value *value = yield->operands[i];
             agate_node *before = value->node ? value->node->next : yield;
@@ -282,6 +283,6 @@ bool agate_narrow_kernel(agate_node *kernel, agate_narrowing how, int32_t planes
         good = narrow_right_side(kernel, anchor, how, how == AGATE_NARROW_WEIGHTS ? 1 : planes);
     if (how == AGATE_NARROW_TILES && good)
         split_left_side(anchor, planes);
-    write_results(kernel, planes);
+    write_results(kernel);
     return good;
 }

@@ -43,6 +43,16 @@ bool agate_has_tile_products(const agate_machine *machine);
 /* Features beyond those of `machine` that serve the products of this precision; 0: none do. */
 uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine);
 
+/* Precisions of single nodes: "NODE=P,NODE=P" (NULL: of none), by the names that nodes have in the ONNX file. An error where that is
+ * malformed, P is no precision, or `graph` (NULL: any), as imported, has no such node. */
+AGATE_MUST_USE agate_status agate_node_precisions_check(const char *list, const agate_graph *graph);
+
+/* What such a list that was checked says of `node`, by the names it came from; `otherwise` where it says nothing. */
+agate_precision agate_precision_of(const char *list, agate_precision otherwise, const agate_node *node);
+
+/* agate_precision_features of all in the list. */
+uint32_t agate_node_precisions_features(const char *list, const agate_machine *machine);
+
 typedef void (*agate_remark_fn)(void *user, const char *pass, const agate_node *node, const char *message);
 
 /* Called before each rewrite, with the node as it is before it. */
@@ -57,7 +67,8 @@ typedef struct agate_pass {
     int64_t *fuel;                     /* rewrites left; negative: no limit */
     uint64_t allowed;                  /* bit s: strategy s, which is to be asked for by name, may be used */
     agate_precision precision;
-    agate_remark_fn remark; /* NULL: nobody listens */
+    const char *node_precisions; /* as agate_pass_options.node_precisions */
+    agate_remark_fn remark;      /* NULL: nobody listens */
     void *remark_user;
     agate_rewrote_fn rewrote; /* NULL: nobody listens */
     void *rewrote_user;
@@ -91,10 +102,11 @@ typedef struct agate_pass_options {
     const struct agate_tuning *tuning; /* tiles that were measured (tuning.h), of that machine; NULL: none */
     const char *const *skip;           /* names of passes left out */
     size_t skip_count;
-    const char *allow;       /* strategies to be asked for by name, separated by commas; NULL: none */
-    const char *precision;   /* a row of precision.def; NULL: f32 */
-    const char *print_after; /* a pass, or "all"; NULL: none */
-    bool diff;               /* hand `before` to dump as well */
+    const char *allow;           /* strategies to be asked for by name, separated by commas; NULL: none */
+    const char *precision;       /* a row of precision.def; NULL: f32 */
+    const char *node_precisions; /* of single nodes, "NODE=P,NODE=P"; NULL: of none */
+    const char *print_after;     /* a pass, or "all"; NULL: none */
+    bool diff;                   /* hand `before` to dump as well */
     agate_dump_fn dump;
     void *dump_user;
     bool verify_each;

@@ -105,6 +105,7 @@ static bool run_timed(runner *r, const agate_pass_info *info)
                        .fuel = &r->fuel,
                        .allowed = r->allowed,
                        .precision = r->precision,
+                       .node_precisions = r->options->node_precisions,
                        .remark = r->options->remark,
                        .remark_user = r->options->remark_user,
                        .rewrote = r->options->rewrote,
@@ -215,6 +216,7 @@ static agate_status begin(runner *r, agate_graph *graph, const agate_pass_option
         AGATE_TRY(check_name(options->print_after));
     AGATE_TRY(agate_passes_parse_allowed(options->allow, &r->allowed));
     AGATE_TRY(agate_precision_parse(options->precision, &r->precision));
+    AGATE_TRY(agate_node_precisions_check(options->node_precisions, graph));
     r->scratch = agate_arena_create();
     if (!r->scratch)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no address space for the passes' scratch memory");

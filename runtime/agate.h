@@ -171,6 +171,8 @@ typedef struct agate_compile_options {
     const char *
         precision; /* of products in convolutions: "f32"; "f32x6" or "f32x3", sums of bfloat16 numbers for each f32, where the
                       CPU has AMX; or "bf16", whose operands are rounded to bfloat16: less exact and faster. NULL: "f32". Of a compiled file as in agate_load_options */
+    const char *
+        node_precisions; /* of single nodes by their ONNX names, "NODE=P,NODE=P", in place of `precision`; NULL: of none */
 } agate_compile_options;
 
 /* Reads and compiles an ONNX file, or maps a compiled one. External data is looked for beside it. `options` may be NULL. On success

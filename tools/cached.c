@@ -24,8 +24,8 @@
 
 /* Whoever adds an option says here whether code depends on it (make_base), or a cache cannot serve it
  * (agate_cached_refuses). */
-_Static_assert(sizeof(agate_compile_options) == 96, "an option was added");
-_Static_assert(sizeof(agate_pass_options) == 152, "an option was added");
+_Static_assert(sizeof(agate_compile_options) == 104, "an option was added");
+_Static_assert(sizeof(agate_pass_options) == 160, "an option was added");
 
 typedef struct request {
     const agate_cache *cache;
@@ -147,6 +147,7 @@ static agate_status make_base(request *r)
     add_machine(base, &r->machine);
     add_word(base, c->allow ? c->allow : "");
     add_word(base, c->precision && strcmp(c->precision, "f32") != 0 ? c->precision : "");
+    add_word(base, c->node_precisions ? c->node_precisions : "");
     agate_text_add(base, "%d %zu %zu %zu\n", r->source->text, c->memory_limit_bytes, c->dim_count,
                    r->options->known_input_count);
     for (size_t i = 0; i < c->dim_count; i++) {

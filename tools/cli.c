@@ -171,7 +171,7 @@ int agate_cli_usage_of(const agate_cli_verb *verb, const char *option, agate_sta
 /* ---- shared options ----------------------------------------------------------------------------------- */
 
 int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char *allow,
-                         const char *precision)
+                         const char *precision, const char *node_precisions)
 {
     agate_precision parsed;
     uint64_t allowed;
@@ -182,13 +182,17 @@ int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char
     if (status)
         return agate_cli_usage_of(verb, "allow", status);
     status = agate_precision_parse(precision, &parsed);
-    return status ? agate_cli_usage_of(verb, "precision", status) : -1;
+    if (status)
+        return agate_cli_usage_of(verb, "precision", status);
+    status = agate_node_precisions_check(node_precisions, NULL);
+    return status ? agate_cli_usage_of(verb, "node-precision", status) : -1;
 }
 
 int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *settings,
                               agate_dim_binding *bindings, agate_compile_options *out_options)
 {
-    int code = agate_cli_check_code(verb, settings->isa, settings->allow, settings->precision);
+    int code = agate_cli_check_code(verb, settings->isa, settings->allow, settings->precision,
+                                    settings->node_precisions);
 
     if (code >= 0)
         return code;
@@ -210,6 +214,7 @@ int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *set
         .threads = (int32_t)settings->threads,
         .allow = settings->allow,
         .precision = settings->precision,
+        .node_precisions = settings->node_precisions,
         .dims = bindings,
         .dim_count = settings->dims.count,
         .progress = agate_cli_progress,

@@ -69,7 +69,7 @@ typedef struct agate_cli_compile {
     const char *isa;
     int64_t threads;
     const char *allow;
-    const char *precision;
+    const char *precision, *node_precisions;
     agate_cli_list dims; /* NAME=V */
 } agate_cli_compile;
 
@@ -82,6 +82,12 @@ typedef struct agate_cli_compile {
             "of products in convolutions and of weights: f32 (default), f32x6, f32x3 or bf16"                \
     }
 
+#define AGATE_CLI_NODE_PRECISION_ROW(settings, member)                                                       \
+    {                                                                                                        \
+        "node-precision", AGATE_CLI_TEXT, "NODE=P[,NODE=P]", offsetof(settings, member),                     \
+            "precision of single nodes, by their names in the model, in place of --precision"                \
+    }
+
 /* All but the precision, for a verb that takes several. */
 #define AGATE_CLI_COMPILE_BASE_ROWS(settings, member)                                                        \
     {"isa", AGATE_CLI_TEXT, "ISA", offsetof(settings, member.isa),                                           \
@@ -90,6 +96,7 @@ typedef struct agate_cli_compile {
          "threads to compile and run with (default: every core granted)"},                                   \
         {"allow", AGATE_CLI_TEXT, "NAME[,NAME]", offsetof(settings, member.allow),                           \
          "compute faster in ways that round otherwise: winograd"},                                           \
+        AGATE_CLI_NODE_PRECISION_ROW(settings, member.node_precisions),                                      \
     {                                                                                                        \
         "dim", AGATE_CLI_LIST, "NAME=V", offsetof(settings, member.dims),                                    \
             "fix a free dimension of the inputs; may be repeated"                                            \
@@ -98,7 +105,7 @@ typedef struct agate_cli_compile {
 /* Are there this instruction set and what is to be allowed (NULL: not asked for)? Returns -1, or the exit code of a mistake that has
  * been reported. */
 int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char *allow,
-                         const char *precision);
+                         const char *precision, const char *node_precisions);
 
 /* Fills `options`; `bindings` has room for AGATE_CLI_MAX and must outlive it. Returns -1, or the exit code of
  * a mistake that has been reported. */

@@ -9,7 +9,7 @@
 typedef struct settings {
     agate_cli_list names;
     bool list;
-    const char *isa, *allow, *precision;
+    const char *isa, *allow, *precision, *node_precisions;
     agate_cli_passes passes;
 } settings;
 
@@ -21,6 +21,7 @@ static const agate_cli_option options[] = {
     {"allow", AGATE_CLI_TEXT, "NAME[,NAME]", offsetof(settings, allow),
      "compute faster in ways that round otherwise: winograd"},
     AGATE_CLI_PRECISION_ROW(settings, precision),
+    AGATE_CLI_NODE_PRECISION_ROW(settings, node_precisions),
     AGATE_CLI_PASS_ROWS(settings, passes),
     {0},
 };
@@ -52,12 +53,15 @@ static agate_status optimize(const char *path, const settings *set, agate_pass_o
     agate_graph *graph;
     agate_status status;
 
-    AGATE_TRY(agate_driver_machine_exact(
-        &(agate_compile_options){.isa = set->isa, .precision = set->precision}, &machine));
+    AGATE_TRY(agate_driver_machine_exact(&(agate_compile_options){.isa = set->isa,
+                                                                  .precision = set->precision,
+                                                                  .node_precisions = set->node_precisions},
+                                         &machine));
     AGATE_TRY(parse_file(path, &graph));
     passes->machine = &machine;
     passes->allow = set->allow;
     passes->precision = set->precision;
+    passes->node_precisions = set->node_precisions;
     status = agate_passes_run_named(graph, passes, set->names.items, set->names.count);
     if (status == AGATE_OK && !set->passes.print_after) {
         agate_print(graph, &(agate_print_options){.origins = set->passes.origins}, &text);
@@ -88,7 +92,7 @@ static int run(const agate_cli_verb *verb, int argc, char **argv)
     for (size_t i = 0; i < set.names.count; i++)
         if (!agate_pass_find(set.names.items[i]))
             return agate_cli_usage(verb, "no pass %s; --list prints them", set.names.items[i]);
-    code = agate_cli_check_code(verb, set.isa, set.allow, set.precision);
+    code = agate_cli_check_code(verb, set.isa, set.allow, set.precision, set.node_precisions);
     if (code >= 0)
         return code;
     if (operands.count != 1)

@@ -36,9 +36,11 @@ static const struct {
      "avx512+avx512bf16+amx-tile+amx-bf16"},
 };
 
-static void add_features(agate_precision precision, agate_machine *machine)
+static void add_features(agate_precision precision, const char *node_precisions, agate_machine *machine)
 {
-    const uint32_t useful = agate_precision_features(precision, machine) & agate_cpu_features();
+    const uint32_t wanted = agate_precision_features(precision, machine) |
+                            agate_node_precisions_features(node_precisions, machine);
+    const uint32_t useful = wanted & agate_cpu_features();
     const char *level = machine->name;
 
     for (size_t i = 0; i < AGATE_COUNT(extended); i++)
@@ -57,9 +59,10 @@ static agate_status find_machine(const agate_compile_options *options, bool exac
     if (index < 0)
         return unknown_isa(options->isa);
     AGATE_TRY(agate_precision_parse(options->precision, &precision));
+    AGATE_TRY(agate_node_precisions_check(options->node_precisions, NULL));
     *out_machine = agate_machine_get(exact ? index : (int32_t)agate_min(index, best));
     if (!options->isa)
-        add_features(precision, out_machine);
+        add_features(precision, options->node_precisions, out_machine);
     return AGATE_OK;
 }
 
@@ -121,10 +124,13 @@ bool agate_driver_is_compiled(const char *path)
 agate_status agate_driver_load_compiled(const char *path, const agate_driver_options *options,
                                         agate_model **out_model)
 {
-    if (options->compile.dim_count > 0 || options->known_input_count > 0 || options->compile.allow)
+    if (options->compile.dim_count > 0 || options->known_input_count > 0 || options->compile.allow ||
+        options->compile.node_precisions)
         return agate_error_make(
             AGATE_CODE_INVALID_ARGUMENT,
-            "%s is compiled already: give dimensions, known inputs and what is allowed when compiling", path);
+            "%s is compiled already: give dimensions, known inputs, precisions of nodes and what is "
+            "allowed when compiling",
+            path);
     uint32_t features = agate_cpu_features();
     agate_machine machine;
     if (options->compile.isa) {
@@ -199,6 +205,7 @@ agate_pass_options agate_driver_passes(const agate_driver_options *options, cons
     passes.machine = machine;
     passes.allow = options->compile.allow;
     passes.precision = options->compile.precision;
+    passes.node_precisions = options->compile.node_precisions;
     if (!options->compile.isa)
         tell_refused(&passes, machine);
     return passes;

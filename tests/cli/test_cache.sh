@@ -180,4 +180,12 @@ if [ -n "$node_tests" ]; then
     says "$out" '1 passed'
     says "$err" 'from the cache'
 fi
+# Precisions of nodes are part of what was compiled.
+expect 0 cache clear
+model=$work/digits.onnx
+expect 0 run "$model" --batch 3 --seed 5 --cache none
+cp "$out" "$work/wanted"
+start compiled
+start compiled --node-precision /blocks/blocks.0/conv1/Conv=f32
+start 'from the cache' --node-precision /blocks/blocks.0/conv1/Conv=f32
 exit 0

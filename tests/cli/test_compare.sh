@@ -27,6 +27,22 @@ for isa in sse2 avx2 avx512; do
 done
 expect 0 compare "$model" --precision bf16 --threads 2
 says "$out" ' 0 past the tolerance'
+# Single nodes of another precision: the wider one has no product of pairs.
+node=/blocks/blocks.0/conv1/Conv
+expect 0 compare "$model" --precision bf16 --node-precision $node=f32 --isa avx512
+says "$out" ' 0 past the tolerance'
+expect 0 dump "$model" --stage scheduled --isa avx2 --node-precision $node=bf16
+[ "$(grep -c ': bf16.*{oihw' "$out")" = 1 ] || die "not one convolution of bf16"
+expect 0 dump "$model" --stage scheduled --isa avx2 --precision bf16
+[ "$(grep -c ': bf16.*{oihw' "$out")" -gt 1 ] || die "no convolutions of bf16"
+expect 2 compare "$model" --node-precision $node
+says "$err" '"/blocks/blocks.0/conv1/Conv" is not NODE=P'
+expect 2 compare "$model" --node-precision $node=f32,=bf16
+says "$err" '"=bf16" is not NODE=P'
+expect 2 compare "$model" --node-precision $node=fp8
+says "$err" 'no precision "fp8": one of f32, f32x6, f32x3, bf16'
+expect 1 compare "$model" --node-precision conv9=bf16
+says "$err" 'the model has no node "conv9" to give a precision: agate dump --origins names them'
 expect 2 compare "$model" --precision fp8
 says "$err" 'no precision "fp8": one of f32, f32x6, f32x3, bf16'
 

@@ -44,6 +44,8 @@ static bool set_option(command *c, const char *name, const char *value)
         c->remarks = value;
     else if (strcmp(name, "precision") == 0)
         c->precision = value;
+    else if (strcmp(name, "nodes") == 0)
+        c->node_precisions = value;
     else if (strcmp(name, "tol") == 0)
         c->tolerance = strtod(value, NULL);
     else if (strcmp(name, "seed") == 0)

@@ -10,11 +10,11 @@
  *   - print: the text as printed; without `; expect` the input itself, comments aside
  *   - verify: each fault stands as `; error: message` at the end of its node's line; without one there are none
  *   - parse-error: the message
- *   - pass NAME...: the graph after these passes; machine=NAME (avx512), allow=STRATEGY, precision=NAME,
+ *   - pass NAME...: the graph after these passes; machine=NAME (avx512), allow=STRATEGY, precision=NAME, nodes=NODE=NAME,
  *     fuel=NUMBER; with remarks=NAME, what that pass declines follows, as `; remark: message`. Interpreted with random inputs
  *     and weights, the graph must compute what it computed before: tol=1e-5, seed=7, batch=2; tol=0 leaves that out
  *   - schedule: pass assign-layout schedule
- *   - run: computes the same when all passes have run; machine, allow, precision, tol, seed, batch
+ *   - run: computes the same when all passes have run; machine, allow, precision, nodes, tol, seed, batch
  *
  * Each input is also printed, parsed and printed again, and must stay as it is. AGATE_BLESS=1 rewrites
  * expectations.
@@ -39,11 +39,11 @@ typedef enum command_kind {
 enum { MOST_NAMES = 16, MOST_COMMANDS = 4, MOST_PASSES = 64 };
 
 typedef struct command {
-    char *words; /* on the heap; names, machine, allow, precision and remarks point into it */
+    char *words; /* on the heap; names, machine, allow, precision, nodes and remarks point into it */
     command_kind kind;
     const char *names[MOST_NAMES]; /* of passes */
     size_t name_count;
-    const char *machine, *allow, *precision, *remarks;
+    const char *machine, *allow, *precision, *node_precisions, *remarks;
     double tolerance;
     int64_t seed, batch, fuel;
 } command;

@@ -39,6 +39,7 @@ static bool run_named(const test_run *run, agate_graph *graph, const char *const
     agate_pass_options options = {.machine = &machine,
                                   .allow = run->command->allow,
                                   .precision = run->command->precision,
+                                  .node_precisions = run->command->node_precisions,
                                   .verify_each = true,
                                   .fuel = run->command->fuel,
                                   .remark = heard->pass ? hear : NULL,
@@ -93,6 +94,7 @@ static void run_both(const test_run *run, const agate_machine *machine, const ag
     agate_pass_options options = {.machine = machine,
                                   .allow = run->command->allow,
                                   .precision = run->command->precision,
+                                  .node_precisions = run->command->node_precisions,
                                   .verify_each = true};
     agate_status status = agate_passes_run(after, &options, AGATE_STAGE_planned);
 

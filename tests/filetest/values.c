@@ -131,7 +131,9 @@ static double scale_of(const test_run *run, const agate_tensor *tensor, size_t c
 {
     double most = 1;
 
-    for (size_t i = 0; run->command->precision && i < count; i++)
+    bool rounds = run->command->precision || run->command->node_precisions;
+
+    for (size_t i = 0; rounds && i < count; i++)
         most = fmax(most, fabs(element_at(tensor, i)));
     return most;
 }
