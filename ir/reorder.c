@@ -63,6 +63,9 @@ static inline void copy_run(const walk *w, char *target, const char *source, con
     else if (bytes == sizeof(uint32_t)) /* the common case, as plain loads and stores */
         for (int64_t i = 0; i < count; i++)
             ((loose_word *)target)[i] = ((const loose_word *)source)[offsets[i]];
+    else if (bytes == sizeof(uint16_t))
+        for (int64_t i = 0; i < count; i++)
+            ((loose_half *)target)[i] = ((const loose_half *)source)[offsets[i]];
     else
         for (int64_t i = 0; i < count; i++)
             memcpy(target + (size_t)i * bytes, source + offsets[i] * (int64_t)bytes, bytes);
@@ -97,6 +100,16 @@ static void walk_pair(const walk *w, const int64_t *coords, int64_t target_index
     const char *source = w->source + source_offset(w, coords, outer->dim, inner->dim) * from_bytes;
     char *target = w->target + target_index * bytes;
 
+    if (count == 2 && bytes == 2 && w->plane < 0) { /* pairs of channels */
+        const int64_t *pair = w->offsets[inner->dim] + coords[inner->dim];
+        for (int64_t i = 0; i < rows; i++) {
+            const loose_half *from = (const loose_half *)source + row_offsets[i * weight];
+            loose_half *to = (loose_half *)target + i * outer->stride.offset;
+            to[0] = from[pair[0]];
+            to[1] = from[pair[1]];
+        }
+        return;
+    }
     for (int64_t i = 0; i < rows; i++)
         copy_run(w, target + i * outer->stride.offset * bytes, source + row_offsets[i * weight] * from_bytes,
                  w->offsets[inner->dim] + coords[inner->dim], count);
@@ -180,27 +193,110 @@ static const char *bytes_at_hand(const agate_data *data)
     return bytes ? bytes : data->loose;
 }
 
-/* Where contents to come lie by rows, and the target by blocks of those, a block of rows is made at a time, so that it
- * is still in the cache when it is moved. */
-static bool walk_by_rows(walk *w, const reordering *r, const agate_data *data, void *target)
+/* As agate_f32_to_bf16, without a branch. */
+static inline uint32_t round_to_bf16(uint32_t bits)
+{
+    uint32_t is_nan = (bits & 0x7fffffff) > 0x7f800000 ? ~0u : 0;
+    uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+
+    return (rounded & ~is_nan) | ((bits >> 16 | 0x40) & is_nan);
+}
+
+#define NARROWED 16 /* numbers at a time, for vectors */
+
+static void narrow_some(const float *numbers, int32_t plane, uint16_t *out)
+{
+    float left[NARROWED], part[NARROWED];
+    uint32_t bits[NARROWED];
+
+    memcpy(left, numbers, sizeof left);
+    for (int32_t p = 0; p <= plane; p++) {
+        memcpy(bits, left, sizeof bits);
+        for (int i = 0; i < NARROWED; i++)
+            bits[i] = round_to_bf16(bits[i]) << 16;
+        memcpy(part, bits, sizeof part);
+        for (int i = 0; i < NARROWED; i++)
+            left[i] -= part[i];
+    }
+    for (int i = 0; i < NARROWED; i++)
+        out[i] = (uint16_t)(bits[i] >> 16);
+}
+
+/* plane_of each. `numbers` may lie at any address. */
+static void narrow_numbers(const char *numbers, int64_t count, int32_t plane, uint16_t *out)
+{
+    const int64_t whole = count / NARROWED * NARROWED;
+    float some[NARROWED] = {0};
+    uint16_t last[NARROWED];
+
+    for (int64_t i = 0; i < whole; i += NARROWED) {
+        memcpy(some, numbers + i * (int64_t)sizeof *some, sizeof some);
+        narrow_some(some, plane, out + i);
+    }
+    memcpy(some, numbers + whole * (int64_t)sizeof *some, (size_t)(count - whole) * sizeof *some);
+    narrow_some(some, plane, last);
+    memcpy(out + whole, last, (size_t)(count - whole) * sizeof *last);
+}
+
+/* Rows of the source, some at a time. */
+typedef struct row_reader {
+    const agate_data *data;
+    const char *source; /* all of them; NULL: they are to be made */
+    size_t row_bytes;
+    char *made;         /* room for some rows */
+    uint16_t *narrowed; /* the same as bf16; NULL: they stay what they are */
+    int32_t plane;
+} row_reader;
+
+static bool open_rows(row_reader *r, const walk *w, int64_t all_rows, int64_t rows)
+{
+    r->row_bytes = r->data->size_bytes / (size_t)all_rows;
+    r->plane = w->plane;
+    if (!r->source)
+        r->made = malloc(r->row_bytes * (size_t)rows + 1);
+    if (w->plane >= 0)
+        r->narrowed = malloc(r->row_bytes / 2 * (size_t)rows + 1);
+    return (r->source || r->made) && (w->plane < 0 || r->narrowed);
+}
+
+/* `count` rows from `first` on; NULL: memory is short. */
+static const char *read_rows(const row_reader *r, int64_t first, int64_t count)
+{
+    size_t begin = (size_t)first * r->row_bytes, size_bytes = (size_t)count * r->row_bytes;
+    const char *rows = r->source ? r->source + begin : r->made;
+
+    if (!r->source && !agate_data_read(r->data, begin, size_bytes, r->made))
+        return NULL;
+    if (!r->narrowed)
+        return rows;
+    narrow_numbers(rows, (int64_t)(size_bytes / sizeof(float)), r->plane, r->narrowed);
+    return (const char *)r->narrowed;
+}
+
+/* Where contents lie by rows, and the target by blocks of those, a block of rows is made, and rounded, at a time, so that it is
+ * still in the cache when it is moved. `source` may be NULL: they are to be made. */
+static bool walk_by_rows(walk *w, const reordering *r, const agate_data *data, const char *source,
+                         void *target)
 {
     int64_t rows = r->from.dims[0].offset, weight, coords[AGATE_MAX_RANK] = {0};
     int64_t count = steps(w, &w->axes[0], 0, &weight);
-    size_t row_bytes = data->size_bytes / (size_t)rows;
-    char *some = malloc(row_bytes * (size_t)agate_min(weight, rows) + 1);
-    bool good = some != NULL;
+    row_reader reader = {.data = data, .source = source};
+    bool good = open_rows(&reader, w, rows, agate_min(weight, rows));
 
-    w->source = some;
     w->target = target;
+    if (w->plane >= 0)
+        w->source_bytes = sizeof *reader.narrowed;
+    w->plane = -1;
     for (int64_t i = 0; i < count && good; i++) {
         coords[0] = i * weight;
         w->skipped = w->offsets[0][coords[0]];
-        good = agate_data_read(data, (size_t)coords[0] * row_bytes,
-                               (size_t)agate_min(weight, rows - coords[0]) * row_bytes, some);
+        w->source = read_rows(&reader, coords[0], agate_min(weight, rows - coords[0]));
+        good = w->source != NULL;
         if (good)
             walk_axis(w, 1, coords, i * w->axes[0].stride.offset);
     }
-    free(some);
+    free(reader.made);
+    free(reader.narrowed);
     return good;
 }
 
@@ -218,9 +314,10 @@ static bool make_all(const agate_data *reordered, void *target)
     walk_init(&w, &r->from, r->permutes ? r->perm : NULL, &r->to, r->plane, arena);
     if (!agate_type_count(&r->to, &count) || (size_t)count.offset * w.element_bytes < reordered->size_bytes)
         memset(target, 0, reordered->size_bytes); /* there are pads */
-    bool by_rows = !source && !r->permutes && w.axis_count > 1 && w.axes[0].dim == 0 &&
+    bool by_rows = (!source || w.plane >= 0) && !r->permutes && w.axis_count > 1 && w.axes[0].dim == 0 &&
                    r->from.dims[0].offset > 0 && r->from.layout.kind == AGATE_LAYOUT_plain;
-    bool good = by_rows ? walk_by_rows(&w, r, data, target) : source || (source = agate_data_bytes(data));
+    bool good =
+        by_rows ? walk_by_rows(&w, r, data, source, target) : source || (source = agate_data_bytes(data));
     if (good && !by_rows)
         walk_all(&w, source, target);
     agate_arena_release(arena);

@@ -188,6 +188,69 @@ START_TEST(packing_later_gives_what_packing_at_once_gives)
 }
 END_TEST
 
+/* Part `plane` of each number, of what rounding to bf16 left. */
+static void split(const float *numbers, int32_t plane, uint16_t *out)
+{
+    for (int i = 0; i < COUNT; i++) {
+        float left = numbers[i];
+        for (int32_t p = 0; p < plane; p++)
+            left -= agate_bf16_to_f32(agate_f32_to_bf16(left));
+        out[i] = agate_f32_to_bf16(left);
+    }
+}
+
+/* Plain weights with all that rounds in a way of its own. */
+static agate_data *odd_numbers(void)
+{
+    static const uint32_t odd[] = {0x00000000, 0x80000000, 0x00000001, 0x807fffff, 0x7f7fffff,
+                                   0x7f800000, 0xff800000, 0x7f800001, 0xffc00000, 0x3f808000,
+                                   0x3f818000, 0x3f80ff7e, 0x7f7f8000};
+    agate_data *data = numbers();
+    uint32_t *bits = (uint32_t *)data->bytes;
+
+    for (uint32_t i = 0; i < COUNT; i++)
+        bits[i] = i % 3 ? i * 2654435761u : odd[i / 3 % AGATE_COUNT(odd)];
+    return data;
+}
+
+/* As bf16, whole and in parts, from memory and made on the way: as each number would be split by itself. */
+START_TEST(weights_are_split_number_by_number)
+{
+    static const agate_layout_kind kinds[] = {AGATE_LAYOUT_oi_pairs, AGATE_LAYOUT_panel, AGATE_LAYOUT_plain};
+    const agate_scaling s = scaling(1, 1, IN * TAPS, OUT);
+    agate_data *plain = odd_numbers(), *scaled = agate_data_scale(plain, AGATE_F32, &s);
+    agate_type from = weights_type(AGATE_LAYOUT_plain, 0), half = from;
+    char *memory;
+    agate_data *sources[] = {agate_data_retain(plain), loose(plain, &memory), agate_data_retain(scaled)};
+    uint16_t *parts = malloc(COUNT * sizeof *parts);
+
+    half.dtype = AGATE_BF16;
+    for (size_t i = 0; i < 3 * AGATE_COUNT(kinds) * 3; i++) {
+        agate_data *source = sources[i % 3];
+        agate_type to = weights_type(kinds[i / 3 % 3], kinds[i / 3 % 3] == AGATE_LAYOUT_plain ? 0
+                                                       : _i                                   ? 32
+                                                                                              : 4);
+        int32_t plane = (int32_t)(i / 9);
+        to.dtype = AGATE_BF16;
+        agate_data *packed = agate_data_plane(source, &from, &to, plane);
+        char *want = calloc(1, packed->size_bytes), *found = malloc(packed->size_bytes);
+        ck_assert(agate_data_read(packed, 0, packed->size_bytes, found));
+        split(agate_data_bytes(i % 3 == 2 ? scaled : plain), plane, parts);
+        ck_assert(agate_reorder_bytes(&half, parts, &to, want));
+        ck_assert_mem_eq(found, want, packed->size_bytes);
+        agate_data_release(packed);
+        free(want);
+        free(found);
+    }
+    for (int k = 0; k < 3; k++)
+        agate_data_release(sources[k]);
+    agate_data_release(scaled);
+    agate_data_release(plain);
+    free(memory);
+    free(parts);
+}
+END_TEST
+
 static void *ask(void *data)
 {
     return (void *)agate_data_bytes(data);
@@ -308,6 +371,7 @@ int main(void)
     tcase_add_test(tests, scales_by_row_by_input_and_by_column);
     tcase_add_test(tests, weights_that_leave_the_range_are_seen);
     tcase_add_loop_test(tests, packing_later_gives_what_packing_at_once_gives, 0, 2);
+    tcase_add_loop_test(tests, weights_are_split_number_by_number, 0, 2);
     tcase_add_test(tests, transposing_later_gives_what_transposing_at_once_gives);
     tcase_add_test(tests, packs_what_was_reshaped_since_it_was_transposed);
     tcase_add_test(tests, threads_that_ask_at_once_get_the_same_bytes);
