@@ -53,6 +53,22 @@ int32_t agate_planes_of(const agate_value *value, const agate_value *out_planes[
     return count;
 }
 
+/* A further plane is what is left of a value when the one before it is taken away, rounded. */
+int32_t agate_first_plane(const agate_node *kernel, int32_t result)
+{
+    const agate_node *yield = kernel->body->last;
+    const agate_value *plane = yield->operands[result];
+
+    if (!agate_is_bf16(plane) || !agate_value_is(plane, AGATE_OP_cast) ||
+        !agate_value_is(plane->node->operands[0], AGATE_OP_sub))
+        return result;
+    const agate_value *before = widened(plane->node->operands[0]->node->operands[1]);
+    for (int32_t i = 0; i < kernel->result_count && before; i++)
+        if (i != result && yield->operands[i] == before)
+            return agate_first_plane(kernel, i);
+    return result;
+}
+
 bool agate_has_tiled_parts(const agate_node *conv)
 {
     agate_part parts[AGATE_MAX_PARTS];

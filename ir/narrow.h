@@ -39,6 +39,10 @@ bool agate_loops_over_bf16(const agate_node *node);
  * how many: one for a cast to f32 alone. 0: it is no such sum. */
 int32_t agate_planes_of(const agate_value *value, const agate_value *out_planes[AGATE_MAX_PLANES]);
 
+/* Result `result` of a scheduled kernel may be a further plane of a value: then the index of the result that is its first; else
+ * `result`. */
+int32_t agate_first_plane(const agate_node *kernel, int32_t result);
+
 /* Does the node only move a value into blocks of another size? It stands among scalar ops like one of them. */
 static inline bool agate_changes_blocks(const agate_node *node)
 {

@@ -8,6 +8,7 @@
 
 #include "ir/interpret.h"
 #include "ir/map.h"
+#include "ir/narrow.h"
 #include "ir/reorder.h"
 #include "runtime/ref/element.h"
 #include "runtime/session.h"
@@ -165,22 +166,78 @@ static agate_status run_compiled(comparison *c, const agate_tensor *inputs)
 
 /* ---- the run by reference ----------------------------------------------------------------------------- */
 
+/* Result `first` of the kernel with what its further planes (ir/narrow.h) add, as f32, from each result's tensor. */
+static agate_status sum_planes(const agate_node *kernel, int32_t first, agate_tensor *const *results,
+                               agate_tensor *out_sum)
+{
+    *out_sum = *results[first];
+    out_sum->dtype = AGATE_F32;
+    if (!agate_tensor_size(AGATE_F32, out_sum->rank, out_sum->dims, &out_sum->size_bytes))
+        return agate_error_make(AGATE_CODE_INTERNAL, "a result has no size");
+    AGATE_TRY(agate_tensor_allocate(out_sum));
+    const int64_t count = (int64_t)(out_sum->size_bytes / sizeof(float));
+    for (int64_t k = 0; k < count; k++) {
+        double sum = 0;
+        for (int32_t i = 0; i < kernel->result_count; i++)
+            if (agate_first_plane(kernel, i) == first)
+                sum += agate_element_load(results[i]->dtype, results[i]->data, k);
+        ((float *)out_sum->data)[k] = (float)sum;
+    }
+    return AGATE_OK;
+}
+
+/* Of planes, only their sum is to agree: where the first rounds otherwise, the next makes up for it. */
+static agate_status hold_sums(comparison *c, const agate_node *kernel, int32_t first,
+                              agate_tensor *const *got, agate_tensor *const *want)
+{
+    agate_tensor found = {0}, wanted = {0};
+    agate_status status = sum_planes(kernel, first, got, &found);
+
+    if (status == AGATE_OK)
+        status = sum_planes(kernel, first, want, &wanted);
+    if (status == AGATE_OK) {
+        agate_difference difference = agate_tensor_difference(&found, &wanted, c->options);
+        c->hear(c->user, kernel, first, &difference);
+    }
+    agate_tensor_free(&wanted, 1);
+    agate_tensor_free(&found, 1);
+    return status;
+}
+
+static int32_t count_planes(const agate_node *kernel, int32_t first)
+{
+    int32_t count = 0;
+
+    for (int32_t i = 0; i < kernel->result_count; i++)
+        count += agate_first_plane(kernel, i) == first;
+    return count;
+}
+
 /* An agate_observe_fn. Views lie where their operand does, so only kernels are held against something. */
 static agate_status observe(void *user, const agate_node *node, agate_tensor *const *results)
 {
     comparison *c = user;
 
-    for (int32_t i = 0; node->op == AGATE_OP_kernel && i < node->result_count; i++) {
-        const agate_tensor *got = agate_map_get(&c->results, &node->results[i], 0);
-        agate_difference difference;
-
-        if (!got || got->size_bytes != results[i]->size_bytes)
+    if (node->op != AGATE_OP_kernel)
+        return AGATE_OK;
+    agate_tensor *got[node->result_count];
+    for (int32_t i = 0; i < node->result_count; i++) {
+        got[i] = agate_map_get(&c->results, &node->results[i], 0);
+        if (!got[i] || got[i]->size_bytes != results[i]->size_bytes)
             return agate_error_make(AGATE_CODE_INTERNAL, "the compiled model lacks a result");
-        difference = agate_tensor_difference(got, results[i], c->options);
-        c->hear(c->user, node, i, &difference);
-        if (!c->options->accumulated && got->size_bytes)
-            memcpy(results[i]->data, got->data, got->size_bytes);
     }
+    for (int32_t i = 0; i < node->result_count; i++) {
+        int32_t planes = count_planes(node, i);
+        if (planes > 1) {
+            AGATE_TRY(hold_sums(c, node, i, got, results));
+        } else if (planes == 1) {
+            agate_difference difference = agate_tensor_difference(got[i], results[i], c->options);
+            c->hear(c->user, node, i, &difference);
+        }
+    }
+    for (int32_t i = 0; i < node->result_count && !c->options->accumulated; i++)
+        if (got[i]->size_bytes)
+            memcpy(results[i]->data, got[i]->data, got[i]->size_bytes);
     return AGATE_OK;
 }
 

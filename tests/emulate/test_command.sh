@@ -23,6 +23,16 @@ same "$work/bf16.so" "$work/named.so"
 
 expect 0 run "$work/bf16.so" "$digits/drawn-5.png" --preprocess digits --labels "$digits/labels.txt"
 says "$out" '%  5$'
+# Of a value that is kept in parts, the sum is compared; one file holds all precisions.
+for precision in bf16 f32x3 f32x6; do
+    expect 0 compare "$digits/digits.onnx" --precision $precision --batch 2
+    says "$out" ' ok .*amx_conv ' '^11 results of kernels, 0 past the tolerance'
+done
+expect 0 compile "$digits/digits.onnx" -o "$work/all.so" --precision f32,f32x6,f32x3,bf16
+for precision in f32 f32x6 f32x3 bf16; do
+    expect 0 run "$work/all.so" "$digits/drawn-5.png" --preprocess digits --labels "$digits/labels.txt" --precision $precision
+    says "$out" '%  5$'
+done
 # A CPU that lacks it says so; one file may serve both.
 expect 0 compile "$digits/digits.onnx" -o "$work/both.so" --precision bf16 --target "x86-64-v4,$isa"
 agate=$plain
