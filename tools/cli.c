@@ -9,6 +9,7 @@
 
 #include "ir/text.h"
 #include "tools/diff.h"
+#include "tools/driver.h"
 
 /* ---- messages ----------------------------------------------------------------------------------------- */
 
@@ -188,6 +189,28 @@ int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char
     return status ? agate_cli_usage_of(verb, "node-precision", status) : -1;
 }
 
+void agate_cli_note_precision(const char *precision, const agate_machine *machine)
+{
+    agate_precision parsed;
+    agate_status status = agate_precision_parse(precision, &parsed);
+
+    if (!status && agate_precision_planes(parsed) > 1 && !agate_has_tile_products(machine))
+        fprintf(stderr,
+                "agate: --precision %s: %s has no AMX, without which f32 is faster: computed in f32\n",
+                precision, machine->name);
+    agate_status_release(status);
+}
+
+static void note_precision(const agate_compile_options *options)
+{
+    agate_machine machine;
+    agate_status status = agate_driver_machine(options, &machine);
+
+    if (!status)
+        agate_cli_note_precision(options->precision, &machine);
+    agate_status_release(status);
+}
+
 int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *settings,
                               agate_dim_binding *bindings, agate_compile_options *out_options)
 {
@@ -219,6 +242,7 @@ int agate_cli_compile_options(const agate_cli_verb *verb, agate_cli_compile *set
         .dim_count = settings->dims.count,
         .progress = agate_cli_progress,
     };
+    note_precision(out_options);
     return -1;
 }
 

@@ -245,6 +245,8 @@ static agate_status find_variants(job *j, const settings *set)
     for (int32_t p = 0; p < AGATE_PRECISION_COUNT; p++)
         if (precisions & (1u << p))
             AGATE_TRY(add_precision(j, (agate_precision)p, machines, count));
+    for (size_t i = 0; i < j->variant_count; i++)
+        agate_cli_note_precision(agate_precision_name(j->variants[i].precision), &j->variants[i].machine);
     return AGATE_OK;
 }
 

@@ -35,6 +35,9 @@ expect 0 dump "$model" --stage scheduled --isa avx2 --node-precision $node=bf16
 [ "$(grep -c ': bf16.*{oihw' "$out")" = 1 ] || die "not one convolution of bf16"
 expect 0 dump "$model" --stage scheduled --isa avx2 --precision bf16
 [ "$(grep -c ': bf16.*{oihw' "$out")" -gt 1 ] || die "no convolutions of bf16"
+expect 0 compare "$model" --precision f32x3 --isa avx2
+says "$out" ' ok .*direct_conv' ' 0 past the tolerance'
+says "$err" '^agate: --precision f32x3: avx2 has no AMX, without which f32 is faster: computed in f32$'
 expect 2 compare "$model" --node-precision $node
 says "$err" '"/blocks/blocks.0/conv1/Conv" is not NODE=P'
 expect 2 compare "$model" --node-precision $node=f32,=bf16
