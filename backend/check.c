@@ -94,6 +94,18 @@ static const char *refuse_pool_tiles(const agate_node *kernel, const agate_node 
                                                                 : NULL;
 }
 
+static const char *refuse_amx(const agate_node *kernel, const agate_node *conv)
+{
+    const agate_value *planes[AGATE_MAX_PLANES];
+    const char *reason = agate_amx_refuses(conv);
+
+    if (reason)
+        return reason;
+    return kernel->tiles.products == agate_plane_products(agate_planes_of(conv->operands[0], planes))
+               ? NULL
+               : "tile products is not how many products its planes take";
+}
+
 const char *agate_emit_refuses(const agate_node *kernel)
 {
     const agate_node *anchor = agate_emit_anchor_of(kernel);
@@ -132,7 +144,7 @@ const char *agate_emit_refuses(const agate_node *kernel)
     if (kernel->strategy == AGATE_STRATEGY_pool)
         reason = refuse_pool_tiles(kernel, anchor);
     if (kernel->strategy == AGATE_STRATEGY_amx_conv)
-        reason = agate_amx_refuses(anchor);
+        reason = refuse_amx(kernel, anchor);
     bool in_parts = wanted == AGATE_FAMILY_conv && is_in_parts(kernel, anchor, &reason);
     return reason ? reason : refuse_types(kernel, in_parts);
 }

@@ -43,6 +43,13 @@ int32_t agate_planes_of(const agate_value *value, const agate_value *out_planes[
  * `result`. */
 int32_t agate_first_plane(const agate_node *kernel, int32_t result);
 
+/* How many products of planes stand for a product of two such values: 1, 3 or 6. What is left out is below the last digit of the
+ * greatest: products of planes p and q with p + q >= planes. */
+static inline int32_t agate_plane_products(int32_t planes)
+{
+    return planes * (planes + 1) / 2;
+}
+
 /* Does the node only move a value into blocks of another size? It stands among scalar ops like one of them. */
 static inline bool agate_changes_blocks(const agate_node *node)
 {

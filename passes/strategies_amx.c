@@ -95,7 +95,11 @@ agate_tiles agate_amx_conv_plan(const agate_candidate *c)
     int64_t block = s.taps * AGATE_AMX_BLOCK; /* products of a block of channels */
     int64_t block_bytes = 2 * s.planes * AGATE_AMX_BLOCK * block;
     int64_t fit = agate_max(1, c->machine->l1_bytes / 2 / block_bytes);
-    agate_tiles tiles = {.v = AGATE_AMX_LANES, .oc = 2, .ow = 2 * AGATE_AMX_LANES, .dp = 1};
+    agate_tiles tiles = {.v = AGATE_AMX_LANES,
+                         .oc = 2,
+                         .ow = 2 * AGATE_AMX_LANES,
+                         .dp = 1,
+                         .products = agate_plane_products((int32_t)s.planes)};
 
     if (s.blocks > fit)
         tiles.kc = (int32_t)(fit * block);

@@ -259,7 +259,7 @@ static double at_batch(const bench *b, agate_dim count)
 static double computing_ms(const bench *b, const agate_module_step *row, double *out_scalar)
 {
     const agate_peaks *peaks = &b->m.peaks;
-    const double peak = strstr(row->label, "dp=1") ? peaks->pair_gflops : peaks->gflops;
+    const double peak = agate_peaks_of_kernel(peaks, row->label);
     const double products = peak > 0 ? at_batch(b, row->flops) / peak : 0;
     const double scalars = peaks->gflops > 0 ? 2 * at_batch(b, row->scalar_instructions) / peaks->gflops : 0;
     const double divisions = peaks->gdivisions > 0 ? at_batch(b, row->divisions) / peaks->gdivisions : 0;
@@ -349,6 +349,8 @@ static void print_json(const bench *b, const char *model, int64_t threads)
         json_object_set_new(root, "peak_gb_per_second", json_real(m->peaks.gb_per_second));
         if (m->peaks.pair_gflops > 0)
             json_object_set_new(root, "peak_pair_gflops", json_real(m->peaks.pair_gflops));
+        if (m->peaks.tile_gflops > 0)
+            json_object_set_new(root, "peak_tile_gflops", json_real(m->peaks.tile_gflops));
         json_object_set_new(root, "profile", profile_json(b, threads));
     }
     agate_json_print(root);
@@ -465,6 +467,8 @@ static void print_profile(const bench *b, int64_t threads)
            b->m.peaks.gflops, module->isa, b->m.peaks.gdivisions);
     if (b->m.peaks.pair_gflops > 0)
         printf("%.1f GFLOP/s (bf16 in pairs), ", b->m.peaks.pair_gflops);
+    if (b->m.peaks.tile_gflops > 0)
+        printf("%.1f GFLOP/s (bf16 in tiles), ", b->m.peaks.tile_gflops);
     printf("%.1f GB/s (reads from memory)\n", b->m.peaks.gb_per_second);
     print_rows(b, total);
     print_low_roofs(b, total, threads);
@@ -569,28 +573,20 @@ const agate_cli_verb agate_cmd_bench = {
     .summary = "Times a model after a warm-up: minimum, median, p90, p99, GFLOP/s, compile time, memory.",
     .options = options,
     .details =
-        "JSON keys: model, isa, precision, threads, batch, iterations, min_ms, median_ms, p90_ms, p99_ms, "
-        "flops, "
-        "gflops,\n"
-        "compile_ms (reading the file to a session that is ready), from_cache (it was compiled before: give\n"
-        "--cache none to time the compiler), peak_rss_bytes, slab_bytes, constant_bytes; with\n"
-        "--profile: peak_gflops, peak_gdivisions, peak_gb_per_second, peak_pair_gflops (of bf16), and "
-        "profile, a list of\n"
-        "label, symbol, tasks, ms, gflops, gb_per_second, scalar_share, roofline, origin and, below a "
-        "roofline of 0.6,\n"
-        "reason (where one is known) per kernel. Profiled runs are apart from the timed ones; a kernel's "
-        "time is the\n"
-        "least of them. The table shortens names and leaves out tiles of 1 and the vectors' width; the JSON "
-        "object has\n"
-        "them whole. GFLOP/s counts multiply-adds and windows, GB/s what a kernel reads and writes once "
-        "each. \"roof\" is\n"
-        "the longest of three times over the time it took, by peaks measured with as many threads: that of "
-        "its\n"
-        "instructions, where each of a scalar op (14 or 22 of an exponential) counts as a multiply-add;\n"
-        "that of its divisions; and that of reading memory. What caches hold, and additions where they have "
-        "pipes\n"
-        "of their own, can come to more than 100 %. scalar_share is the scalar ops' part of the "
-        "computing.\n\n"
+        "JSON keys: model, isa, precision, threads, batch, iterations, min_ms, median_ms, p90_ms, p99_ms,\n"
+        "flops, gflops, compile_ms (reading the file to a session that is ready), from_cache (compiled\n"
+        "before: give --cache none to time the compiler), peak_rss_bytes, slab_bytes, constant_bytes; with\n"
+        "--profile: peak_gflops, peak_gdivisions, peak_gb_per_second, peak_pair_gflops and peak_tile_gflops\n"
+        "(of bf16, where it is used; of AMX's tiles f32x3 takes 3 products for one, f32x6 takes 6), and\n"
+        "profile, a list of label, symbol, tasks, ms, gflops, gb_per_second, scalar_share, roofline, origin\n"
+        "and, below a roofline of 0.6, reason (where one is known) per kernel. Profiled runs are apart from\n"
+        "the timed ones; a kernel's time is the least of them. The table shortens names and leaves out\n"
+        "tiles of 1 and the vectors' width; the JSON object has them whole. GFLOP/s counts multiply-adds\n"
+        "and windows, GB/s what a kernel reads and writes once each. \"roof\" is the longest of three times\n"
+        "over the time it took, by peaks measured with as many threads: that of its instructions, where\n"
+        "each of a scalar op (14 or 22 of an exponential) counts as a multiply-add; that of its divisions;\n"
+        "and that of reading memory. What caches hold, and additions where they have pipes of their own,\n"
+        "can come to more than 100 %. scalar_share is the scalar ops' part of the computing.\n\n"
         "  agate bench resnet50.onnx --threads 1\n"
         "  agate bench resnet50.onnx --batch 8 --isa avx2 --profile\n"
         "  agate bench resnet50.onnx --json --iterations 100\n",

@@ -33,6 +33,24 @@ for precision in f32 f32x6 f32x3 bf16; do
     expect 0 run "$work/all.so" "$digits/drawn-5.png" --preprocess digits --labels "$digits/labels.txt" --precision $precision
     says "$out" '%  5$'
 done
+# The peak is that of tiles, of which f32x3 takes three products for one; strict f32 has none.
+awk 'BEGIN {
+    print "graph @one(%x: f32[N,32,8,8]) -> f32[N,32,8,8] {"
+    printf "  %%w = const [0"
+    for (i = 1; i < 9 * 32 * 32; i++)
+        printf ", %d", i % 7 - 3
+    print "] : f32[32,32,3,3]\n  %0 = conv %x, %w pads=[1, 1, 1, 1] : f32[N,32,8,8]\n  return %0\n}"
+}' >"$work/one.agt"
+bench() {
+    expect 0 bench "$work/one.agt" --iterations 1 --threads 1 --profile "$@"
+}
+bench --precision f32x3
+says "$out" ' [1-9][0-9.]* GFLOP/s (bf16 in pairs), [0-9.]* GFLOP/s (bf16 in tiles), ' '%  amx_conv .* products=3 '
+bench --precision f32x6 --json
+says "$out" '"peak_pair_gflops": ' '"peak_tile_gflops": [0-9.]*[1-9]' '"label": "amx_conv<.*, products=6, '
+bench --json
+says "$out" '"peak_gflops": ' '"label": "direct_conv<'
+! grep -q 'peak_tile_gflops\|peak_pair_gflops' "$out" || die "a peak of other products"
 # A CPU that lacks it says so; one file may serve both.
 expect 0 compile "$digits/digits.onnx" -o "$work/both.so" --precision bf16 --target "x86-64-v4,$isa"
 agate=$plain

@@ -234,6 +234,11 @@ START_TEST(errors)
                   "  return %0, %1\n"
                   "}\n",
                   AGATE_CODE_INTERNAL, "differ in shape");
+}
+END_TEST
+
+START_TEST(convolutions_that_are_not_what_their_tiles_say)
+{
     check_refused("graph @t(%x: f32[N,4,3,3]{nchw4c}, %w: f32[8,4,1,1]{oihw4i4o}) -> f32[N,4,3,3]{nchw4c} {\n"
                   "  %0 = kernel(%x, %w) direct_conv<v=4> {\n"
                   "    %a = conv $0, $1 : f32[N,8,3,3]{nchw4c}\n"
@@ -243,6 +248,17 @@ START_TEST(errors)
                   "  return %0\n"
                   "}\n",
                   AGATE_CODE_INTERNAL, "in other ways than into parts");
+    check_refused("graph @t(%x: bf16[N,32,3,3]{nchw32c}, %w: bf16[32,32,1,1]{oihw16i32o2i})"
+                  " -> f32[N,32,3,3]{nchw32c} {\n"
+                  "  %0 = kernel(%x, %w) amx_conv<v=16, oc=2, ow=32, dp=1, products=3> {\n"
+                  "    %a = cast $0 to=f32 : f32[N,32,3,3]{nchw32c}\n"
+                  "    %b = cast $1 to=f32 : f32[32,32,1,1]{oihw16i32o2i}\n"
+                  "    %c = conv %a, %b : f32[N,32,3,3]{nchw32c}\n"
+                  "    yield %c\n"
+                  "  } : f32[N,32,3,3]{nchw32c} at output[0]\n"
+                  "  return %0\n"
+                  "}\n",
+                  AGATE_CODE_INTERNAL, "tile products");
 }
 END_TEST
 
@@ -274,6 +290,7 @@ int main(void)
     tcase_add_test(tcase, a_graph_runs);
     tcase_add_test(tcase, what_a_kernel_reaches_ends_in_the_slab);
     tcase_add_test(tcase, errors);
+    tcase_add_test(tcase, convolutions_that_are_not_what_their_tiles_say);
     tcase_add_test(tcase, code_as_text);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

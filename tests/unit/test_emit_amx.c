@@ -131,7 +131,7 @@ static void finish_text(const shape *s, const variant *v, writer *w, const char 
         agate_text_add(text, ", kc=%d", v->tiles.kc);
     if (v->tiles.ahead)
         agate_text_add(text, ", ahead=%d", v->tiles.ahead);
-    agate_text_add(text, ", dp=1");
+    agate_text_add(text, ", dp=1, products=%d", v->planes * (v->planes + 1) / 2);
     if (v->tiles.oh)
         agate_text_add(text, ", oh=%d", v->tiles.oh);
     if (v->tiles.ocs)
@@ -246,7 +246,8 @@ START_TEST(parts)
     static const char form[] =
         "graph @t(%x: bf16[N,64,7,7]{nchw32c}, %w: bf16[108,64,1,1]{oihw16i32o2i}, %b: f32[108]{o16o},"
         " %m: f32[44,1,1]) -> (f32[N,64,7,7]{nchw16c}, bf16[N,44,7,7]{nchw32c}) {\n"
-        "  %0, %1 = kernel(%x, %w, %b, %m) amx_conv<v=16, oc=2, ow=32, kc=32, dp=1, oh=3, ocs=1> {\n"
+        "  %0, %1 = kernel(%x, %w, %b, %m) amx_conv<v=16, oc=2, ow=32, kc=32, dp=1, products=1, oh=3,"
+        " ocs=1> {\n"
         "    %a = cast $0 to=f32 : f32[N,64,7,7]{nchw32c}\n"
         "    %b = cast $1 to=f32 : f32[108,64,1,1]{oihw16i32o2i}\n"
         "    %c = conv %a, %b, $2 : f32[N,108,7,7]{nchw32c}\n"

@@ -2,6 +2,7 @@
 /* test_profile.c: names cut to the width of a table, reasons for slow kernels, remarks and times summed up. */
 #include <stdlib.h>
 
+#include "tools/peaks.h"
 #include "tools/profile.h"
 #include "tools/remarks.h"
 #include "tools/times.h"
@@ -80,6 +81,19 @@ START_TEST(reasons_come_from_what_a_step_is)
 }
 END_TEST
 
+START_TEST(peaks_are_those_of_what_multiplies)
+{
+    const agate_peaks peaks = {.gflops = 100, .pair_gflops = 200, .tile_gflops = 1200};
+
+    ck_assert_double_eq(agate_peaks_of_kernel(&peaks, "direct_conv<v=16, oc=2, ow=14, ic=1>"), 100);
+    ck_assert_double_eq(agate_peaks_of_kernel(&peaks, "direct_conv<v=16, oc=2, dp=1, oh=28>"), 200);
+    ck_assert_double_eq(agate_peaks_of_kernel(&peaks, "amx_conv<v=16, ow=32, dp=1, products=1>"), 1200);
+    ck_assert_double_eq(agate_peaks_of_kernel(&peaks, "amx_conv<v=16, ow=32, dp=1, products=3, oh=7>"), 400);
+    ck_assert_double_eq(agate_peaks_of_kernel(&peaks, "amx_conv<v=16, ow=32, dp=1, products=6, oh=7>"), 200);
+    ck_assert_double_eq(agate_peaks_of_kernel(&peaks, "library"), 100);
+}
+END_TEST
+
 static void check_printed(void (*print)(void *user, FILE *stream), void *user, const char *want)
 {
     char *text = NULL;
@@ -144,6 +158,7 @@ int main(void)
     tcase_add_test(tests, kernels_lose_what_says_nothing);
     tcase_add_test(tests, nodes_fit_a_column);
     tcase_add_test(tests, reasons_come_from_what_a_step_is);
+    tcase_add_test(tests, peaks_are_those_of_what_multiplies);
     tcase_add_test(tests, remarks_are_grouped_and_counted);
     tcase_add_test(tests, times_add_up_to_the_whole);
     suite_add_tcase(suite, tests);
