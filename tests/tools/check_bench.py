@@ -7,6 +7,7 @@ that is slow and must not be asked. Where torch is there to tell, the errors of 
 allow. What is written must be whole, and fit into README.md and docs/.
 """
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -17,6 +18,10 @@ import xml.etree.ElementTree
 AGATE, LIBRARY = sys.argv[1:3]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BENCH = ROOT / "tools" / "bench"
+sys.path.insert(0, str(BENCH))
+
+import results
+
 MODEL = ROOT / "tools" / "models" / "digits" / "digits.onnx"
 PEER = """#!/usr/bin/python3
 import os, sys
@@ -44,11 +49,12 @@ class Peer:
 
 peer_loop.serve(Peer())
 """
-BODIES = {"wrong": "pass", "narrow": "pass", "slow": "pass", "declining": "raise peer_loop.Unsupported('an operator')",
+BODIES = {"wrong": "pass", "narrow": "pass", "six": "pass", "slow": "pass", "declining": "raise peer_loop.Unsupported('an operator')",
           "ending": "os._exit(3)"}
 TORCH = ("pytorch", "pytorch_bf16")
-SLOW = ("agate_winograd", "agate_bf16")
-F32_ERROR, BF16_ERROR = 1e-5, 0.05
+TILES = ("agate_f32x6", "agate_f32x3")
+SLOW = ("agate_winograd", *TILES, "agate_bf16")
+F32_ERROR, ERRORS = 1e-5, {"bf16": (1e-5, 0.05), "f32x3": (0, 2e-4), "f32x6": (0, 1e-5)}
 # bench.py runs by the system's Python.
 FIND_TORCH = "from importlib.util import find_spec; print(all(map(find_spec, ('torch', 'onnx'))))"
 HAS_TORCH = subprocess.run(["/usr/bin/python3", "-c", FIND_TORCH], capture_output=True, text=True).stdout == "True\n"
@@ -95,7 +101,7 @@ def check_errors(result):
     expect(not any("accuracy" in r for cell in rest for r in cell["peers"].values()), "errors are measured more than once")
     for name, known in first["peers"].items():
         found = known.get("accuracy", {})
-        low, high = (F32_ERROR, BF16_ERROR) if "products" in result["peers"][name] else (0, F32_ERROR)
+        low, high = ERRORS.get(result["peers"][name].get("products"), (0, F32_ERROR))
         expect(low < found.get("max", 0) < high and 0 < found.get("rms", 0) <= found["max"], f"errors of {name}: {found}")
         expect((found.get("rows"), found.get("top1")) == (8, 8) and 0 <= found["top5"] <= 8, f"classes of {name}: {found}")
 
@@ -129,7 +135,8 @@ def check_publish(out, scratch):
 
 def check_bad_peers(out, folder):
     for name, load in BODIES.items():
-        words = ", products='bf16'" if name == "narrow" else ""
+        products = dict(narrow="bf16", six="f32x6").get(name)
+        words = f", products={products!r}" if products else ""
         (folder / name).write_text(PEER.format(bench=str(BENCH), load=load, words=words))
         (folder / name).chmod(0o755)
     code, result = bench(out, "--peers", folder, "--batches", "3,1", "--threads", "1", "--no-float64", "--thorough", "--slow",
@@ -137,6 +144,7 @@ def check_bad_peers(out, folder):
     peers = result["cells"][0]["peers"]
     for name in TORCH:
         expect(set(result["peers"][name]) & {"version", "missing"}, f"{name} does not answer hello: {result['peers'][name]}")
+    expect("values differ" in peers["six"].get("disagrees", ""), f"f32x6 has a tolerance of its own: {peers['six']}")
     expect(len(result["cells"]) == 1 and "slow" in result["peers"] and "slow" not in peers, "a slow peer was asked")
     expect(not any("accuracy" in known for known in peers.values()), "errors were measured that nobody wanted")
     expect(code == 1, f"a wrong answer ends with {code}")
@@ -147,7 +155,35 @@ def check_bad_peers(out, folder):
     expect(peers["declining"].get("unsupported") == "an operator", f"{peers['declining']}")
     expect("ended with 3" in peers["ending"].get("error", ""), f"{peers['ending']}")
     text = (out / "bench.md").read_text()
-    expect(text.count("\n* digits, batch 3, 1 thread: ") == 4, "bench.md does not say what was left out")
+    expect(text.count("\n* digits, batch 3, 1 thread: ") == 5, "bench.md does not say what was left out")
+
+
+def hello(name, **environment):
+    done = subprocess.run([BENCH / "peers" / name], input='{"do": "hello"}\n', capture_output=True, text=True,
+                          env=os.environ | dict(AGATE_LIBRARY=LIBRARY) | environment)
+    return json.loads(done.stdout)
+
+
+def check_tile_peers():
+    """Where there is no AMX, and below its level, there is nothing to time."""
+    flags = next((line.split() for line in open("/proc/cpuinfo") if line.startswith("flags")), [])
+    for name in TILES:
+        said = hello(name + ".sh")
+        expect("AMX" in said.get("missing", "") or {"amx_bf16", "amx_tile"} <= set(flags), f"{name} without AMX: {said}")
+        expect("missing" in said or said.get("products") == name[len("agate_"):], f"{name} is no other precision: {said}")
+        expect("AMX" in hello(name + ".sh", AGATE_ISA="avx512").get("missing", ""), f"{name} on AVX-512 is there")
+
+
+def check_peaks():
+    """A peer is next to the peak of what it multiplies with, of several measurements the highest."""
+    rows = [dict(gflops=100, pair_gflops=200, tile_gflops=1200, gb_per_second=20),
+            dict(gflops=110, pair_gflops=190, tile_gflops=1100, gb_per_second=20)]
+    words = dict(agate={}, agate_bf16="bf16", agate_f32x3="f32x3", agate_f32x6="f32x6")
+    result = dict(peers={name: dict(products=p) if p else {} for name, p in words.items()},
+                  peaks={"1": rows, "2": [row | dict(tile_gflops=0) for row in rows]})
+    for threads, peaks in ((1, (110, 1200, 400, 200)), (2, (110, 200, 110, 110))):
+        found = tuple(results.peak(result, threads, name) for name in words)
+        expect(found == peaks, f"peaks of {list(words)}: {found} where {peaks} was expected")
 
 
 def check_compile_time(out):
@@ -182,6 +218,8 @@ def main():
         check_files(scratch / "good", result)
         check_publish(scratch / "good", scratch / "tree")
         check_folder(scratch / "file")
+        check_tile_peers()
+        check_peaks()
         check_bad_peers(scratch / "bad", scratch / "peers")
         if HAS_TORCH:  # and with it what draws and what writes ONNX
             check_compile_time(scratch / "good")

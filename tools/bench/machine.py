@@ -1,4 +1,5 @@
 """What a benchmark must say of the machine it ran on: its CPU, its state, and its peaks, measured."""
+import ctypes
 import glob
 import json
 import os
@@ -44,6 +45,16 @@ def facts():
         governor=read('/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor', 'not known'))
 
 
+ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA = 158, 0x1023, 18
+
+
+def has_tiles():
+    """Can this process multiply tiles of bfloat16? The CPU has to, and the system to grant it."""
+    if not {'avx512_bf16', 'amx_tile', 'amx_bf16'} <= set(facts()['features']):
+        return False
+    return ctypes.CDLL(None).syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0
+
+
 def load_average():
     return os.getloadavg()[0]
 
@@ -68,11 +79,11 @@ def commit():
 
 
 def peaks(agate, threads, isa):
-    """Multiply-adds, of f32 and where the CPU has them of bf16, and reads from memory, all at their fastest, with so many
-    threads."""
+    """Multiply-adds, of f32 and where the CPU has them of bf16 in pairs and in tiles, and reads from memory, all at their fastest,
+    with so many threads."""
     command = [agate, 'bench', SMALL_MODEL, '--json', '--profile', '--iterations', '1', '--threads', str(threads),
                '--precision', 'bf16']
     done = subprocess.run(command + (['--isa', isa] if isa else []), capture_output=True, text=True, check=True)
     report = json.loads(done.stdout)
     return dict(isa=report['isa'], gflops=report['peak_gflops'], pair_gflops=report.get('peak_pair_gflops', 0),
-                gb_per_second=report['peak_gb_per_second'])
+                tile_gflops=report.get('peak_tile_gflops', 0), gb_per_second=report['peak_gb_per_second'])

@@ -142,8 +142,9 @@ def left_out(result):
 
 
 def peak_words(threads, rows):
-    best = {key: max(row.get(key, 0) for row in rows) for key in ('gflops', 'pair_gflops', 'gb_per_second')}
+    best = {key: max(row.get(key, 0) for row in rows) for key in ('gflops', 'pair_gflops', 'tile_gflops', 'gb_per_second')}
     pairs = f", {best['pair_gflops']:.0f} in bf16" if best['pair_gflops'] else ''
+    pairs += f", {best['tile_gflops']:.0f} in its tiles" if best['tile_gflops'] else ''
     return (f"{best['gflops']:.0f} GFLOP/s{pairs} and {best['gb_per_second']:.1f} GB/s with {plural(threads, 'thread')} "
             f"({rows[0]['isa']})")
 

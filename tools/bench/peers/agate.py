@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """agate as a peer of the benchmark, through its library: AGATE_LIBRARY is the path of libagate.so, AGATE_ISA a cap,
-AGATE_ALLOW what is allowed by name, AGATE_PRECISION that of products in convolutions."""
+AGATE_ALLOW what is allowed by name, AGATE_PRECISION that of products in convolutions. Precisions that are f32 where there is no AMX
+are missing there."""
 import ctypes
 import os
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
+import machine
 import peer_loop
 
 MAX_RANK = 8
@@ -81,6 +83,9 @@ class Peer:
         if not self.library:
             return dict(missing=self.reason)
         precision = os.environ.get('AGATE_PRECISION', 'f32')
+        # With a cap, agate uses no more than its level has.
+        if precision in ('f32x3', 'f32x6') and (os.environ.get('AGATE_ISA') or not machine.has_tiles()):
+            return dict(missing='no AMX tiles of bfloat16 that may be used: it would be f32')
         products = {} if precision == 'f32' else dict(products=precision)
         return dict(version=self.library.agate_version().decode()) | products
 
