@@ -158,9 +158,9 @@ def dim_arguments(network):
     return [word for dim, size in network.dims.items() for word in ('--dim', f'{dim}={size}')]
 
 
-def info(agate, network):
+def info(agate, network, *words):
     """What agate says of it; empty where it cannot read it."""
-    done = subprocess.run([agate, 'info', '--json', network.path, *dim_arguments(network)], capture_output=True, text=True)
+    done = subprocess.run([agate, 'info', '--json', network.path, *dim_arguments(network), *words], capture_output=True, text=True)
     return json.loads(done.stdout) if done.returncode == 0 else {}
 
 
