@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ir/narrow.h"
 #include "ir/text.h"
 #include "tools/compare.h"
 #include "tools/inputs.h"
@@ -80,6 +81,15 @@ static void add_layer(report *r, const agate_difference *d, const char *schedule
 }
 
 /* An agate_difference_fn. */
+/* Does the kernel make more than one value? Further planes of one are part of it. */
+static bool makes_several(const agate_node *kernel)
+{
+    for (int32_t i = 1; i < kernel->result_count; i++)
+        if (agate_first_plane(kernel, i) == i)
+            return true;
+    return false;
+}
+
 static void hear(void *user, const agate_node *kernel, int32_t result, const agate_difference *difference)
 {
     report *r = user;
@@ -87,7 +97,7 @@ static void hear(void *user, const agate_node *kernel, int32_t result, const aga
     agate_text schedule = {0}, name = {0}, which = {0};
 
     agate_print_schedule(kernel, &schedule);
-    if (kernel->result_count > 1)
+    if (makes_several(kernel))
         agate_text_add(&which, " (result %d)", result);
     agate_text_add(&name, "%s%s", origin, agate_text_c(&which));
     if (r->layers)
