@@ -126,7 +126,9 @@ void agate_amx_measure(agate_amx *a, const agate_node *kernel)
     a->blocks = agate_ceil_div(a->channels, AGATE_AMX_BLOCK);
     a->part_count = agate_conv_parts(conv, a->parts);
     a->direct = reads_in_place(a);
-    a->bands = cut(a->y.out, a->tiles.oh, &a->band);
+    a->band = a->tiles.oh > 0 ? agate_min(a->tiles.oh, agate_max(1, a->y.out)) : agate_max(1, a->y.out);
+    a->bands =
+        agate_ceil_div(a->y.out, a->band); /* the last may have fewer rows: tiles fill those of the others */
     a->groups = cut(count_blocks(a), a->tiles.ocs, &a->group);
     a->runs = cut(a->blocks, a->tiles.kc / agate_max(1, a->taps * AGATE_AMX_BLOCK), &a->run);
     measure_input(a);
@@ -223,9 +225,11 @@ static void configure_tiles(const agate_amx *a)
 /* What one block of tiles is summed from, and where. */
 typedef struct block {
     LLVMValueRef filters; /* number of the block of 32 filters */
+    int32_t tall;         /* tiles of positions that are summed: 1 or 2 */
     int64_t vectors;      /* of 16 filters that exist: 1 or 2 */
     LLVMValueRef bias[VECTORS];
     const agate_part *part;
+    LLVMValueRef is_half;        /* 16 positions or fewer are wanted: one tile; NULL: that never is */
     LLVMValueRef first, last;    /* positions that are wanted */
     LLVMValueRef start;          /* that of the tiles: at most `first` */
     LLVMValueRef run_lo, run_hi; /* blocks of input channels */
@@ -252,7 +256,7 @@ static void multiply(const agate_amx *a, const block *k, LLVMValueRef input, LLV
     for (int32_t n = 0; n < k->vectors; n++)
         move_tile(a, "llvm.x86.tileloadd64", WEIGHT_TILE(n), advance_by(a, weights, n * AGATE_AMX_ROW),
                   VECTORS * AGATE_AMX_ROW);
-    for (int32_t m = 0; m < 2; m++) {
+    for (int32_t m = 0; m < k->tall; m++) {
         move_tile(a, "llvm.x86.tileloadd64", INPUT_TILE(m), advance_by(a, input, m * AGATE_AMX_TILE),
                   AGATE_AMX_ROW);
         for (int32_t n = 0; n < k->vectors; n++) {
@@ -286,11 +290,11 @@ static void multiply_planes(const agate_amx *a, const block *k, int32_t p, int32
     agate_loop_end(e, &blocks, NULL);
 }
 
-/* Sums of the run's products, to `target`. The smallest come first, and what would be below the last digit of the largest is left
+/* Sums of the run's products, of one tile of positions or two, to `target`. The smallest come first, and what would be below the last digit of the largest is left
  * out: of two planes the product of the two smaller parts, of three those whose places add up to more than two. */
-static void sum_run(const agate_amx *a, const block *k, LLVMValueRef target)
+static void sum_tiles(const agate_amx *a, const block *k, LLVMValueRef target)
 {
-    for (int32_t m = 0; m < 2; m++)
+    for (int32_t m = 0; m < k->tall; m++)
         for (int32_t n = 0; n < k->vectors; n++) {
             LLVMValueRef tile = tile_number(a, SUM_TILE(m, n));
             call(a, "llvm.x86.tilezero", &tile, 1);
@@ -298,11 +302,31 @@ static void sum_run(const agate_amx *a, const block *k, LLVMValueRef target)
     for (int32_t places = a->planes - 1; places >= 0; places--)
         for (int32_t p = 0; p <= places; p++)
             multiply_planes(a, k, p, places - p);
-    for (int32_t m = 0; m < 2; m++)
+    for (int32_t m = 0; m < k->tall; m++)
         for (int32_t n = 0; n < k->vectors; n++)
             move_tile(a, "llvm.x86.tilestored64", SUM_TILE(m, n),
                       advance_by(a, target, m * AGATE_AMX_ROWS * VECTORS * AGATE_AMX_ROW + n * AGATE_AMX_ROW),
                       VECTORS * AGATE_AMX_ROW);
+}
+
+static void sum_run(const agate_amx *a, const block *k, LLVMValueRef target)
+{
+    agate_emitter *e = a->e;
+    block half = *k, whole = *k;
+    agate_branch branch;
+
+    half.tall = 1;
+    whole.tall = 2;
+    if (!k->is_half) {
+        sum_tiles(a, &whole, target);
+        return;
+    }
+    branch = agate_branch_begin(e, LLVMBuildNot(e->builder, k->is_half, ""));
+    sum_tiles(a, &whole, target);
+    agate_branch_end(e, &branch, NULL, NULL);
+    branch = agate_branch_begin(e, k->is_half);
+    sum_tiles(a, &half, target);
+    agate_branch_end(e, &branch, NULL, NULL);
 }
 
 static LLVMValueRef load_sums(const agate_amx *a, LLVMValueRef base, LLVMValueRef index)
@@ -416,6 +440,13 @@ static void finish_block(const agate_amx *a, const block *k)
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
+/* Do the last positions of `rows` rows fill no more than one tile? */
+static bool ends_in_half(const agate_amx *a, int64_t rows)
+{
+    int64_t rest = (rows * a->pitch - (a->pitch - a->x.out)) % POSITIONS;
+    return rest > 0 && rest <= AGATE_AMX_ROWS;
+}
+
 /* The task's positions, 32 at a time. */
 static agate_loop positions_begin(const agate_amx *a, block *k)
 {
@@ -424,10 +455,16 @@ static agate_loop positions_begin(const agate_amx *a, block *k)
 
     k->first = k->start = loop.index;
     k->last = agate_emit_min(e, a->positions, agate_emit_add(e, loop.index, agate_emit_int(e, POSITIONS)));
+    LLVMValueRef size = agate_emit_int(e, POSITIONS), half = agate_emit_int(e, AGATE_AMX_ROWS);
+    k->is_half = NULL;
+    if (ends_in_half(a, a->band) || ends_in_half(a, a->y.out - (a->bands - 1) * a->band)) {
+        k->is_half = LLVMBuildICmp(e->builder, LLVMIntSLE, agate_emit_sub(e, k->last, k->first), half, "");
+        size = LLVMBuildSelect(e->builder, k->is_half, half, size, "");
+    }
     if (a->direct) { /* tiles end with the image: the last overlap those before */
-        LLVMValueRef most = agate_emit_sub(e, agate_emit_int(e, a->y.out * a->x.out - POSITIONS),
-                                           agate_emit_mul(e, a->row, a->x.out));
-        k->start = agate_emit_min(e, k->first, most);
+        LLVMValueRef end =
+            agate_emit_sub(e, agate_emit_int(e, a->y.out * a->x.out), agate_emit_mul(e, a->row, a->x.out));
+        k->start = agate_emit_min(e, k->first, agate_emit_sub(e, end, size));
     }
     k->ahead = agate_emit_mul(e, agate_emit_sub(e, k->run_hi, k->run_lo), a->taps * WEIGHTS_BYTES);
     k->ahead = agate_emit_add(e, k->ahead,

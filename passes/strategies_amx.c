@@ -33,6 +33,7 @@ typedef struct amx_shape {
     int64_t taps, planes;
     int64_t blocks, filters; /* of 32 channels each */
     int64_t rows, width;     /* of the result */
+    int64_t pitch;           /* positions from row to row */
     int64_t row_bytes;       /* of the input, for each row of the result */
     int64_t weight_bytes;
     bool copied;
@@ -59,9 +60,30 @@ static amx_shape shape_of(const agate_node *conv)
         agate_min(w->dims[2].offset, attrs->strides.v[0]) * agate_min(w->dims[3].offset, attrs->strides.v[1]);
     s.row_bytes = s.blocks * block_bytes * s.width * phases;
     s.weight_bytes = s.blocks * block_bytes * s.taps * s.filters * AGATE_AMX_BLOCK;
+    s.pitch = s.width + (w->dims[3].offset - 1) * attrs->dilations.v[1] / attrs->strides.v[1];
     s.copied = s.taps > 1 || !agate_ints_are(&attrs->strides, 1) || x->layout.block != AGATE_AMX_BLOCK ||
                planes[0]->node;
     return s;
+}
+
+/* Tiles that the bands of an image take, of so many rows each. */
+static int64_t count_tiles(const amx_shape *s, int64_t rows)
+{
+    int64_t whole = s->rows / rows, rest = s->rows % rows, between = s->pitch - s->width;
+    int64_t tiles = whole * agate_ceil_div(rows * s->pitch - between, AGATE_AMX_LANES);
+
+    return rest ? tiles + agate_ceil_div(rest * s->pitch - between, AGATE_AMX_LANES) : tiles;
+}
+
+/* About so many rows, up to twice as many where those fill tiles better. */
+static int64_t choose_rows(const amx_shape *s, int64_t rows)
+{
+    int64_t best = rows;
+
+    for (int64_t i = rows + 1; i <= 2 * rows && i <= s->rows; i++)
+        if (count_tiles(s, i) < count_tiles(s, best))
+            best = i;
+    return best;
 }
 
 /* Weights that the second cache holds serve bands of rows, one after the other; else each task has filters of its own, whose
@@ -74,7 +96,11 @@ static void choose_tasks(const amx_shape *s, const agate_machine *machine, agate
     if (banded)
         bands = agate_max(bands, agate_min(TASKS, agate_ceil_div(s->rows * s->width, 4 * AGATE_AMX_BLOCK)));
     bands = agate_max(1, agate_min(bands, s->rows));
-    tiles->oh = (int32_t)agate_ceil_div(s->rows, bands);
+    if (bands > 1)
+        tiles->oh = (int32_t)choose_rows(s, agate_ceil_div(s->rows, bands));
+    else
+        tiles->oh = (int32_t)s->rows;
+    bands = agate_ceil_div(s->rows, agate_max(1, tiles->oh));
     if (bands < TASKS)
         tiles->ocs = (int32_t)agate_ceil_div(s->filters, agate_min(s->filters, agate_ceil_div(TASKS, bands)));
 }
