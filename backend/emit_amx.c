@@ -225,7 +225,6 @@ static void configure_tiles(const agate_amx *a)
 /* What one block of tiles is summed from, and where. */
 typedef struct block {
     LLVMValueRef filters; /* number of the block of 32 filters */
-    int32_t tall;         /* tiles of positions that are summed: 1 or 2 */
     int64_t vectors;      /* of 16 filters that exist: 1 or 2 */
     LLVMValueRef bias[VECTORS];
     const agate_part *part;
@@ -247,6 +246,18 @@ static void prefetch(const agate_amx *a, const block *k, LLVMValueRef weights)
         agate_emit_prefetch(a->e, advance_by(a, at, line * AGATE_AMX_ROW), false);
 }
 
+/* Tile `m` of the inputs by those of the weights. */
+static void multiply_tile(const agate_amx *a, const block *k, int32_t m, LLVMValueRef input)
+{
+    move_tile(a, "llvm.x86.tileloadd64", INPUT_TILE(m), advance_by(a, input, m * AGATE_AMX_TILE),
+              AGATE_AMX_ROW);
+    for (int32_t n = 0; n < k->vectors; n++) {
+        LLVMValueRef args[] = {tile_number(a, SUM_TILE(m, n)), tile_number(a, INPUT_TILE(m)),
+                               tile_number(a, WEIGHT_TILE(n))};
+        call(a, "llvm.x86.tdpbf16ps", args, 3);
+    }
+}
+
 /* The products of planes `p` of the input and `q` of the weights at one tap. */
 static void multiply(const agate_amx *a, const block *k, LLVMValueRef input, LLVMValueRef weights,
                      bool fetches)
@@ -256,15 +267,14 @@ static void multiply(const agate_amx *a, const block *k, LLVMValueRef input, LLV
     for (int32_t n = 0; n < k->vectors; n++)
         move_tile(a, "llvm.x86.tileloadd64", WEIGHT_TILE(n), advance_by(a, weights, n * AGATE_AMX_ROW),
                   VECTORS * AGATE_AMX_ROW);
-    for (int32_t m = 0; m < k->tall; m++) {
-        move_tile(a, "llvm.x86.tileloadd64", INPUT_TILE(m), advance_by(a, input, m * AGATE_AMX_TILE),
-                  AGATE_AMX_ROW);
-        for (int32_t n = 0; n < k->vectors; n++) {
-            LLVMValueRef args[] = {tile_number(a, SUM_TILE(m, n)), tile_number(a, INPUT_TILE(m)),
-                                   tile_number(a, WEIGHT_TILE(n))};
-            call(a, "llvm.x86.tdpbf16ps", args, 3);
-        }
+    multiply_tile(a, k, 0, input);
+    if (!k->is_half) {
+        multiply_tile(a, k, 1, input);
+        return;
     }
+    agate_branch branch = agate_branch_begin(a->e, LLVMBuildNot(a->e->builder, k->is_half, ""));
+    multiply_tile(a, k, 1, input);
+    agate_branch_end(a->e, &branch, NULL, NULL);
 }
 
 static void multiply_planes(const agate_amx *a, const block *k, int32_t p, int32_t q)
@@ -290,11 +300,11 @@ static void multiply_planes(const agate_amx *a, const block *k, int32_t p, int32
     agate_loop_end(e, &blocks, NULL);
 }
 
-/* Sums of the run's products, of one tile of positions or two, to `target`. The smallest come first, and what would be below the last digit of the largest is left
+/* Sums of the run's products, to `target`. The smallest come first, and what would be below the last digit of the largest is left
  * out: of two planes the product of the two smaller parts, of three those whose places add up to more than two. */
-static void sum_tiles(const agate_amx *a, const block *k, LLVMValueRef target)
+static void sum_run(const agate_amx *a, const block *k, LLVMValueRef target)
 {
-    for (int32_t m = 0; m < k->tall; m++)
+    for (int32_t m = 0; m < 2; m++)
         for (int32_t n = 0; n < k->vectors; n++) {
             LLVMValueRef tile = tile_number(a, SUM_TILE(m, n));
             call(a, "llvm.x86.tilezero", &tile, 1);
@@ -302,31 +312,11 @@ static void sum_tiles(const agate_amx *a, const block *k, LLVMValueRef target)
     for (int32_t places = a->planes - 1; places >= 0; places--)
         for (int32_t p = 0; p <= places; p++)
             multiply_planes(a, k, p, places - p);
-    for (int32_t m = 0; m < k->tall; m++)
+    for (int32_t m = 0; m < 2; m++)
         for (int32_t n = 0; n < k->vectors; n++)
             move_tile(a, "llvm.x86.tilestored64", SUM_TILE(m, n),
                       advance_by(a, target, m * AGATE_AMX_ROWS * VECTORS * AGATE_AMX_ROW + n * AGATE_AMX_ROW),
                       VECTORS * AGATE_AMX_ROW);
-}
-
-static void sum_run(const agate_amx *a, const block *k, LLVMValueRef target)
-{
-    agate_emitter *e = a->e;
-    block half = *k, whole = *k;
-    agate_branch branch;
-
-    half.tall = 1;
-    whole.tall = 2;
-    if (!k->is_half) {
-        sum_tiles(a, &whole, target);
-        return;
-    }
-    branch = agate_branch_begin(e, LLVMBuildNot(e->builder, k->is_half, ""));
-    sum_tiles(a, &whole, target);
-    agate_branch_end(e, &branch, NULL, NULL);
-    branch = agate_branch_begin(e, k->is_half);
-    sum_tiles(a, &half, target);
-    agate_branch_end(e, &branch, NULL, NULL);
 }
 
 static LLVMValueRef load_sums(const agate_amx *a, LLVMValueRef base, LLVMValueRef index)
