@@ -141,6 +141,9 @@ int64_t agate_emit_image_stride(const agate_type *type);
 /* Memory on the stack, once for the whole function. */
 LLVMValueRef agate_emit_reserve(agate_emitter *e, LLVMTypeRef type, int64_t count, int32_t align_bytes);
 
+/* Constant bytes in the module, aligned to AGATE_ALIGNMENT: their address. */
+LLVMValueRef agate_emit_constant(agate_emitter *e, const char *name, const void *bytes, size_t size_bytes);
+
 /* ---- values of the body -------------------------------------------------------------------------------- */
 
 /* The value at `coords`: bound, loaded, or computed. */

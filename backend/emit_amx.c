@@ -19,10 +19,28 @@
 
 /* ---- sizes ---------------------------------------------------------------------------------------------- */
 
-static agate_amx_tap tap_of(const agate_conv_axis *axis, int64_t tap)
+/* Where along one spatial dimension a tap reads in the copied rows: in which phase of the stride, and how far on. */
+typedef struct tap_place {
+    int64_t phase, on;
+} tap_place;
+
+static tap_place place_of(const agate_conv_axis *axis, int64_t tap)
 {
     int64_t at = tap * axis->dilation;
-    return (agate_amx_tap){at % axis->stride, at / axis->stride};
+    return (tap_place){at % axis->stride, at / axis->stride};
+}
+
+bool agate_amx_reads_phase(const agate_conv_axis *axis, int64_t phase)
+{
+    for (int64_t tap = 0; tap < axis->taps; tap++)
+        if (place_of(axis, tap).phase == phase)
+            return true;
+    return false;
+}
+
+int64_t agate_amx_reach(const agate_conv_axis *axis)
+{
+    return place_of(axis, axis->taps - 1).on;
 }
 
 /* How many phases of the stride are read, and which of these `phase` is. */
@@ -30,27 +48,19 @@ static int64_t count_phases(const agate_conv_axis *axis, int64_t phase, int64_t 
 {
     int64_t count = 0;
 
-    for (int64_t p = 0; p < axis->stride; p++)
-        for (int64_t tap = 0; tap < axis->taps; tap++)
-            if (tap_of(axis, tap).phase == p) {
-                if (p == phase)
-                    *out_index = count;
-                count++;
-                break;
-            }
+    for (int64_t p = 0; p < axis->stride; p++) {
+        if (p == phase)
+            *out_index = count;
+        count += agate_amx_reads_phase(axis, p);
+    }
     return count;
-}
-
-static int64_t reach_of(const agate_conv_axis *axis)
-{
-    return (axis->taps - 1) * axis->dilation / axis->stride;
 }
 
 static void place_taps(agate_amx *a)
 {
     for (int64_t ky = 0; ky < a->y.taps; ky++)
         for (int64_t kx = 0; kx < a->x.taps; kx++) {
-            agate_amx_tap y = tap_of(&a->y, ky), x = tap_of(&a->x, kx);
+            tap_place y = place_of(&a->y, ky), x = place_of(&a->x, kx);
             int64_t phase_y = 0, phase_x = 0;
             (void)count_phases(&a->y, y.phase, &phase_y);
             int64_t across = count_phases(&a->x, x.phase, &phase_x);
@@ -75,16 +85,15 @@ static void measure_input(agate_amx *a)
     int64_t ignored = 0;
 
     a->pitch = agate_max(1, a->x.out);
-    a->phase_count = 1;
     if (a->direct) {
         a->block_size = a->y.in * a->x.in * AGATE_AMX_ROW;
         return;
     }
-    a->pitch += reach_of(&a->x);
-    a->phase_count = count_phases(&a->y, -1, &ignored) * count_phases(&a->x, -1, &ignored);
+    a->pitch += agate_amx_reach(&a->x);
+    int64_t phases = count_phases(&a->y, -1, &ignored) * count_phases(&a->x, -1, &ignored);
     /* The last block of tiles runs over the end. */
-    a->phase_size = ((a->band + reach_of(&a->y)) * a->pitch + POSITIONS) * AGATE_AMX_ROW;
-    a->plane_size = a->phase_count * a->phase_size;
+    a->phase_size = ((a->band + agate_amx_reach(&a->y)) * a->pitch + POSITIONS) * AGATE_AMX_ROW;
+    a->plane_size = phases * a->phase_size;
     a->block_size = a->planes * a->plane_size;
     a->totals_at = a->blocks * a->block_size;
     place_taps(a);
@@ -122,7 +131,6 @@ void agate_amx_measure(agate_amx *a, const agate_node *kernel)
     a->x = agate_conv_axis_of(conv, 1);
     a->taps = a->y.taps * a->x.taps;
     a->channels = w->dims[1].offset;
-    a->filters = w->dims[0].offset;
     a->blocks = agate_ceil_div(a->channels, AGATE_AMX_BLOCK);
     a->part_count = agate_conv_parts(conv, a->parts);
     a->direct = reads_in_place(a);
@@ -154,6 +162,12 @@ agate_dim agate_tasks_amx_conv(const agate_node *kernel)
     return (agate_dim){images.scale * each, images.offset * each};
 }
 
+LLVMValueRef agate_amx_at(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride)
+{
+    LLVMValueRef distance = agate_emit_mul(e, index, stride);
+    return LLVMBuildGEP2(e->builder, LLVMInt8TypeInContext(e->context), base, &distance, 1, "");
+}
+
 /* ---- tiles ---------------------------------------------------------------------------------------------- */
 
 /* Tile registers: sums of positions m and filters n, inputs m, weights n. */
@@ -180,27 +194,12 @@ static void move_tile(const agate_amx *a, const char *name, int32_t tile, LLVMVa
 
 static LLVMValueRef advance(const agate_amx *a, LLVMValueRef base, LLVMValueRef index, int64_t stride)
 {
-    LLVMValueRef distance = agate_emit_mul(a->e, index, stride);
-    return LLVMBuildGEP2(a->e->builder, LLVMInt8TypeInContext(a->e->context), base, &distance, 1, "");
+    return agate_amx_at(a->e, base, index, stride);
 }
 
 static LLVMValueRef advance_by(const agate_amx *a, LLVMValueRef base, int64_t bytes)
 {
     return advance(a, base, agate_emit_int(a->e, bytes), 1);
-}
-
-/* A constant of the module that code reads by its address. */
-static LLVMValueRef table(const agate_amx *a, const char *name, const void *bytes, size_t size_bytes)
-{
-    agate_emitter *e = a->e;
-    LLVMValueRef contents = LLVMConstStringInContext2(e->context, bytes, size_bytes, 1);
-    LLVMValueRef global = LLVMAddGlobal(e->module, LLVMTypeOf(contents), name);
-
-    LLVMSetInitializer(global, contents);
-    LLVMSetGlobalConstant(global, 1);
-    LLVMSetLinkage(global, LLVMPrivateLinkage);
-    LLVMSetAlignment(global, AGATE_ALIGNMENT);
-    return global;
 }
 
 /* Palette 1: eight tiles, all of 16 rows of 64 bytes. */
@@ -216,7 +215,7 @@ static void configure_tiles(const agate_amx *a)
         config.row_bytes[i] = AGATE_AMX_ROW;
         config.rows[i] = AGATE_AMX_ROWS;
     }
-    LLVMValueRef at = table(a, "tiles", &config, sizeof config);
+    LLVMValueRef at = agate_emit_constant(a->e, "tiles", &config, sizeof config);
     call(a, "llvm.x86.ldtilecfg", &at, 1);
 }
 
@@ -368,18 +367,9 @@ static LLVMValueRef live_filters(const agate_amx *a, const block *k, int64_t vec
 
 static void load_bias(const agate_amx *a, block *k)
 {
-    for (int64_t n = 0; n < k->vectors; n++) {
-        k->bias[n] = NULL;
-        if (a->anchor->operand_count < 3)
-            continue;
-        const agate_value *bias = a->anchor->operands[2];
-        agate_coords at = agate_coords_make(a->e, 1);
-        at.at[0] = filter_of(a, k, n);
-        at.vector = 0;
-        at.lanes = AGATE_AMX_LANES;
-        at.live = live_filters(a, k, n);
-        k->bias[n] = agate_emit_load(a->e, a->e->params[bias->index], &bias->type, &at);
-    }
+    for (int64_t n = 0; n < k->vectors; n++)
+        k->bias[n] =
+            agate_emit_bias(a->e, a->anchor, filter_of(a, k, n), AGATE_AMX_LANES, live_filters(a, k, n));
 }
 
 /* All filters of the output at row `y` of the image, pixel `x`, which is position `position`. */
@@ -567,7 +557,7 @@ void agate_emit_amx_conv(agate_emitter *e)
     a.sums = agate_emit_reserve(e, agate_emit_type(e, AGATE_F32, 1), SUMS_BYTES / (int64_t)sizeof(float),
                                 AGATE_AMX_ROW);
     if (a.taps > 1)
-        a.taps_table = table(&a, "taps", a.tap_at, (size_t)a.taps * sizeof a.tap_at[0]);
+        a.taps_table = agate_emit_constant(e, "taps", a.tap_at, (size_t)a.taps * sizeof a.tap_at[0]);
     configure_tiles(&a);
     agate_loop tasks = agate_task_begin(e);
     LLVMValueRef extents[3] = {NULL, agate_emit_int(e, a.bands), agate_emit_int(e, a.groups)};

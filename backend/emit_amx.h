@@ -22,11 +22,6 @@
 #define AGATE_AMX_ROWS 16
 #define AGATE_AMX_TILE (AGATE_AMX_ROW * AGATE_AMX_ROWS)
 
-/* Where along one spatial dimension a tap reads in the copied rows: in which phase of the stride, and how far on. */
-typedef struct agate_amx_tap {
-    int64_t phase, on;
-} agate_amx_tap;
-
 /* Sizes in bytes, positions from the first of the task's band. */
 typedef struct agate_amx {
     agate_emitter *e;
@@ -36,16 +31,14 @@ typedef struct agate_amx {
     int32_t planes;
     agate_conv_axis y, x;
     int64_t channels, blocks; /* of the input; `blocks` of 32 */
-    int64_t filters;
     agate_part parts[AGATE_MAX_PARTS];
     int32_t part_count;
     int64_t taps; /* of both dimensions */
     bool direct;  /* the input is read where it lies */
     bool plain;   /* some operand or result is: there, channels past the last must not be touched */
 
-    int64_t pitch;       /* positions from row to row */
-    int64_t phase_size;  /* of the copy: rows and pixels of one phase */
-    int64_t phase_count; /* of both dimensions */
+    int64_t pitch;      /* positions from row to row */
+    int64_t phase_size; /* of the copy: rows and pixels of one phase */
     int64_t plane_size,
         block_size; /* of the input as it is read: from plane to plane of a copy, from block to block */
     int64_t tap_at[AGATE_AMX_MAX_TAPS]; /* what each tap adds to an address */
@@ -64,6 +57,15 @@ typedef struct agate_amx {
 
 /* What the kernel is cut into, from its types and tiles. Nothing is emitted. */
 void agate_amx_measure(agate_amx *a, const agate_node *kernel);
+
+/* Does any tap read in this phase of the stride? */
+bool agate_amx_reads_phase(const agate_conv_axis *axis, int64_t phase);
+
+/* How many elements of a phase the last tap lies behind the first. */
+int64_t agate_amx_reach(const agate_conv_axis *axis);
+
+/* `base` advanced by `index` times `stride` bytes. */
+LLVMValueRef agate_amx_at(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride);
 
 /* Emits the copy of what the task reads. */
 void agate_amx_pack(agate_amx *a);

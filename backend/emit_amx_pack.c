@@ -2,12 +2,6 @@
 #include "backend/emit_amx.h"
 #include "backend/emit_parts.h"
 
-static LLVMValueRef at_bytes(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride)
-{
-    LLVMValueRef distance = agate_emit_mul(e, index, stride);
-    return LLVMBuildGEP2(e->builder, LLVMInt8TypeInContext(e->context), base, &distance, 1, "");
-}
-
 /* A pixel of a phase whose planes are to be written. */
 typedef struct pixel {
     LLVMValueRef target; /* of plane 0 */
@@ -19,7 +13,7 @@ static void store_half(const agate_amx *a, LLVMValueRef target, int32_t plane, i
 {
     agate_emitter *e = a->e;
     LLVMValueRef distance = agate_emit_int(e, plane * a->plane_size + half * AGATE_AMX_ROW / 2);
-    LLVMValueRef at = LLVMBuildGEP2(e->builder, LLVMInt8TypeInContext(e->context), target, &distance, 1, "");
+    LLVMValueRef at = agate_amx_at(e, target, distance, 1);
 
     LLVMSetAlignment(LLVMBuildStore(e->builder, value, at), AGATE_AMX_ROW / 2);
 }
@@ -64,7 +58,7 @@ static void clear_range(const agate_amx *a, LLVMValueRef row, LLVMValueRef lo, L
 {
     agate_loop loop = agate_loop_begin(a->e, lo, hi, 1, NULL, 0);
 
-    clear_pixel(a, at_bytes(a->e, row, loop.index, AGATE_AMX_ROW));
+    clear_pixel(a, agate_amx_at(a->e, row, loop.index, AGATE_AMX_ROW));
     agate_loop_end(a->e, &loop, NULL);
 }
 
@@ -94,7 +88,7 @@ static void pack_row(const agate_amx *a, LLVMValueRef target, LLVMValueRef block
     LLVMValueRef last = LLVMBuildSelect(b, exists, agate_emit_int(e, hi), end, "");
     clear_range(a, target, agate_emit_int(e, 0), first);
     agate_loop loop = agate_loop_begin(e, first, last, 1, NULL, 0);
-    pixel p = {at_bytes(e, target, loop.index, AGATE_AMX_ROW), block, y, NULL};
+    pixel p = {agate_amx_at(e, target, loop.index, AGATE_AMX_ROW), block, y, NULL};
     p.x = agate_emit_add(e, agate_emit_mul(e, loop.index, a->x.stride), agate_emit_int(e, phase - a->x.pad));
     for (int64_t half = 0; half < 2; half++)
         copy_half(a, &p, half);
@@ -102,26 +96,17 @@ static void pack_row(const agate_amx *a, LLVMValueRef target, LLVMValueRef block
     clear_range(a, target, last, end);
 }
 
-/* A phase is read if a tap lies in it. */
-static bool is_read(const agate_conv_axis *axis, int64_t phase)
-{
-    for (int64_t tap = 0; tap < axis->taps; tap++)
-        if (tap * axis->dilation % axis->stride == phase)
-            return true;
-    return false;
-}
-
 static void pack_phase(const agate_amx *a, LLVMValueRef target, LLVMValueRef block, int64_t phase_y,
                        int64_t phase_x)
 {
     agate_emitter *e = a->e;
-    int64_t reach = (a->y.taps - 1) * a->y.dilation / a->y.stride;
+    int64_t reach = agate_amx_reach(&a->y);
     LLVMValueRef rows = agate_emit_add(e, a->rows, agate_emit_int(e, reach));
     agate_loop loop = agate_loop_begin(e, agate_emit_int(e, 0), rows, 1, NULL, 0);
     LLVMValueRef y = agate_emit_mul(e, agate_emit_add(e, a->row, loop.index), a->y.stride);
 
     y = agate_emit_add(e, y, agate_emit_int(e, phase_y - a->y.pad));
-    pack_row(a, at_bytes(e, target, loop.index, a->pitch * AGATE_AMX_ROW), block, y, phase_x);
+    pack_row(a, agate_amx_at(e, target, loop.index, a->pitch * AGATE_AMX_ROW), block, y, phase_x);
     agate_loop_end(e, &loop, NULL);
 }
 
@@ -129,14 +114,14 @@ void agate_amx_pack(agate_amx *a)
 {
     agate_emitter *e = a->e;
     agate_loop blocks = agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, a->blocks), 1, NULL, 0);
-    LLVMValueRef target = at_bytes(e, e->workspace, blocks.index, a->block_size);
+    LLVMValueRef target = agate_amx_at(e, e->workspace, blocks.index, a->block_size);
 
     for (int64_t y = 0; y < a->y.stride; y++)
-        for (int64_t x = 0; x < a->x.stride && is_read(&a->y, y); x++) {
-            if (!is_read(&a->x, x))
+        for (int64_t x = 0; x < a->x.stride && agate_amx_reads_phase(&a->y, y); x++) {
+            if (!agate_amx_reads_phase(&a->x, x))
                 continue;
             pack_phase(a, target, blocks.index, y, x);
-            target = at_bytes(e, target, agate_emit_int(e, 1), a->phase_size);
+            target = agate_amx_at(e, target, agate_emit_int(e, 1), a->phase_size);
         }
     agate_loop_end(e, &blocks, NULL);
 }

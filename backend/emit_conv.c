@@ -303,14 +303,8 @@ void agate_conv_start(agate_conv *c, agate_tile *tile)
 /* The bias at vector `vector`; NULL where there is none. */
 static LLVMValueRef load_bias(agate_conv *c, const agate_tile *tile, int32_t vector)
 {
-    if (c->anchor->operand_count < 3)
-        return NULL;
-    const agate_value *bias = c->anchor->operands[2];
     agate_coords at = point_coords(c, tile, 0, vector);
-    at.at[0] = at.at[1];
-    at.rank = 1;
-    at.vector = 0;
-    return agate_emit_load(c->e, c->e->params[bias->index], &bias->type, &at);
+    return agate_emit_bias(c->e, c->anchor, at.at[1], at.lanes, at.live);
 }
 
 /* The bias comes last: a sum that began with it would be rounded to its size at every step. */

@@ -219,6 +219,20 @@ void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef 
     agate_emit_finish(e, &at);
 }
 
+LLVMValueRef agate_emit_bias(agate_emitter *e, const agate_node *conv, LLVMValueRef channel, int32_t lanes,
+                             LLVMValueRef live)
+{
+    if (conv->operand_count < 3)
+        return NULL;
+    const agate_value *bias = conv->operands[2];
+    agate_coords at = agate_coords_make(e, 1);
+    at.at[0] = channel;
+    at.vector = 0;
+    at.lanes = lanes;
+    at.live = live;
+    return agate_emit_load(e, e->params[bias->index], &bias->type, &at);
+}
+
 LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef address)
 {
     static const char constraints[] = "=r,0";

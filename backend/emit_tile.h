@@ -83,6 +83,11 @@ void agate_tile_join(agate_emitter *e, agate_tile *tile, LLVMValueRef totals);
 /* Binds the sums of one point and vector to `value`, and finishes the kernel at `at`. */
 void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef sums, agate_coords at);
 
+/* The bias of `lanes` outputs of convolution `conv` (or winograd) from `channel` on; NULL where it has none. `live` may be NULL: all
+ * lanes. */
+LLVMValueRef agate_emit_bias(agate_emitter *e, const agate_node *conv, LLVMValueRef channel, int32_t lanes,
+                             LLVMValueRef live);
+
 /* The same address, of which the optimizer knows nothing, so that it addresses what is read there by plain
  * distances from one register, and spends no time on looking for something better. */
 LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef address);

@@ -105,13 +105,8 @@ static LLVMValueRef constant(agate_emitter *e, const agate_node *node, const aga
     if (agate_type_count(type, &count) && agate_dim_is(count, 1) && type->dtype != AGATE_I64 &&
         type->dtype != AGATE_U64)
         return agate_emit_number(e, type->dtype, agate_data_at(node->data, type->dtype, 0), coords->lanes);
-    LLVMValueRef bytes =
-        LLVMConstStringInContext2(e->context, agate_data_bytes(node->data), node->data->size_bytes, 1);
-    LLVMValueRef global = LLVMAddGlobal(e->module, LLVMTypeOf(bytes), "constant");
-    LLVMSetInitializer(global, bytes);
-    LLVMSetGlobalConstant(global, 1);
-    LLVMSetLinkage(global, LLVMPrivateLinkage);
-    LLVMSetAlignment(global, AGATE_ALIGNMENT);
+    LLVMValueRef global =
+        agate_emit_constant(e, "constant", agate_data_bytes(node->data), node->data->size_bytes);
     return agate_emit_load(e, global, type, coords);
 }
 

@@ -467,20 +467,6 @@ static void finish_tile(const winograd *w, const place *at, LLVMValueRef base)
     agate_branch_end(e, &branch, NULL, NULL);
 }
 
-static LLVMValueRef load_bias(const winograd *w, LLVMValueRef channel, LLVMValueRef live)
-{
-    agate_emitter *e = w->e;
-    if (w->anchor->operand_count < 3)
-        return NULL;
-    const agate_value *bias = w->anchor->operands[2];
-    agate_coords at = agate_coords_make(e, 1);
-    at.at[0] = channel;
-    at.vector = 0;
-    at.lanes = (int32_t)w->lanes;
-    at.live = live;
-    return agate_emit_load(e, e->params[bias->index], &bias->type, &at);
-}
-
 /* All tiles of a panel, of which `vectors` exist. */
 static void transform_outputs(const winograd *w, LLVMValueRef panel, int64_t vectors, bool partial)
 {
@@ -491,7 +477,7 @@ static void transform_outputs(const winograd *w, LLVMValueRef panel, int64_t vec
 
     if (partial && w->filters % w->lanes)
         at.live = agate_emit_live(e, at.channel, agate_emit_int(e, w->filters), (int32_t)w->lanes);
-    at.bias = load_bias(w, at.channel, at.live);
+    at.bias = agate_emit_bias(e, w->anchor, at.channel, (int32_t)w->lanes, at.live);
     agate_loop tiles = agate_loop_begin(e, agate_emit_int(e, 0), w->count, 1, NULL, 0);
     place_of(w, agate_emit_add(e, w->first, tiles.index), &row, &column);
     at.y = agate_emit_mul(e, row, w->m);

@@ -66,6 +66,18 @@ LLVMValueRef agate_emit_reserve(agate_emitter *e, LLVMTypeRef type, int64_t coun
     return memory;
 }
 
+LLVMValueRef agate_emit_constant(agate_emitter *e, const char *name, const void *bytes, size_t size_bytes)
+{
+    LLVMValueRef contents = LLVMConstStringInContext2(e->context, bytes, size_bytes, 1);
+    LLVMValueRef global = LLVMAddGlobal(e->module, LLVMTypeOf(contents), name);
+
+    LLVMSetInitializer(global, contents);
+    LLVMSetGlobalConstant(global, 1);
+    LLVMSetLinkage(global, LLVMPrivateLinkage);
+    LLVMSetAlignment(global, AGATE_ALIGNMENT);
+    return global;
+}
+
 /* ---- numbers ------------------------------------------------------------------------------------------- */
 
 LLVMTypeRef agate_emit_type(agate_emitter *e, agate_dtype dtype, int32_t lanes)

@@ -69,7 +69,8 @@ int32_t agate_first_plane(const agate_node *kernel, int32_t result)
     return result;
 }
 
-bool agate_has_tiled_parts(const agate_node *conv)
+/* Do all parts begin where tiles of channels do? */
+static bool has_tiled_parts(const agate_node *conv)
 {
     agate_part parts[AGATE_MAX_PARTS];
     int32_t count = agate_conv_parts(conv, parts);
@@ -78,6 +79,17 @@ bool agate_has_tiled_parts(const agate_node *conv)
         if (parts[i].start % AGATE_AMX_BLOCK)
             return false;
     return count > 0;
+}
+
+const char *agate_amx_sizes_refuse(const agate_node *conv)
+{
+    const agate_type *w = &conv->operands[1]->type;
+
+    if (w->rank != 4 || conv->attrs.conv.group != 1)
+        return "it is no dense convolution of one group";
+    if (w->dims[2].offset * w->dims[3].offset > AGATE_AMX_MAX_TAPS)
+        return "its filters are too large";
+    return has_tiled_parts(conv) ? NULL : "its parts do not begin at multiples of 32 channels";
 }
 
 const char *agate_amx_refuses(const agate_node *conv)
@@ -90,10 +102,6 @@ const char *agate_amx_refuses(const agate_node *conv)
 
     if (planes == 0 || agate_planes_of(conv->operands[1], weights) != planes)
         return "its products are not of bf16";
-    if (w->rank == 4 && w->dims[2].offset * w->dims[3].offset > AGATE_AMX_MAX_TAPS)
-        return "its filters are too large";
-    if (x->rank != 4 || conv->attrs.conv.group != 1)
-        return "not two-dimensional, or in groups";
     for (int32_t i = 0; i < planes; i++)
         if (weights[i]->node || !agate_layout_equal(weights[i]->type.layout, tiles))
             return "its weights are not laid out in tiles";
@@ -102,5 +110,5 @@ const char *agate_amx_refuses(const agate_node *conv)
         return "not in blocked layout";
     if (conv->operand_count > 2 && conv->operands[2]->node)
         return "its bias is computed in the kernel";
-    return agate_has_tiled_parts(conv) ? NULL : "its parts do not begin where tiles do";
+    return agate_amx_sizes_refuse(conv);
 }

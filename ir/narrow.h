@@ -66,8 +66,8 @@ static inline bool agate_changes_blocks(const agate_node *node)
 /* The most taps of a filter. */
 #define AGATE_AMX_MAX_TAPS 256
 
-/* Do all parts of `conv` (ir/parts.h) begin where tiles of channels do? */
-bool agate_has_tiled_parts(const agate_node *conv);
+/* Why the sizes of `conv` do not suit AMX tiles, whatever its operands are made of and wherever they lie; NULL: they do. */
+const char *agate_amx_sizes_refuse(const agate_node *conv);
 
 /* Why `conv` cannot be one of products in AMX tiles by what its body says of it: both operands as many planes, weights that are
  * parameters laid out for it, a result in blocks of whole vectors. NULL: it can. */

@@ -87,14 +87,13 @@ static const char *refuses_tiles(const agate_node *kernel, const agate_node *con
 
     if (x->layout.kind != AGATE_LAYOUT_channel || x->rank != 4 || conv->operands[0]->node)
         return "it reads few channels, or what is made in its kernel";
-    if (conv->attrs.conv.group != 1 || w->layout.kind != AGATE_LAYOUT_oi)
+    if (w->layout.kind != AGATE_LAYOUT_oi)
         return "it is no dense convolution of one group";
-    if (w->dims[2].offset * w->dims[3].offset > AGATE_AMX_MAX_TAPS)
-        return "its filters are too large";
     if (conv->results[0].type.layout.kind != AGATE_LAYOUT_channel || agate_reduces_rows(kernel->body))
         return "its result is not in blocked layout";
-    if (!agate_has_tiled_parts(conv))
-        return "its parts do not begin at multiples of 32 channels";
+    const char *reason = agate_amx_sizes_refuse(conv);
+    if (reason)
+        return reason;
     return owns_weights(kernel, conv) ? NULL : "its weights are not its own";
 }
 

@@ -7,16 +7,6 @@
 /* A run's weights take half of the first cache at most, copied inputs half of the second. */
 #define TASKS 8 /* of an image, for a few threads */
 
-static const char *not_alone(const agate_candidate *c)
-{
-    AGATE_EACH_NODE (node, c->kernel->body) {
-        agate_family family = agate_node_info(node)->family;
-        if (node != c->anchor && (family == AGATE_FAMILY_conv || family == AGATE_FAMILY_window))
-            return "it holds more than one op with loops";
-    }
-    return NULL;
-}
-
 const char *agate_amx_conv_applies(const agate_candidate *c)
 {
     if (!c->anchor || c->anchor->op != AGATE_OP_conv)
@@ -26,7 +16,7 @@ const char *agate_amx_conv_applies(const agate_candidate *c)
         return reason;
     if (!agate_has_tile_products(c->machine))
         return "the target has no AMX tiles of bf16, or not the AVX512-BF16 that goes with them";
-    return not_alone(c);
+    return agate_conv_not_alone(c);
 }
 
 typedef struct amx_shape {

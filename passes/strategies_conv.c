@@ -50,8 +50,7 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
 /* Taps in a row are unrolled: more than this is another kind of problem. */
 #define MAX_KERNEL_WIDTH 16
 
-/* Is the convolution the only node that is not pointwise? */
-static const char *not_alone(const agate_candidate *c)
+const char *agate_conv_not_alone(const agate_candidate *c)
 {
     AGATE_EACH_NODE (node, c->kernel->body) {
         agate_family family = agate_node_info(node)->family;
@@ -74,7 +73,7 @@ static const char *not_blocked_conv(const agate_candidate *c)
         if (agate_unwidened(c->anchor->operands[i])->node)
             return "its operands are computed in the kernel";
     return c->anchor->operands[1]->type.dims[3].offset > MAX_KERNEL_WIDTH ? "kernel too wide to unroll"
-                                                                          : not_alone(c);
+                                                                          : agate_conv_not_alone(c);
 }
 
 /* Input, weights and result laid out as the emitter reads them? */

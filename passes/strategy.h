@@ -18,6 +18,9 @@ typedef const char *(*agate_applies_fn)(const agate_candidate *candidate);
 /* The tiles it would run with. */
 typedef agate_tiles (*agate_plan_fn)(const agate_candidate *candidate);
 
+/* Why a convolution is not the only op with loops of its kernel; NULL: it is. */
+const char *agate_conv_not_alone(const agate_candidate *candidate);
+
 /* About how many cycles register tiles take for each input channel of an image, if dense convolution `conv` had parts of
  * so many filters each. */
 double agate_direct_conv_cycles(const agate_machine *machine, const agate_node *conv, const int64_t *filters,

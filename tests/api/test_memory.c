@@ -153,7 +153,7 @@ int main(int argc, char **argv)
     faults += sweep(&trial, FAILING_ONWARD, false, tries);
 
     /* Found in a cache, and compiled into it: where memory is short the cache is done without, or an error comes back. */
-    char folder[] = "/tmp/agate-memory-XXXXXX";
+    char folder[] = P_tmpdir "/agate-memory-XXXXXX";
     if (!mkdtemp(folder))
         return 1;
     trial.cache = folder;

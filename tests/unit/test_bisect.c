@@ -45,7 +45,7 @@ static const agate_pass_info wrong = {"relu-to-abs", "wrong for negative numbers
 
 static void find(const agate_pass_info *extra, bool compiled, agate_bisect_result *out_result)
 {
-    char path[] = "/tmp/test_bisect_XXXXXX.agt";
+    char path[] = P_tmpdir "/test_bisect_XXXXXX.agt";
     float numbers[] = {1, 2, 0.5f, 3, 4, 1.5f, 0.25f, 8};
     agate_tensor input = {
         .dtype = AGATE_F32, .rank = 2, .dims = {2, 4}, .data = numbers, .size_bytes = sizeof numbers};

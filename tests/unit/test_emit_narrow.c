@@ -4,6 +4,7 @@
 #include "tests/unit/kernel_test.h"
 
 #include "tests/suite.h"
+#include "tests/unit/error_bound.h"
 
 typedef struct shape {
     int64_t channels, filters, group, height, width, taps, stride, pad, dilation;
@@ -163,7 +164,7 @@ END_TEST
 
 /* ---- the bound that docs/cli.md states ------------------------------------------------------------------- */
 
-enum { BOUND_IN = 64, BOUND_OUT = 32, BOUND_SIZE = 6, BOUND_PIXELS = BOUND_SIZE * BOUND_SIZE };
+enum { BOUND_IN = 64 };
 
 /* Half a unit above 1, where rounding takes away the largest share; what is exactly between two rounds to the even one. */
 static float worst_number(void)
@@ -188,47 +189,32 @@ static double worst_share(const agate_machine *machine, bool dp, float (*number)
         "    %%b = cast $1 to=f32 : f32[32,64,1,1]{oihw%di%do2i}\n"
         "    %%c = conv %%a, %%b : f32[N,32,6,6]{nchw%dc}\n"
         "    yield %%c\n  } : f32[N,32,6,6]{nchw%dc}\n  return %%0\n}\n";
-    static float x[BOUND_IN * BOUND_PIXELS], w[BOUND_OUT * BOUND_IN], y[BOUND_OUT * BOUND_PIXELS];
-    static _Alignas(64) char packed[3][sizeof x];
+    static bounded numbers;
+    static _Alignas(64) char packed[3][sizeof numbers.x];
     const int v = agate_machine_lanes(machine);
     agate_text text = {0};
     agate_graph *graph;
     agate_linker *linker;
-    double worst = 0;
 
     agate_text_add(&text, form, v, v / 2, v, v, v, dp ? ", dp=1" : "", v, v / 2, v, v, v);
     must(agate_parse(agate_text_c(&text), text.size_bytes, &graph));
-    for (size_t i = 0; i < AGATE_COUNT(x); i++)
-        x[i] = number();
-    for (size_t i = 0; i < AGATE_COUNT(w); i++)
-        w[i] = number();
+    bounded_fill(&numbers, BOUND_IN, number);
     const agate_node *kernel = graph->first;
     agate_type types[3] = {type_at(&kernel->operands[0]->type, 1), kernel->operands[1]->type,
                            type_at(&kernel->results[0].type, 1)};
     agate_type plain[3];
     for (int i = 0; i < 3; i++)
         plain[i] = agate_type_make(AGATE_F32, 4, types[i].dims);
-    ck_assert(agate_reorder_bytes(&plain[0], x, &types[0], packed[0]));
-    ck_assert(agate_reorder_bytes(&plain[1], w, &types[1], packed[1]));
+    ck_assert(agate_reorder_bytes(&plain[0], numbers.x, &types[0], packed[0]));
+    ck_assert(agate_reorder_bytes(&plain[1], numbers.w, &types[1], packed[1]));
     void *buffers[] = {packed[0], packed[1], packed[2]};
     compile_kernel(kernel, machine, &linker)(buffers, 1, 0, agate_dim_at(agate_task_count(kernel), 1), NULL);
-    ck_assert(agate_reorder_bytes(&types[2], packed[2], &plain[2], y));
+    ck_assert(agate_reorder_bytes(&types[2], packed[2], &plain[2], numbers.y));
 
-    for (int o = 0; o < BOUND_OUT; o++)
-        for (int p = 0; p < BOUND_PIXELS; p++) {
-            double exact = 0, sizes = 0;
-            for (int c = 0; c < BOUND_IN; c++) {
-                double product = (double)x[c * BOUND_PIXELS + p] * (double)w[o * BOUND_IN + c];
-                exact += product;
-                sizes += fabs(product);
-            }
-            double bound = (0x1p-7 + 0x1p-16 + BOUND_IN * 0x1p-23) * sizes;
-            worst = fmax(worst, fabs((double)y[o * BOUND_PIXELS + p] - exact) / bound);
-        }
     agate_linker_release(linker);
     agate_graph_release(graph);
     agate_text_deinit(&text);
-    return worst;
+    return bounded_share(&numbers, 0x1p-7 + 0x1p-16 + BOUND_IN * 0x1p-23);
 }
 
 /* Errors stay within it, and come near enough that less would not do. */

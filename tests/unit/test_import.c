@@ -519,7 +519,7 @@ static agate_status import_from(const char *directory, const char *lines)
 
 START_TEST(external_data)
 {
-    char directory[] = "/tmp/agate-import-XXXXXX", path[64], link[64];
+    char directory[] = P_tmpdir "/agate-import-XXXXXX", path[64], link[64];
     ck_assert_ptr_nonnull(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/w.bin", directory);
     snprintf(link, sizeof link, "%s/link.bin", directory);
