@@ -6,10 +6,14 @@
 
 #include "backend/backend.h"
 
-/* ---- target.c ------------------------------------------------------------------------------------------ */
+/* ---- llvm_library.c ------------------------------------------------------------------------------------ */
 
-/* Makes LLVM know its x86-64 target, as linking needs it even where no kernel was compiled. Thread-safe. */
-void agate_target_register(void);
+/* Loads LLVM's library, once, and makes it know its x86-64 target. No function of LLVM's may be called before this; those below
+ * that make a target machine or a linker begin with it. AGATE_CODE_NOT_FOUND, to be tried again, where LLVM is not installed.
+ * Thread-safe. */
+AGATE_MUST_USE agate_status agate_llvm_load(void);
+
+/* ---- target.c ------------------------------------------------------------------------------------------ */
 
 /* A target machine for `machine`: its features and nothing of this computer. Thread-compatible; each
  * compiling thread has its own. Dispose with LLVMDisposeTargetMachine. */

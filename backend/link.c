@@ -78,12 +78,12 @@ static LLVMErrorRef define_symbols(LLVMOrcLLJITRef jit)
 
 agate_status agate_linker_create(agate_linker **out_linker)
 {
-    agate_linker *linker = calloc(1, sizeof *linker);
     LLVMOrcLLJITRef jit = NULL;
 
+    AGATE_TRY(agate_llvm_load());
+    agate_linker *linker = calloc(1, sizeof *linker);
     if (!linker)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for the linker");
-    agate_target_register();
     agate_status status = agate_llvm_status(LLVMOrcCreateLLJIT(&jit, NULL), "LLVM's linker cannot start");
     linker->jit = status ? NULL : jit;
     if (!status)

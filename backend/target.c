@@ -1,7 +1,5 @@
 /* target.c: from a kernel to object bytes for one machine. */
 #include <llvm-c/Analysis.h>
-#include <llvm-c/Target.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "backend/codegen.h"
@@ -14,28 +12,12 @@
  * what layouts made constant. Anything that vectorizes, unrolls or reorders sums has no place here. */
 #define PASSES "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,early-cse)"
 
-/* LLVM's registry of targets is global, and not safe to fill from two threads. */
-static pthread_once_t registered = PTHREAD_ONCE_INIT;
-
-static void register_once(void)
-{
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-}
-
-void agate_target_register(void)
-{
-    pthread_once(&registered, register_once);
-}
-
 agate_status agate_target_create(const agate_machine *machine, LLVMTargetMachineRef *out_target)
 {
     LLVMTargetRef target;
     char *message = NULL;
 
-    agate_target_register();
+    AGATE_TRY(agate_llvm_load());
     if (LLVMGetTargetFromTriple(TRIPLE, &target, &message)) {
         agate_status status = agate_error_make(AGATE_CODE_INTERNAL, "LLVM has no x86-64 target: %s", message);
         LLVMDisposeMessage(message);

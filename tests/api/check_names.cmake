@@ -1,12 +1,13 @@
 # Every external name in ARCHIVES (comma-separated) starts with agate_ and is defined by one object only: the parts end up
-# in one library, where two functions of one name would clash, or worse, stand in for each other.
+# in one library, where two functions of one name would clash, or worse, stand in for each other. LLVM's, which backend/llvm.def
+# defines as jumps, are LLVM's to name: no library exports them.
 cmake_minimum_required(VERSION 3.22)
 string(REPLACE "," ";" archives "${ARCHIVES}")
 execute_process(COMMAND ${NM} -g --defined-only ${archives} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
 string(REGEX MATCHALL "[0-9a-f]+ [A-Z] [^ \n]+\n" symbols "${symbols}")
 foreach(symbol ${symbols})
     string(REGEX REPLACE "^[0-9a-f]+ [A-Z] ([^\n]+)\n$" "\\1" name "${symbol}")
-    if(NOT name MATCHES "^agate_" AND NOT name MATCHES "^__|^\\.L|^DW\\.ref")
+    if(NOT name MATCHES "^agate_" AND NOT name MATCHES "^__|^\\.L|^DW\\.ref|^LLVM[A-Z]")
         list(APPEND strangers ${name})
     endif()
     if(name IN_LIST names AND name MATCHES "^agate_")

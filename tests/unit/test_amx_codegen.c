@@ -127,9 +127,9 @@ static LLVMMemoryBufferRef compile(const agate_machine *machine, LLVMCodeGenFile
     LLVMTargetMachineRef target;
     LLVMMemoryBufferRef object;
     char *message = NULL;
-    builder e = {.context = LLVMContextCreate()};
 
     must(agate_target_create(machine, &target));
+    builder e = {.context = LLVMContextCreate()};
     e.module = LLVMModuleCreateWithNameInContext("products", e.context);
     e.b = LLVMCreateBuilderInContext(e.context);
     e.pointer = LLVMPointerTypeInContext(e.context, 0);
