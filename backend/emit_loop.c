@@ -38,7 +38,9 @@ agate_loop agate_loop_begin(agate_emitter *e, LLVMValueRef lo, LLVMValueRef hi, 
 void agate_loop_end(agate_emitter *e, agate_loop *loop, const LLVMValueRef *carried)
 {
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->builder);
-    LLVMValueRef next = LLVMBuildNSWAdd(e->builder, loop->index, agate_emit_int(e, loop->step), "");
+    LLVMValueRef sum = LLVMBuildNSWAdd(e->builder, loop->index, agate_emit_int(e, loop->step), "");
+    /* LLVM's strength reduction would take as long as all the rest of its code generation, for no gain. */
+    LLVMValueRef next = agate_emit_opaque(e, sum);
     LLVMValueRef again = LLVMBuildICmp(e->builder, LLVMIntSLT, next, loop->hi, "");
 
     LLVMBuildCondBr(e->builder, again, loop->head, loop->exit);

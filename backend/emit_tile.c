@@ -233,16 +233,6 @@ LLVMValueRef agate_emit_bias(agate_emitter *e, const agate_node *conv, LLVMValue
     return agate_emit_load(e, e->params[bias->index], &bias->type, &at);
 }
 
-LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef address)
-{
-    static const char constraints[] = "=r,0";
-    LLVMTypeRef pointer = LLVMTypeOf(address);
-    LLVMTypeRef type = LLVMFunctionType(pointer, &pointer, 1, false);
-    LLVMValueRef code = LLVMGetInlineAsm(type, "", 0, constraints, sizeof constraints - 1, false, false,
-                                         LLVMInlineAsmDialectATT, false);
-    return LLVMBuildCall2(e->builder, type, code, &address, 1, "");
-}
-
 void agate_emit_prefetch(agate_emitter *e, LLVMValueRef address, bool near)
 {
     LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);

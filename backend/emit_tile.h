@@ -88,10 +88,6 @@ void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef 
 LLVMValueRef agate_emit_bias(agate_emitter *e, const agate_node *conv, LLVMValueRef channel, int32_t lanes,
                              LLVMValueRef live);
 
-/* The same address, of which the optimizer knows nothing, so that it addresses what is read there by plain
- * distances from one register, and spends no time on looking for something better. */
-LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef address);
-
 /* Fetches the cache line at `address` into L2 (near false) or L1. */
 void agate_emit_prefetch(agate_emitter *e, LLVMValueRef address, bool near);
 

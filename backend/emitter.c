@@ -190,6 +190,16 @@ LLVMValueRef agate_emit_fma(agate_emitter *e, LLVMValueRef a, LLVMValueRef b, LL
     return agate_emit_intrinsic(e, "llvm.fmuladd", args, 3);
 }
 
+LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef value)
+{
+    static const char constraints[] = "=r,0";
+    LLVMTypeRef same = LLVMTypeOf(value);
+    LLVMTypeRef type = LLVMFunctionType(same, &same, 1, false);
+    LLVMValueRef code = LLVMGetInlineAsm(type, "", 0, constraints, sizeof constraints - 1, false, false,
+                                         LLVMInlineAsmDialectATT, false);
+    return LLVMBuildCall2(e->builder, type, code, &value, 1, "");
+}
+
 /* ---- arithmetic on coordinates ------------------------------------------------------------------------- */
 
 static bool is_number(LLVMValueRef value, int64_t number)
