@@ -16,7 +16,7 @@ test_packages="$build_packages clang libclang-rt-dev clang-format doxygen libonn
     python3-numpy python3-onnx python3-pil python3-matplotlib"
 convert_packages="ca-certificates xz-utils bzip2 python3 python3-numpy python3-onnx python3-pil"
 models_packages="$convert_packages python3-torch python3-torchvision"
-bench_packages="$models_packages python3-matplotlib"
+bench_packages="$models_packages python3-matplotlib libdnnl-dev"
 llvm_choices="llvm-22-dev llvm-19-dev"
 
 say() { printf '%s\n' "setup: $*"; }

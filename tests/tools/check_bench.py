@@ -195,6 +195,38 @@ def check_compile_time(out):
     expect(not any("in" in names for names in passes), "compile_time takes the whole for a pass")
 
 
+ONEDNN = """#!/bin/sh
+while read -r line; do
+    case $line in go) echo 4.5 ;; *) echo "$line" >>{lines} ;; esac
+done
+"""
+
+
+def convolutions(*words):
+    return subprocess.run(["/usr/bin/python3", BENCH / "convolutions.py", MODEL, "--agate", AGATE, "--rounds", "1", "--seconds",
+                           "0.01", *words], capture_output=True, text=True)
+
+
+def check_convolutions(folder):
+    """A program in oneDNN's place is given the model's convolutions; the real one, where it was built, takes them."""
+    program, lines = folder / "onednn", folder / "lines"
+    program.write_text(ONEDNN.format(lines=lines))
+    program.chmod(0o755)
+    run = convolutions("--onednn", program, "--batch", "3")
+    expect(run.returncode == 0 and "| digits | " in run.stdout and " | 4.50 | " in run.stdout, f"convolutions: {run}")
+    first = "3 1 1 28 28 16 28 28 3 3 1 1 1 1 1 1 1 1"
+    expect(lines.read_text().splitlines()[0] == first, f"convolutions of digits: {lines.read_text()}")
+    program.write_text("#!/bin/sh\necho 'onednn: not today' >&2\nexit 1\n")
+    run = convolutions("--onednn", program)
+    expect(run.returncode == 1 and run.stderr == "convolutions: onednn: not today\n", f"onednn that ends: {run}")
+    run = convolutions("--onednn", folder / "nowhere")
+    expect(run.returncode == 1 and "install libdnnl-dev" in run.stderr, f"no onednn: {run}")
+    built = pathlib.Path(AGATE).parent / "onednn"
+    if built.exists():
+        run = convolutions("--onednn", built)
+        expect(run.returncode == 0 and "| digits | " in run.stdout, f"oneDNN: {run}")
+
+
 def check_folder(file):
     """A file where the folder should be is one line, at once."""
     file.write_text("not a folder")
@@ -218,6 +250,7 @@ def main():
         check_files(scratch / "good", result)
         check_publish(scratch / "good", scratch / "tree")
         check_folder(scratch / "file")
+        check_convolutions(scratch)
         check_tile_peers()
         check_peaks()
         check_bad_peers(scratch / "bad", scratch / "peers")
