@@ -153,6 +153,7 @@ static void measure_pool(agate_conv *c)
     const agate_type *y = &c->anchor->results[0].type;
     c->x = pool_axis(c->anchor, 1);
     c->y = pool_axis(c->anchor, 0);
+    c->columns = c->x.taps;
     c->groups = c->channels = 1;
     c->filters = y->dims[1].offset;
     c->lanes = y->layout.block;
@@ -170,6 +171,16 @@ static void measure_conv(agate_conv *c)
     c->filters = w->dims[0].offset;
     c->part_count = agate_conv_parts(c->anchor, c->parts);
     c->lanes = w->layout.block;
+    c->columns = w->layout.kind == AGATE_LAYOUT_o_taps ? agate_ceil_div(c->x.taps, 2) : c->x.taps;
+}
+
+static agate_tile_products products_of(const agate_node *anchor, const agate_tiles *tiles)
+{
+    if (!agate_is_bf16(agate_unwidened(anchor->operands[0])))
+        return AGATE_PRODUCTS_F32;
+    if (anchor->op == AGATE_OP_conv && anchor->operands[1]->type.layout.kind == AGATE_LAYOUT_o_taps)
+        return AGATE_PRODUCTS_TAPS;
+    return tiles->dp ? AGATE_PRODUCTS_PAIRS : AGATE_PRODUCTS_WIDENED;
 }
 
 void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_node *anchor,
@@ -185,8 +196,8 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
         measure_pool(c);
     c->image_stride = agate_emit_image_stride(x);
     c->block = is_channel_blocked(x) ? c->lanes : 1;
-    if (agate_is_bf16(agate_unwidened(anchor->operands[0]))) {
-        c->products = tiles->dp ? AGATE_PRODUCTS_PAIRS : AGATE_PRODUCTS_WIDENED;
+    c->products = products_of(anchor, tiles);
+    if (c->products == AGATE_PRODUCTS_PAIRS || c->products == AGATE_PRODUCTS_WIDENED) {
         c->image_stride /= 2;
         c->channels /= 2;
         c->block /= 2;
@@ -347,14 +358,16 @@ static int64_t row_size(const agate_conv *c)
 LLVMValueRef agate_conv_row(agate_conv *c, LLVMValueRef inputs)
 {
     int64_t row = row_size(c);
-    return c->ring ? inputs : agate_emit_advance(c->e, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
+    return c->ring
+               ? inputs
+               : agate_tile_advance(c->e, c->products, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
 }
 
 LLVMValueRef agate_conv_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap)
 {
     agate_emitter *e = c->e;
     if (!c->ring)
-        return agate_emit_advance(e, inputs, tap, c->y.dilation * row_size(c), 0);
+        return agate_tile_advance(e, c->products, inputs, tap, c->y.dilation * row_size(c), 0);
     if (c->ring == 1)
         return inputs;
     LLVMValueRef row =

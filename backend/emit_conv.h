@@ -49,7 +49,8 @@ struct agate_conv {
     int64_t groups;
     agate_tile_products products;
     int64_t
-        image_stride; /* from one input image to the next, in f32s or pairs of bf16, as everything about inputs */
+        image_stride; /* from one input image to the next, in f32s or pairs of bf16 (of taps: in bf16s), as everything about inputs */
+    int64_t columns;  /* of weights: taps of a row, or pairs of them */
     int64_t channels; /* inputs of one group */
     int64_t filters;  /* outputs of all groups */
     agate_part parts[AGATE_MAX_PARTS];

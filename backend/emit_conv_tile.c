@@ -23,7 +23,9 @@ static int64_t blocks_of_group(const agate_conv *c)
 /* Whole blocks of channels that come closest to `kc` products; 0: all of them. */
 static int64_t blocks_of_part(const agate_conv *c)
 {
-    int64_t products = c->y.taps * c->x.taps * c->block * (c->products == AGATE_PRODUCTS_F32 ? 1 : 2);
+    int64_t products = c->y.taps * c->x.taps * c->block;
+    if (c->products == AGATE_PRODUCTS_PAIRS || c->products == AGATE_PRODUCTS_WIDENED)
+        products *= 2;
     return c->tiles.kc > 0 ? agate_max(1, (c->tiles.kc + products / 2) / products) : 0;
 }
 
@@ -31,6 +33,26 @@ static int64_t blocks_of_part(const agate_conv *c)
 static int64_t turns(const agate_conv *c)
 {
     return agate_ceil_div(c->block, c->unroll);
+}
+
+/* The points of the tile for which column `tap` of the filter lies in the image. */
+static uint32_t live_tap(const agate_conv *c, int64_t tap)
+{
+    return tap < c->x.taps ? c->pixel.span->live[tap] : 0;
+}
+
+/* Channel `ic` behind the bases at one column of the weights: a tap, or a pair of them. */
+static void step(agate_conv *c, agate_tile *tile, LLVMValueRef weights, LLVMValueRef inputs, int64_t column,
+                 int64_t ic)
+{
+    int64_t weights_at = (column * c->block + ic) * c->lanes;
+
+    if (c->products == AGATE_PRODUCTS_TAPS)
+        agate_tile_pair_step(c->e, tile, weights, weights_at, inputs, 2 * column, live_tap(c, 2 * column),
+                             live_tap(c, 2 * column + 1));
+    else
+        agate_tile_step(c->e, tile, weights, weights_at, inputs, column * c->x.dilation * c->block + ic,
+                        live_tap(c, column));
 }
 
 /* Kernel row at `base`: channels first <= ic < last of the block, `unroll` at a time. */
@@ -41,16 +63,16 @@ static void sum_channels(agate_conv *c, agate_tile *tile, bases base, int64_t fi
     agate_loop loop =
         agate_tile_loop_begin(e, tile, agate_emit_int(e, first), agate_emit_int(e, last), unroll);
     LLVMValueRef weights = agate_emit_opaque(e, agate_emit_advance(e, base.weights, loop.index, c->lanes, 0));
-    LLVMValueRef inputs = agate_emit_opaque(e, agate_emit_advance(e, base.inputs, loop.index, 1, 0));
+    LLVMValueRef inputs =
+        agate_emit_opaque(e, agate_tile_advance(e, c->products, base.inputs, loop.index, 1, 0));
     if (c->ahead) {
         LLVMValueRef ahead = agate_emit_advance(e, base.ahead, loop.index, c->ahead * LINE / c->unroll, 0);
         for (int32_t i = 0; i < c->ahead; i++)
             agate_emit_prefetch(e, agate_emit_advance(e, ahead, NULL, 0, i * LINE), false);
     }
-    for (int64_t kw = 0; kw < c->x.taps; kw++)
+    for (int64_t column = 0; column < c->columns; column++)
         for (int64_t ic = 0; ic < unroll; ic++)
-            agate_tile_step(e, tile, weights, (kw * c->block + ic) * c->lanes, inputs,
-                            kw * c->x.dilation * c->block + ic, c->pixel.span->live[kw]);
+            step(c, tile, weights, inputs, column, ic);
     agate_tile_loop_end(e, tile, &loop);
 }
 
@@ -59,7 +81,7 @@ static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, LLVMValueRef
                        int64_t channels)
 {
     agate_emitter *e = c->e;
-    int64_t pixels = c->plane * c->x.in, row_weights = c->x.taps * c->block * c->lanes;
+    int64_t pixels = c->plane * c->x.in, row_weights = c->columns * c->block * c->lanes;
     int64_t row_ahead = turns(c) * c->ahead * LINE;
     int64_t whole = channels / c->unroll * c->unroll;
     LLVMValueRef lo, hi;
@@ -67,7 +89,7 @@ static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, LLVMValueRef
 
     agate_loop icb = agate_tile_loop_begin(e, tile, first, last, 1);
     bases block = {agate_emit_advance(e, base.weights, icb.index, c->y.taps * row_weights, 0),
-                   agate_emit_advance(e, base.inputs, icb.index, pixels * c->block, 0),
+                   agate_tile_advance(e, c->products, base.inputs, icb.index, pixels * c->block, 0),
                    agate_emit_advance(e, base.ahead, icb.index, c->y.taps * row_ahead, 0)};
     agate_loop kh = agate_tile_loop_begin(e, tile, lo, hi, 1);
     bases row = {agate_emit_advance(e, block.weights, kh.index, row_weights, 0),
@@ -109,20 +131,21 @@ static bases tile_bases(agate_conv *c, const agate_tile *tile)
     LLVMValueRef weights = e->params[agate_unwidened(c->anchor->operands[1])->index];
     LLVMValueRef inputs = c->input;
     weights = agate_emit_advance(e, weights, c->channel.at,
-                                 blocks * c->y.taps * c->x.taps * c->block * c->lanes, 0);
-    inputs = agate_emit_advance(e, inputs, c->image, c->image_stride, 0);
+                                 blocks * c->y.taps * c->columns * c->block * c->lanes, 0);
+    inputs = agate_tile_advance(e, c->products, inputs, c->image, c->image_stride, 0);
     if (c->groups > 1) {
         LLVMValueRef group = LLVMBuildUDiv(e->builder, c->channel.at, agate_emit_int(e, group_blocks), "");
-        inputs = agate_emit_advance(e, inputs, group, blocks * c->plane * row, 0);
+        inputs = agate_tile_advance(e, c->products, inputs, group, blocks * c->plane * row, 0);
     }
     inputs = agate_conv_row(c, inputs);
-    inputs = agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
+    inputs =
+        agate_tile_advance(e, c->products, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
     return (bases){weights, inputs, c->totals ? weights : next_channels(c, tile, weights)};
 }
 
 static agate_tile tile_of(const agate_conv *c)
 {
-    int64_t taps = c->y.taps * c->x.taps;
+    int64_t taps = c->y.taps * c->columns;
     agate_tile tile = {.products = c->products,
                        .lanes = c->lanes,
                        .vectors = (int32_t)c->channel.span->run.width,

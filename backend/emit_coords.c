@@ -83,8 +83,8 @@ static LLVMValueRef digit(agate_emitter *e, const agate_phys_axis *axis, int64_t
     agate_emit_divide(e, at, block, &outer, &inner);
     if (axis->part == AGATE_PHYS_OUTER || axis->part == AGATE_PHYS_INNER)
         return axis->part == AGATE_PHYS_OUTER ? outer : inner;
-    agate_emit_divide(e, inner, 2, &pairs, &of_pair);
-    return axis->part == AGATE_PHYS_PAIRS ? pairs : of_pair;
+    agate_emit_divide(e, axis->part == AGATE_PHYS_PAIRS ? inner : at, 2, &pairs, &of_pair);
+    return axis->part == AGATE_PHYS_OF_PAIR ? of_pair : pairs;
 }
 
 /* The number of the first element, or, where `wide`, of every lane's. */

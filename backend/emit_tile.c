@@ -11,19 +11,31 @@ void agate_tile_clamp(int32_t vectors, int32_t points, int32_t *out_vectors, int
     *out_points = (int32_t)agate_min(*out_points, AGATE_MAX_POINTS);
 }
 
-LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride,
-                                int64_t offset)
+static LLVMValueRef advance(agate_emitter *e, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef index,
+                            int64_t stride, int64_t offset)
 {
-    LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, 1);
     if (index) {
         LLVMValueRef distance = agate_emit_mul(e, index, stride);
-        base = LLVMBuildGEP2(e->builder, f32, base, &distance, 1, "");
+        base = LLVMBuildGEP2(e->builder, type, base, &distance, 1, "");
     }
     if (offset) {
         LLVMValueRef constant = agate_emit_int(e, offset);
-        base = LLVMBuildGEP2(e->builder, f32, base, &constant, 1, "");
+        base = LLVMBuildGEP2(e->builder, type, base, &constant, 1, "");
     }
     return base;
+}
+
+LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride,
+                                int64_t offset)
+{
+    return advance(e, agate_emit_type(e, AGATE_F32, 1), base, index, stride, offset);
+}
+
+LLVMValueRef agate_tile_advance(agate_emitter *e, agate_tile_products products, LLVMValueRef base,
+                                LLVMValueRef index, int64_t stride, int64_t offset)
+{
+    agate_dtype dtype = products == AGATE_PRODUCTS_TAPS ? AGATE_BF16 : AGATE_F32;
+    return advance(e, agate_emit_type(e, dtype, 1), base, index, stride, offset);
 }
 
 static LLVMValueRef load_weights(agate_emitter *e, const agate_tile *tile, LLVMValueRef weights,
@@ -67,13 +79,19 @@ typedef struct factor {
     LLVMValueRef even, odd; /* WIDENED: of the pairs; else `even` is all of it */
 } factor;
 
+/* By one instruction? */
+static bool sums_pairs(const agate_tile *tile)
+{
+    return tile->products == AGATE_PRODUCTS_PAIRS || tile->products == AGATE_PRODUCTS_TAPS;
+}
+
 /* Of `loaded`, a vector of f32s or of pairs. */
 static factor factor_of(agate_emitter *e, const agate_tile *tile, LLVMValueRef loaded)
 {
     LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, tile->lanes);
     if (tile->products == AGATE_PRODUCTS_F32 || tile->products == AGATE_PRODUCTS_WEIGHTS)
         return (factor){.even = loaded};
-    if (tile->products == AGATE_PRODUCTS_PAIRS) {
+    if (sums_pairs(tile)) {
         LLVMTypeRef bf16 = LLVMBFloatTypeInContext(e->context);
         LLVMTypeRef pairs = LLVMVectorType(bf16, 2 * (unsigned)tile->lanes);
         return (factor){.even = LLVMBuildBitCast(e->builder, loaded, pairs, "")};
@@ -88,7 +106,7 @@ static factor factor_of(agate_emitter *e, const agate_tile *tile, LLVMValueRef l
 static LLVMValueRef add_products(agate_emitter *e, const agate_tile *tile, factor x, factor w,
                                  LLVMValueRef sum)
 {
-    if (tile->products == AGATE_PRODUCTS_PAIRS) {
+    if (sums_pairs(tile)) {
         LLVMValueRef args[] = {sum, x.even, w.even};
         return agate_llvm_intrinsic(e->module, e->builder, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, 0, args,
                                     3);
@@ -97,26 +115,52 @@ static LLVMValueRef add_products(agate_emitter *e, const agate_tile *tile, facto
     return tile->products == AGATE_PRODUCTS_WIDENED ? agate_emit_fma(e, x.odd, w.odd, sum) : sum;
 }
 
-void agate_tile_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
-                     LLVMValueRef inputs, int64_t input_offset, uint32_t active)
+/* An f32, or the pair of bf16 numbers at `address`, of which one may be missing. */
+static LLVMValueRef load_input(agate_emitter *e, const agate_tile *tile, LLVMValueRef address, bool first,
+                               bool second)
 {
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
+
+    if (first && second) {
+        LLVMValueRef load = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_F32, 1), address, "x");
+        if (tile->products == AGATE_PRODUCTS_TAPS)
+            LLVMSetAlignment(load, 2);
+        return load;
+    }
+    if (second)
+        address = agate_tile_advance(e, tile->products, address, NULL, 0, 1);
+    LLVMValueRef load = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_BF16, 1), address, "x");
+    load = LLVMBuildZExt(e->builder, load, i32, "");
+    return second ? LLVMBuildShl(e->builder, load, LLVMConstInt(i32, 16, 0), "") : load;
+}
+
+void agate_tile_pair_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
+                          LLVMValueRef inputs, int64_t input_offset, uint32_t first, uint32_t second)
+{
+    uint32_t active = first | second;
     if (!active)
         return;
     factor w[AGATE_MAX_CARRIED];
     for (int32_t j = 0; j < tile->vectors; j++)
         w[j] = factor_of(e, tile, load_weights(e, tile, weights, weight_offset, j));
-    LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, 1);
     for (int32_t i = 0; i < tile->points; i++) {
         if (!(active >> i & 1))
             continue;
-        LLVMValueRef address = agate_emit_advance(e, inputs, NULL, 0, input_offset + tile->point_at[i]);
-        LLVMValueRef loaded = LLVMBuildLoad2(e->builder, f32, address, "x");
+        LLVMValueRef address =
+            agate_tile_advance(e, tile->products, inputs, NULL, 0, input_offset + tile->point_at[i]);
+        LLVMValueRef loaded = load_input(e, tile, address, first >> i & 1, second >> i & 1);
         factor x = factor_of(e, tile, agate_emit_splat(e, loaded, tile->lanes));
         LLVMValueRef *sums = tile->sums + i * tile->vectors;
         for (int32_t j = 0; j < tile->vectors; j++)
             sums[j] = add_products(e, tile, x, w[j], sums[j]);
         agate_emit_fence(e, sums, tile->vectors);
     }
+}
+
+void agate_tile_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
+                     LLVMValueRef inputs, int64_t input_offset, uint32_t active)
+{
+    agate_tile_pair_step(e, tile, weights, weight_offset, inputs, input_offset, active, active);
 }
 
 agate_loop agate_tile_loop_begin(agate_emitter *e, agate_tile *tile, LLVMValueRef lo, LLVMValueRef hi,

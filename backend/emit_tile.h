@@ -5,7 +5,7 @@
  * fixed order, so a sum's bits do not depend on how many points the tile has.
  *
  * Where operands are bf16, weights and inputs are pairs of them, each as large as an f32, and a step adds both products: offsets
- * count f32s or pairs.
+ * count f32s or pairs. A pair of taps in a row are neighbours in memory from any element on: offsets of inputs count elements.
  */
 #ifndef AGATE_EMIT_TILE_H
 #define AGATE_EMIT_TILE_H
@@ -20,7 +20,8 @@ typedef enum agate_tile_products {
     AGATE_PRODUCTS_F32,
     AGATE_PRODUCTS_WEIGHTS, /* f32 inputs by bf16 weights, made f32; offsets of weights count pairs of them */
     AGATE_PRODUCTS_WIDENED, /* pairs of bf16, made f32: the even products first */
-    AGATE_PRODUCTS_PAIRS    /* the same by AVX512-BF16's instruction, which takes denormals for 0 */
+    AGATE_PRODUCTS_PAIRS,   /* the same by AVX512-BF16's instruction, which takes denormals for 0 */
+    AGATE_PRODUCTS_TAPS     /* ... of pairs of taps */
 } agate_tile_products;
 
 typedef struct agate_tile {
@@ -42,11 +43,20 @@ void agate_tile_clamp(int32_t vectors, int32_t points, int32_t *out_vectors, int
 LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride,
                                 int64_t offset);
 
+/* The same of inputs, in what their offsets count. */
+LLVMValueRef agate_tile_advance(agate_emitter *e, agate_tile_products products, LLVMValueRef base,
+                                LLVMValueRef index, int64_t stride, int64_t offset);
+
 /* One step of the sums: weights at `weights` + `weight_offset`, inputs at `inputs` + `input_offset` +
  * point_at, for the points whose bit is set in `active`. Steps are fenced from each other: see emit_tile.c.
  */
 void agate_tile_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
                      LLVMValueRef inputs, int64_t input_offset, uint32_t active);
+
+/* The same for pairs of taps, of which some points have only the first, or the second: their bits are set in `first` and `second`.
+ * What is missing is not read, and counts as 0. */
+void agate_tile_pair_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
+                          LLVMValueRef inputs, int64_t input_offset, uint32_t first, uint32_t second);
 
 /* An empty piece of assembly that claims to change memory and `count` vectors (at most AGATE_MAX_CARRIED). It costs no
  * instruction, but the optimizer moves no load across it and merges none with one behind it: else it keeps weights and

@@ -51,7 +51,7 @@ static bool is_given(const agate_value *value)
 static const char *refuse_operands(const agate_bands *b)
 {
     for (int32_t i = 0; i < b->producer->operand_count; i++)
-        if (b->producer->operands[i]->node)
+        if (agate_unwidened(b->producer->operands[i])->node)
             return "its operands are computed in the kernel";
     for (int32_t i = 1; i < b->consumer->operand_count; i++)
         if (b->consumer->operands[i]->node)
@@ -124,6 +124,14 @@ static bool is_packed(const agate_node *conv, agate_layout_kind weights, int32_t
            (conv->operand_count < 3 || agate_layout_equal(conv->operands[2]->type.layout, bias));
 }
 
+/* The layout that the producer's weights should have. */
+static agate_layout_kind weights_of(const agate_bands *b, bool plain)
+{
+    if (plain && agate_is_bf16(agate_unwidened(b->producer->operands[0])))
+        return AGATE_LAYOUT_o_taps;
+    return plain || b->producer_by_lane ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi;
+}
+
 static const char *refuse_layouts(agate_bands *b)
 {
     const agate_node *conv = b->producer;
@@ -144,12 +152,22 @@ static const char *refuse_layouts(agate_bands *b)
         return "it has groups";
     if (plain && b->producer_by_lane)
         return "not in blocked layout";
-    if (!is_packed(conv, plain || b->producer_by_lane ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, b->block))
+    if (!is_packed(conv, weights_of(b, plain), b->block))
         return "weights not packed for it";
     if (b->consumer->op == AGATE_OP_conv &&
         !is_packed(b->consumer, b->by_channel ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, b->block))
         return "weights not packed for it";
     return NULL;
+}
+
+/* Is `param` one of few channels, or their weights, of which the producer multiplies pairs of taps? */
+static bool is_multiplied(const agate_bands *b, const agate_value *param)
+{
+    const agate_node *conv = b->producer;
+    bool taps = conv->operands[1]->type.layout.kind == AGATE_LAYOUT_o_taps;
+
+    return taps && agate_is_bf16(param) && param->use_count == 1 &&
+           (param == agate_unwidened(conv->operands[0]) || param == agate_unwidened(conv->operands[1]));
 }
 
 /* All computed in f32, and what is yielded of the consumer's shape. */
@@ -158,7 +176,7 @@ static const char *refuse_types(const agate_graph *body, const agate_bands *b)
     const agate_type *wanted = &b->consumer->results[0].type;
 
     for (int32_t i = 0; i < body->param_count; i++)
-        if (body->params[i]->type.dtype != AGATE_F32)
+        if (body->params[i]->type.dtype != AGATE_F32 && !is_multiplied(b, body->params[i]))
             return "not all f32";
     if (wanted->dtype != AGATE_F32 || b->between->type.dtype != AGATE_F32)
         return "not all f32";

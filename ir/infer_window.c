@@ -68,7 +68,8 @@ static bool kind_is(agate_layout layout, agate_layout_kind a, agate_layout_kind 
 
 static bool is_packed_dense(agate_layout layout)
 {
-    return layout.kind == AGATE_LAYOUT_oi || layout.kind == AGATE_LAYOUT_oi_pairs;
+    return layout.kind == AGATE_LAYOUT_oi || layout.kind == AGATE_LAYOUT_oi_pairs ||
+           layout.kind == AGATE_LAYOUT_o_pairs || layout.kind == AGATE_LAYOUT_o_taps;
 }
 
 static bool conv_layouts(const agate_node *node, const agate_type *result, agate_text *fault)

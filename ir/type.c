@@ -111,6 +111,20 @@ static int32_t push_order(const agate_type *type, agate_phys_axis *axes)
         push_whole(axes, &count, 1, rank);
         push(axes, &count, 0, AGATE_PHYS_INNER);
         break;
+    case AGATE_LAYOUT_o_pairs:
+        push(axes, &count, 0, AGATE_PHYS_OUTER);
+        push_whole(axes, &count, 2, rank);
+        push(axes, &count, 1, AGATE_PHYS_HALVED);
+        push(axes, &count, 0, AGATE_PHYS_INNER);
+        push(axes, &count, 1, AGATE_PHYS_OF_PAIR);
+        break;
+    case AGATE_LAYOUT_o_taps:
+        push(axes, &count, 0, AGATE_PHYS_OUTER);
+        push_whole(axes, &count, 1, rank - 1);
+        push(axes, &count, rank - 1, AGATE_PHYS_HALVED);
+        push(axes, &count, 0, AGATE_PHYS_INNER);
+        push(axes, &count, rank - 1, AGATE_PHYS_OF_PAIR);
+        break;
     case AGATE_LAYOUT_panel:
         push_whole(axes, &count, 0, rank - 2);
         push(axes, &count, rank - 1, AGATE_PHYS_OUTER);
@@ -153,6 +167,9 @@ static bool axis_extent(const agate_type *type, const agate_phys_axis *axis, aga
         break;
     case AGATE_PHYS_PAIRS:
         *out_extent = agate_dim_fixed(block / 2);
+        break;
+    case AGATE_PHYS_HALVED:
+        *out_extent = agate_dim_fixed(agate_ceil_div(dim.offset, 2));
         break;
     case AGATE_PHYS_OF_PAIR:
         *out_extent = agate_dim_fixed(2);

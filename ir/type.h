@@ -81,6 +81,7 @@ typedef enum agate_phys_part {
     AGATE_PHYS_OUTER,  /* d/B */
     AGATE_PHYS_INNER,  /* d%B */
     AGATE_PHYS_PAIRS,  /* (d%B)/2 */
+    AGATE_PHYS_HALVED, /* d/2 */
     AGATE_PHYS_OF_PAIR /* d%2 */
 } agate_phys_part;
 
@@ -103,6 +104,8 @@ static inline int64_t agate_phys_digit(agate_phys_part part, int64_t block, int6
         return at % block;
     case AGATE_PHYS_PAIRS:
         return at % block / 2;
+    case AGATE_PHYS_HALVED:
+        return at / 2;
     case AGATE_PHYS_OF_PAIR:
         return at % 2;
     default:
@@ -112,7 +115,9 @@ static inline int64_t agate_phys_digit(agate_phys_part part, int64_t block, int6
 
 static inline int64_t agate_phys_weight(agate_phys_part part, int64_t block)
 {
-    return part == AGATE_PHYS_OUTER ? block : part == AGATE_PHYS_PAIRS ? 2 : 1;
+    bool pairs = part == AGATE_PHYS_PAIRS || part == AGATE_PHYS_HALVED;
+
+    return part == AGATE_PHYS_OUTER ? block : pairs ? 2 : 1;
 }
 
 /* Writes the physical axes of `type`, outermost first, and returns how many. The one place that knows the orders of

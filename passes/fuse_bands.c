@@ -114,7 +114,7 @@ static void replace_pair(pair *p)
 /* Why the two kernels cannot be one; NULL: they can. */
 static const char *refuse_kernels(const pair *p)
 {
-    const agate_node *conv = p->producer->body->first;
+    const agate_node *conv = agate_kernel_anchor(p->producer);
 
     if (!conv || conv->op != AGATE_OP_conv)
         return "what it reads is not made by a convolution";

@@ -15,6 +15,9 @@
  * are kept so, those that a convolution reads and that all readers can take; values that views tie together are all, or none.
  * The rest, the graph's inputs and outputs among them, stays as it is.
  *
+ * A convolution of few channels, whose input is plain, multiplies pairs of taps where the target sums pairs of products. Its input
+ * is rounded once: by the kernel that makes it, where no other reads it, else by one of its own.
+ *
  * Where the target has AMX, dense convolutions become products of its tiles: weights are laid out for these, and values that such
  * convolutions alone read lie in blocks of 32 channels, a row of a tile. An input that stays f32 is rounded in the kernel. There,
  * two or three bf16 numbers may stand for an f32 (f32x3, f32x6; ir/narrow.h): the kernel that makes a value splits it, and has a
@@ -69,6 +72,11 @@ static bool has_tiles(const agate_node *kernel)
     return kernel->scratch == AGATE_NARROW_TILES;
 }
 
+static bool has_taps(const agate_node *kernel)
+{
+    return kernel->scratch == AGATE_NARROW_TAPS;
+}
+
 /* ---- which kernels -------------------------------------------------------------------------------------- */
 
 /* Weights that this convolution alone reads. */
@@ -97,12 +105,49 @@ static const char *refuses_tiles(const agate_node *kernel, const agate_node *con
     return owns_weights(kernel, conv) ? NULL : "its weights are not its own";
 }
 
-static void choose_tiles(const narrower *n, agate_node *kernel)
+/* Of few channels, which lie apart? */
+static bool is_stem(const agate_node *conv)
+{
+    return conv->operands[0]->type.rank == 4 && conv->operands[0]->type.layout.kind == AGATE_LAYOUT_plain &&
+           conv->operands[1]->type.layout.kind == AGATE_LAYOUT_o && conv->attrs.conv.group == 1 &&
+           conv->results[0].type.layout.kind == AGATE_LAYOUT_channel;
+}
+
+/* Why the convolution of few channels cannot be one of products of pairs of taps. */
+static const char *refuses_taps(const narrower *n, const agate_node *kernel, const agate_node *conv)
+{
+    if (!agate_has_pair_products(n->pass->machine))
+        return "widened, its few channels would take as long as in f32";
+    if (agate_dim_is(conv->operands[1]->type.dims[3], 1))
+        return "its filters are one tap wide";
+    if (conv->attrs.conv.dilations.v[1] != 1)
+        return "the taps of its filters are no neighbours";
+    if (conv->operands[0]->node || conv->operands[0]->use_count > 1)
+        return "what it reads is made in its kernel, or needed there in f32";
+    return owns_weights(kernel, conv) ? NULL : "its weights are not its own";
+}
+
+static void choose_taps(const narrower *n, agate_node *kernel, const agate_node *conv)
+{
+    const char *reason = refuses_taps(n, kernel, conv);
+
+    if (reason)
+        agate_pass_remark(n->pass, kernel, "no products of pairs: %s", reason);
+    else if (agate_pass_spend(n->pass, kernel, "products of pairs of taps"))
+        kernel->scratch = AGATE_NARROW_TAPS;
+}
+
+static void choose_products(const narrower *n, agate_node *kernel)
 {
     const agate_node *conv = agate_kernel_anchor(kernel);
 
-    if (!n->tiles || !conv || conv->op != AGATE_OP_conv || planes_of(n, kernel) == 0)
+    if (!conv || conv->op != AGATE_OP_conv || planes_of(n, kernel) == 0)
         return;
+    if (!n->tiles) {
+        if (is_stem(conv))
+            choose_taps(n, kernel, conv);
+        return;
+    }
     const char *reason = refuses_tiles(kernel, conv);
     if (reason)
         agate_pass_remark(n->pass, kernel, "no products of tiles: %s", reason);
@@ -112,11 +157,40 @@ static void choose_tiles(const narrower *n, agate_node *kernel)
 
 /* ---- which values --------------------------------------------------------------------------------------- */
 
+/* Is `use` that of a kernel that multiplies pairs of taps, as what it rounds? */
+static bool is_tapped(const agate_use *use)
+{
+    const agate_node *kernel = use->node;
+
+    return kernel->op == AGATE_OP_kernel && has_taps(kernel) &&
+           agate_kernel_anchor(kernel)->operands[0] == kernel->body->params[use->index];
+}
+
+/* A plain value that scalar ops and moves make, and of which pairs of taps are multiplied. */
+static bool is_eligible_plain(const agate_node *node, const agate_value *value)
+{
+    bool tapped = false;
+
+    if (node->op != AGATE_OP_kernel || value->type.dtype != AGATE_F32 ||
+        value->type.layout.kind != AGATE_LAYOUT_plain)
+        return false;
+    for (int32_t i = 0; i < value->use_count; i++)
+        tapped |= is_tapped(&value->uses[i]);
+    AGATE_EACH_NODE (inner, node->body) {
+        agate_family family = agate_node_family(inner);
+        tapped &= family == AGATE_FAMILY_pointwise || family == AGATE_FAMILY_cast ||
+                  family == AGATE_FAMILY_terminator ||
+                  (family == AGATE_FAMILY_move && inner->op != AGATE_OP_gather);
+    }
+    return tapped;
+}
+
 static bool is_eligible(const agate_node *node, const agate_value *value)
 {
     bool known = node->op == AGATE_OP_kernel || node->op == AGATE_OP_join || node->op == AGATE_OP_part;
 
-    return known && value->type.dtype == AGATE_F32 && value->type.layout.kind == AGATE_LAYOUT_channel;
+    return (known && value->type.dtype == AGATE_F32 && value->type.layout.kind == AGATE_LAYOUT_channel) ||
+           is_eligible_plain(node, value);
 }
 
 /* Can the convolution be one of products of pairs? */
@@ -146,7 +220,7 @@ static const char *refuses_use(const agate_node *kernel, const agate_use *use)
     case AGATE_FAMILY_conv:
         if (use->index != 0)
             return "it is no input of the convolution it feeds";
-        return has_tiles(kernel) ? NULL : refuses_pairs(kernel, node);
+        return has_tiles(kernel) || has_taps(kernel) ? NULL : refuses_pairs(kernel, node);
     case AGATE_FAMILY_terminator:
         return "a kernel hands it on";
     default:
@@ -161,6 +235,9 @@ static const char *refuses_operand(const agate_node *kernel, int32_t index)
     const char *reason =
         agate_reduces_rows(kernel->body) ? "a kernel goes over its rows several times" : NULL;
 
+    if (param->type.layout.kind == AGATE_LAYOUT_plain &&
+        !is_tapped(&(agate_use){(agate_node *)kernel, index}))
+        reason = "a kernel that is no convolution of few channels reads it as well";
     for (int32_t i = 0; i < param->use_count && !reason; i++)
         reason = refuses_use(kernel, &param->uses[i]);
     return reason;
@@ -175,8 +252,7 @@ static void collect(narrower *n, agate_graph *graph)
     AGATE_EACH_NODE (node, graph)
         count += node->result_count;
     n->edges = AGATE_NEW_N(n->pass->scratch, agate_edge, count + 1);
-    AGATE_EACH_NODE (node, graph) {
-        node->scratch = AGATE_NARROW_NOTHING;
+    AGATE_EACH_NODE (node, graph)
         for (int32_t i = 0; i < node->result_count; i++) {
             agate_value *value = &node->results[i];
             agate_edge *e = is_eligible(node, value) ? &n->edges[n->edge_count++] : NULL;
@@ -184,7 +260,6 @@ static void collect(narrower *n, agate_graph *graph)
                 *e = (agate_edge){.value = value, .stays_blocked = !n->tiles};
             value->scratch = (int64_t)(intptr_t)e;
         }
-    }
 }
 
 /* A convolution reads it that has so many planes; 0: nothing is known of one. */
@@ -293,8 +368,8 @@ static agate_narrowing narrowing_of(const narrower *n, const agate_node *kernel)
 {
     const agate_node *anchor = agate_kernel_anchor(kernel);
 
-    if (has_tiles(kernel))
-        return AGATE_NARROW_TILES;
+    if (has_tiles(kernel) || has_taps(kernel))
+        return (agate_narrowing)kernel->scratch;
     if (anchor && anchor->op == AGATE_OP_conv && reads_narrow(kernel, anchor))
         return AGATE_NARROW_PAIRS;
     if (planes_of(n, kernel) == 1 && anchor && anchor->op == AGATE_OP_matmul && has_panels(kernel, anchor) &&
@@ -379,10 +454,12 @@ bool agate_pass_narrow(agate_pass *pass, agate_graph *graph)
         decline(&n, graph);
     if (!has_work(&n, graph))
         return false;
-    collect(&n, graph);
-    AGATE_EACH_NODE (node, graph)
+    AGATE_EACH_NODE (node, graph) {
+        node->scratch = AGATE_NARROW_NOTHING;
         if (node->op == AGATE_OP_kernel)
-            choose_tiles(&n, node);
+            choose_products(&n, node);
+    }
+    collect(&n, graph);
     ask(&n, graph);
     for (int64_t i = 0; i < n.edge_count; i++)
         changed |= choose_edge(&n, &n.edges[i]);

@@ -37,6 +37,7 @@ typedef enum agate_narrowing {
     AGATE_NARROW_NOTHING,
     AGATE_NARROW_WEIGHTS, /* bf16 weights of a matrix product, which meet f32 */
     AGATE_NARROW_PAIRS,   /* products of bf16 in a convolution, in pairs of channels */
+    AGATE_NARROW_TAPS,    /* ... of taps, where channels are few */
     AGATE_NARROW_TILES    /* ... in AMX tiles */
 } agate_narrowing;
 

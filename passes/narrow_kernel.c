@@ -148,7 +148,9 @@ static agate_value *narrow_weights(agate_value *weights, agate_narrowing how, in
     agate_data *data = NULL;
 
     type.dtype = AGATE_BF16;
-    if (how != AGATE_NARROW_WEIGHTS)
+    if (how == AGATE_NARROW_TAPS)
+        type.layout.kind = AGATE_LAYOUT_o_taps;
+    else if (how != AGATE_NARROW_WEIGHTS)
         type.layout.kind = AGATE_LAYOUT_oi_pairs;
     if (how == AGATE_NARROW_TILES)
         type.layout.block = AGATE_AMX_BLOCK;
@@ -174,6 +176,24 @@ static bool narrow_right_side(agate_node *kernel, const agate_node *anchor, agat
     if (weights->use_count == 0)
         agate_node_remove(weights->node);
     return true;
+}
+
+/* The convolution's input, where it comes as f32, is rounded by a kernel of its own. */
+static void round_left_side(agate_node *kernel, const agate_node *conv)
+{
+    const agate_value *input = conv->operands[0];
+    agate_attrs attrs;
+
+    if (input->node)
+        return;
+    agate_value *value = kernel->operands[input->index];
+    agate_type type = value->type;
+    type.dtype = AGATE_BF16;
+    agate_node *rounding = agate_kernel_build(kernel->graph, kernel, AGATE_OP_cast, &value, 1, &type);
+    agate_attrs_init(AGATE_SET_cast, &attrs);
+    attrs.cast.to = AGATE_BF16;
+    rounding->body->first->attrs = attrs;
+    widen_param(kernel, input->index, &(agate_value *){agate_result(rounding)}, 1);
 }
 
 /* The convolution's input, where it comes as f32, is split in the kernel. */
@@ -279,6 +299,8 @@ bool agate_narrow_kernel(agate_node *kernel, agate_narrowing how, int32_t planes
     if (how == AGATE_NARROW_TILES)
         compute_in_blocks(kernel, AGATE_AMX_BLOCK);
     read_operands(kernel, how == AGATE_NARROW_TILES ? AGATE_AMX_BLOCK : 0);
+    if (how == AGATE_NARROW_TAPS)
+        round_left_side(kernel, anchor);
     if (how != AGATE_NARROW_NOTHING)
         good = narrow_right_side(kernel, anchor, how, how == AGATE_NARROW_WEIGHTS ? 1 : planes);
     if (how == AGATE_NARROW_TILES && good)

@@ -37,6 +37,9 @@ const char *agate_precision_name(agate_precision precision); /* as it is parsed 
 /* How many bf16 numbers stand for an operand of a product (ir/narrow.h); 0: it is an f32. */
 int32_t agate_precision_planes(agate_precision precision);
 
+/* Does code for the machine sum the products of two pairs of bf16 by one instruction (AVX512-BF16)? */
+bool agate_has_pair_products(const agate_machine *machine);
+
 /* Does code for the machine multiply tiles of bf16 (Intel AMX), and round to bf16 (AVX512-BF16)? */
 bool agate_has_tile_products(const agate_machine *machine);
 

@@ -23,6 +23,11 @@ int32_t agate_precision_planes(agate_precision precision)
     return planes[precision];
 }
 
+bool agate_has_pair_products(const agate_machine *machine)
+{
+    return (machine->needs & AGATE_CPU_AVX512_BF16) && machine->vector_bits == 512;
+}
+
 bool agate_has_tile_products(const agate_machine *machine)
 {
     const uint32_t needs = AGATE_CPU_AVX512_BF16 | AGATE_CPU_AMX_BF16;

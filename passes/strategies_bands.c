@@ -128,7 +128,9 @@ static double compute_cycles(const agate_machine *machine, const agate_bands *b,
     if (node->op != AGATE_OP_conv)
         return vectors * (double)(pool->kernel.v[0] * pool->kernel.v[1]);
     const agate_type *w = &node->operands[1]->type;
-    double products = (double)(w->dims[1].offset * w->dims[2].offset * w->dims[3].offset);
+    bool pairs = w->layout.kind == AGATE_LAYOUT_o_taps;
+    double products =
+        (double)(w->dims[1].offset * w->dims[2].offset * agate_ceil_div(w->dims[3].offset, pairs ? 2 : 1));
     if (agate_is_depthwise(node))
         return vectors * products / ADDS_PER_CYCLE;
     agate_direct_conv_rows(machine, node, &cycles);

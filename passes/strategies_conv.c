@@ -108,6 +108,14 @@ static bool is_of_pairs(const agate_node *conv)
            is_laid_out(conv, AGATE_LAYOUT_channel, AGATE_LAYOUT_oi_pairs);
 }
 
+/* Input and weights of few channels are bf16, laid out for products of pairs of taps. */
+static bool is_of_taps(const agate_node *conv)
+{
+    return agate_is_bf16(agate_unwidened(conv->operands[0])) &&
+           agate_is_bf16(agate_unwidened(conv->operands[1])) && conv->attrs.conv.group == 1 &&
+           conv->attrs.conv.dilations.v[1] == 1 && is_laid_out(conv, AGATE_LAYOUT_plain, AGATE_LAYOUT_o_taps);
+}
+
 /* One input, and any number of filters, in a group. */
 static bool has_lone_inputs(const agate_node *conv)
 {
@@ -127,8 +135,10 @@ const char *agate_direct_conv_applies(const agate_candidate *c)
     if (agate_conv_parts(c->anchor, parts) == 0)
         return "cut in other ways than into parts";
     if (reads_bf16(c->anchor)) {
-        if (!is_of_pairs(c->anchor))
-            return "input and weights are not bf16 laid out in pairs of channels";
+        if (is_of_taps(c->anchor) && !agate_has_pair_products(c->machine))
+            return "the target has no sums of pairs of bf16 products";
+        if (!is_of_pairs(c->anchor) && !is_of_taps(c->anchor))
+            return "input and weights are not bf16 laid out in pairs";
     } else if (!is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_oi) &&
                !is_laid_out(c->anchor, AGATE_LAYOUT_plain, AGATE_LAYOUT_o)) {
         return "weights not packed for it";
@@ -153,18 +163,13 @@ static const step_model pair_steps = {1, 0, 0, 1, 1, 6};    /* two products in a
 static const step_model widened_steps = {2, 1, 1, 2, 3, 4}; /* two multiply-adds of bf16 made f32 */
 static const step_model widened_apart = {2, 1.5, 1, 2, 5, 4};
 
-static bool has_pair_products(const agate_machine *machine)
-{
-    return (machine->needs & AGATE_CPU_AVX512_BF16) && machine->vector_bits == 512;
-}
-
 static const step_model *steps_of(const conv_shape *s, const agate_machine *machine)
 {
     bool fused = machine->vector_bits >= 256;
 
     if (s->bytes == 4)
         return fused ? &fused_steps : &apart_steps;
-    if (has_pair_products(machine))
+    if (agate_has_pair_products(machine))
         return &pair_steps;
     return fused ? &widened_steps : &widened_apart;
 }
@@ -236,14 +241,23 @@ static double choose_register_tile(const conv_shape *s, const agate_machine *mac
     return best;
 }
 
+/* Sums of bf16 products stay whole: the rounding of the operands outweighs that of any sum. */
+static agate_tiles first_tiles(const conv_shape *s, const agate_machine *machine)
+{
+    return (agate_tiles){.v = agate_machine_lanes(machine),
+                         .flat = s->flat,
+                         .ic = s->blocked ? (int32_t)agate_max(1, 4 / s->kernel_width) : 1,
+                         .dp = s->bytes == 2 && agate_has_pair_products(machine),
+                         .kc = s->bytes == 4 ? agate_sum_part(s->products) : 0};
+}
+
 agate_tiles agate_direct_conv_rows(const agate_machine *machine, const agate_node *conv, double *out_cycles)
 {
-    agate_tiles tiles = {.v = agate_machine_lanes(machine)};
-    conv_shape s = shape_of(conv, tiles.v);
+    conv_shape s = shape_of(conv, agate_machine_lanes(machine));
+    agate_tiles tiles = first_tiles(&s, machine);
 
+    tiles.flat = 0;
     s.width = conv->results[0].type.dims[3].offset;
-    tiles.ic = s.blocked ? (int32_t)agate_max(1, 4 / s.kernel_width) : 1;
-    tiles.kc = agate_sum_part(s.products);
     *out_cycles = choose_register_tile(&s, machine, &tiles) * (double)conv->results[0].type.dims[2].offset;
     return tiles;
 }
@@ -323,16 +337,6 @@ static void choose_prefetch(const conv_shape *s, agate_tiles *tiles)
 
     if (s->blocked && passes <= 4 * lines)
         tiles->ahead = (int32_t)agate_ceil_div(lines, passes);
-}
-
-/* Sums of bf16 products stay whole: the rounding of the operands outweighs that of any sum. */
-static agate_tiles first_tiles(const conv_shape *s, const agate_machine *machine)
-{
-    return (agate_tiles){.v = agate_machine_lanes(machine),
-                         .flat = s->flat,
-                         .ic = s->blocked ? (int32_t)agate_max(1, 4 / s->kernel_width) : 1,
-                         .dp = s->bytes == 2 && has_pair_products(machine),
-                         .kc = s->bytes == 4 ? agate_sum_part(s->products) : 0};
 }
 
 agate_tiles agate_direct_conv_plan(const agate_candidate *c)

@@ -216,7 +216,9 @@ static agate_data *odd_numbers(void)
 /* As bf16, whole and in parts, from memory and made on the way: as each number would be split by itself. */
 START_TEST(weights_are_split_number_by_number)
 {
-    static const agate_layout_kind kinds[] = {AGATE_LAYOUT_oi_pairs, AGATE_LAYOUT_panel, AGATE_LAYOUT_plain};
+    static const agate_layout_kind kinds[] = {AGATE_LAYOUT_oi_pairs, AGATE_LAYOUT_panel, AGATE_LAYOUT_plain,
+                                              AGATE_LAYOUT_o_pairs, AGATE_LAYOUT_o_taps};
+    const size_t kind_count = AGATE_COUNT(kinds);
     const agate_scaling s = scaling(1, 1, IN * TAPS, OUT);
     agate_data *plain = odd_numbers(), *scaled = agate_data_scale(plain, AGATE_F32, &s);
     agate_type from = weights_type(AGATE_LAYOUT_plain, 0), half = from;
@@ -225,12 +227,11 @@ START_TEST(weights_are_split_number_by_number)
     uint16_t *parts = malloc(COUNT * sizeof *parts);
 
     half.dtype = AGATE_BF16;
-    for (size_t i = 0; i < 3 * AGATE_COUNT(kinds) * 3; i++) {
+    for (size_t i = 0; i < 3 * kind_count * 3; i++) {
         agate_data *source = sources[i % 3];
-        agate_type to = weights_type(kinds[i / 3 % 3], kinds[i / 3 % 3] == AGATE_LAYOUT_plain ? 0
-                                                       : _i                                   ? 32
-                                                                                              : 4);
-        int32_t plane = (int32_t)(i / 9);
+        agate_layout_kind kind = kinds[i / 3 % kind_count];
+        agate_type to = weights_type(kind, kind == AGATE_LAYOUT_plain ? 0 : _i ? 32 : 4);
+        int32_t plane = (int32_t)(i / (3 * kind_count));
         to.dtype = AGATE_BF16;
         agate_data *packed = agate_data_plane(source, &from, &to, plane);
         char *want = calloc(1, packed->size_bytes), *found = malloc(packed->size_bytes);

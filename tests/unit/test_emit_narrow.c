@@ -131,6 +131,74 @@ START_TEST(sums_of_pairs)
 }
 END_TEST
 
+/* ---- few channels --------------------------------------------------------------------------------------- */
+
+typedef struct stem {
+    int64_t channels, filters, height, width, rows, taps, stride, pad, dilation;
+} stem;
+
+static const stem stems[] = {
+    {3, 64, 23, 31, 7, 7, 2, 3, 1}, {3, 33, 9, 17, 3, 3, 1, 1, 1},    {3, 16, 11, 12, 3, 3, 2, 0, 1},
+    {1, 20, 12, 13, 5, 5, 1, 2, 1}, {4, 16, 5, 30, 2, 6, 3, 1, 1},    {2, 48, 9, 8, 1, 2, 1, 1, 1},
+    {3, 16, 15, 15, 3, 4, 1, 2, 2}, {3, 24, 23, 24, 11, 11, 4, 2, 1}, {1, 1, 3, 3, 3, 3, 1, 1, 1},
+    {2, 16, 4, 5, 3, 5, 1, 4, 1}, /* windows that lie outside */
+};
+
+/* A convolution of few channels by pairs of taps, with bias and relu, by bf16 results where `rounds`. */
+static void stem_text(const stem *s, agate_tiles tiles, bool rounds, agate_text *text)
+{
+    const int c = (int)s->channels, o = (int)s->filters, ky = (int)s->rows, kx = (int)s->taps;
+    const int reach = (int)((s->rows - 1) * s->dilation), pad = (int)s->pad, stride = (int)s->stride;
+    const int h = ((int)s->height + 2 * pad - reach - 1) / stride + 1;
+    const int w = ((int)s->width + 2 * pad - kx) / stride + 1;
+    const char *type = rounds ? "bf16" : "f32";
+
+    agate_text_add(text,
+                   "graph @t(%%x: bf16[N,%d,%d,%d], %%w: bf16[%d,%d,%d,%d]{oihw16o2w}, %%b: f32[%d]{o16o}) "
+                   "-> %s[N,%d,%d,%d]{nchw16c} {\n",
+                   c, (int)s->height, (int)s->width, o, c, ky, kx, o, type, o, h, w);
+    agate_text_add(
+        text, "  %%0 = kernel(%%x, %%w, %%b) direct_conv<v=16, oc=%d, ow=%d, ic=1, dp=1, oh=%d, ocs=%d> {\n",
+        tiles.oc, tiles.ow, tiles.oh, tiles.ocs);
+    agate_text_add(text, "    %%a = cast $0 to=f32 : f32[N,%d,%d,%d]\n", c, (int)s->height, (int)s->width);
+    agate_text_add(text, "    %%b = cast $1 to=f32 : f32[%d,%d,%d,%d]{oihw16o2w}\n", o, c, ky, kx);
+    agate_text_add(text,
+                   "    %%c = conv %%a, %%b, $2 strides=[%d, %d] pads=[%d, %d, %d, %d] dilations=[%d, 1] : "
+                   "f32[N,%d,%d,%d]{nchw16c}\n",
+                   stride, stride, pad, pad, pad, pad, (int)s->dilation, o, h, w);
+    agate_text_add(text, "    %%d = relu %%c : f32[N,%d,%d,%d]{nchw16c}\n", o, h, w);
+    if (rounds)
+        agate_text_add(text, "    %%e = cast %%d to=bf16 : bf16[N,%d,%d,%d]{nchw16c}\n", o, h, w);
+    agate_text_add(text, "    yield %%%s\n  } : %s[N,%d,%d,%d]{nchw16c}\n  return %%0\n}\n",
+                   rounds ? "e" : "d", type, o, h, w);
+}
+
+/* Inf and NaN of the input reach the sums that they are part of, and no others. */
+START_TEST(sums_of_taps)
+{
+    const stem *s = &stems[_i];
+    agate_machine machine;
+
+    if (!find_pair_machine(&machine))
+        return;
+    for (int turn = 0; turn < 4; turn++) {
+        agate_tiles tiles = {
+            .oc = 1 + turn % 2, .ow = turn == 0 ? 14 : 1 + 3 * turn, .oh = 1 + 2 * turn, .ocs = 1 + turn % 2};
+        agate_text text = {0};
+        stem_text(s, tiles, turn % 2, &text);
+        kernel_case c = {.text = agate_text_c(&text),
+                         .rtol = turn % 2 ? 0x1p-7 : 1e-5,
+                         .atol = 2e-7 * (double)(s->channels * s->rows * s->taps),
+                         .special = turn > 1 ? 0.02 : 0,
+                         .specials = 1, /* an infinite weight may meet the 0 of a border */
+                         .zero_pads = true,
+                         .normal = true};
+        check_kernel_on(&c, &machine);
+        agate_text_deinit(&text);
+    }
+}
+END_TEST
+
 /* Weights of matrix products are widened as they are read: single rows and many, sums in parts and a rest, columns that do not
  * fill a panel. */
 START_TEST(matrix_products)
@@ -312,6 +380,7 @@ int main(void)
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, widened_products, 0, machines);
     tcase_add_test(tcase, sums_of_pairs);
+    tcase_add_loop_test(tcase, sums_of_taps, 0, AGATE_COUNT(stems));
     tcase_add_loop_test(tcase, matrix_products, 0, machines);
     tcase_add_loop_test(tcase, error_bound, 0, machines);
     tcase_add_loop_test(tcase, casts, 0, machines);
