@@ -28,8 +28,6 @@ static const char *refuse_type(const agate_type *type)
 {
     agate_phys_axis axes[AGATE_MAX_PHYS];
 
-    if (type->dtype == AGATE_F16)
-        return "f16 is left to the library";
     return agate_type_phys(type, axes) < 0 ? "a type has no place in memory" : NULL;
 }
 
@@ -119,8 +117,8 @@ const char *agate_emit_refuses(const agate_node *kernel)
             return "it holds an op that has no loop";
         if (family == AGATE_FAMILY_softmax && wanted != AGATE_FAMILY_softmax)
             return "softmax has a strategy of its own";
-        if (agate_loops_over_bf16(node))
-            return "it sums bf16, which is left to the library";
+        if (agate_loops_over_half(node))
+            return "it sums bf16 or f16, which is left to the library";
         if (family == AGATE_FAMILY_data && !(node->data && agate_data_bytes(node->data)))
             return "the contents of a constant in it are not known";
     }

@@ -31,6 +31,7 @@ typedef struct agate_emitter {
     LLVMValueRef function; /* void (ptr buffers, i64 batch, i64 first, i64 last, ptr workspace) */
     LLVMValueRef batch, first, last, workspace;
     bool scales; /* AVX-512 is there, which multiplies by powers of two in one instruction (emit_math.c) */
+    bool halves; /* F16C is there, which converts f16 (emit_half.c) */
     const agate_node *kernel;
     const agate_graph *body;
     LLVMValueRef *params;  /* base pointer of each body parameter */
@@ -170,6 +171,10 @@ const agate_node *agate_emit_anchor_of(const agate_node *kernel);
 LLVMValueRef agate_emit_scalar(agate_emitter *e, agate_scalar_op op, agate_dtype dtype,
                                const agate_attrs *attrs, const LLVMValueRef *operands);
 LLVMValueRef agate_emit_cast(agate_emitter *e, agate_dtype from, agate_dtype to, LLVMValueRef value);
+
+/* bf16 or f16 made f32, which is exact, and f32 rounded to these, to the nearest, of two the even one (emit_half.c). */
+LLVMValueRef agate_emit_widened(agate_emitter *e, agate_dtype from, LLVMValueRef value);
+LLVMValueRef agate_emit_rounded(agate_emitter *e, agate_dtype to, LLVMValueRef value);
 
 /* ---- loops --------------------------------------------------------------------------------------------- */
 

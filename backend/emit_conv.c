@@ -176,7 +176,7 @@ static void measure_conv(agate_conv *c)
 
 static agate_tile_products products_of(const agate_node *anchor, const agate_tiles *tiles)
 {
-    if (!agate_is_bf16(agate_unwidened(anchor->operands[0])))
+    if (!agate_is_half(agate_unwidened(anchor->operands[0])))
         return AGATE_PRODUCTS_F32;
     if (anchor->op == AGATE_OP_conv && anchor->operands[1]->type.layout.kind == AGATE_LAYOUT_o_taps)
         return AGATE_PRODUCTS_TAPS;
@@ -196,6 +196,7 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
         measure_pool(c);
     c->image_stride = agate_emit_image_stride(x);
     c->block = is_channel_blocked(x) ? c->lanes : 1;
+    c->dtype = (agate_dtype)agate_unwidened(anchor->operands[0])->type.dtype;
     c->products = products_of(anchor, tiles);
     if (c->products == AGATE_PRODUCTS_PAIRS || c->products == AGATE_PRODUCTS_WIDENED) {
         c->image_stride /= 2;

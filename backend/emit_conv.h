@@ -48,8 +48,9 @@ struct agate_conv {
     int64_t ring;         /* > 0: the input has this many rows, of which row y lies in place y modulo that */
     int64_t groups;
     agate_tile_products products;
+    agate_dtype dtype; /* of the input in memory */
     int64_t
-        image_stride; /* from one input image to the next, in f32s or pairs of bf16 (of taps: in bf16s), as everything about inputs */
+        image_stride; /* from one input image to the next, in f32s or pairs of 16 bits (of taps: in bf16s), as everything about inputs */
     int64_t columns;  /* of weights: taps of a row, or pairs of them */
     int64_t channels; /* inputs of one group */
     int64_t filters;  /* outputs of all groups */

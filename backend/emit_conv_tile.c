@@ -147,6 +147,7 @@ static agate_tile tile_of(const agate_conv *c)
 {
     int64_t taps = c->y.taps * c->columns;
     agate_tile tile = {.products = c->products,
+                       .dtype = c->dtype,
                        .lanes = c->lanes,
                        .vectors = (int32_t)c->channel.span->run.width,
                        .points = (int32_t)c->pixel.span->run.width,

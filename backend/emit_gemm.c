@@ -3,7 +3,7 @@
  *     tasks: matrix of the batch, band of row tiles, group of column tiles
  *     in a task: loops over column tiles, rows `ow` at a time, then what is left by halves
  *
- * The right-hand side is read plain, or packed in panels as wide as a tile, of f32 or of bf16 that is widened as it is read. Where it has no batch of its own,
+ * The right-hand side is read plain, or packed in panels as wide as a tile, of f32 or of 16 bits that are widened as they are read. Where it has no batch of its own,
  * all rows of the left-hand side are one matrix; how many that is may follow the run-time batch, and then one
  * task has them all. Each element is summed over k in order, in parts of `kc` (emit_tile.h), so its bits depend
  * neither on its neighbours nor on the cut. */
@@ -24,7 +24,7 @@ typedef struct gemm {
     int64_t k, columns;
     bool folded; /* the batch has become rows */
     bool packed; /* rhs in panels */
-    bool half;   /* ... of bf16 */
+    bool half;   /* ... of bf16 or f16 */
     int32_t lanes, vectors, tile_rows, unroll;
     int64_t column_tiles;
     LLVMValueRef at[AGATE_MAX_RANK]; /* batch coordinates */
@@ -64,7 +64,7 @@ static void measure(gemm *g, const agate_node *kernel)
     g->k = g->lhs->dims[g->lhs->rank - 1].offset;
     g->columns = g->result->dims[rank - 1].offset;
     g->packed = g->rhs->layout.kind == AGATE_LAYOUT_panel;
-    g->half = g->packed && agate_is_bf16(agate_unwidened(g->anchor->operands[1]));
+    g->half = g->packed && agate_is_half(agate_unwidened(g->anchor->operands[1]));
     g->folded = is_one_matrix(g->rhs) && g->lhs->rank == rank;
     g->rows = g->folded ? product(g->result->dims, rank - 1) : g->result->dims[rank - 2];
     g->batch = g->folded ? agate_dim_fixed(1) : product(g->result->dims, rank - 2);
@@ -180,6 +180,7 @@ static void emit_tile(gemm *g, int32_t rows, int32_t vectors, bool partial)
     int64_t whole = g->k / g->unroll * g->unroll;
     int32_t stride = g->lanes / (g->half ? 2 : 1);
     agate_tile tile = {.products = g->half ? AGATE_PRODUCTS_WEIGHTS : AGATE_PRODUCTS_F32,
+                       .dtype = (agate_dtype)agate_unwidened(g->anchor->operands[1])->type.dtype,
                        .lanes = g->lanes,
                        .vectors = vectors,
                        .points = rows,

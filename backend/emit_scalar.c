@@ -335,18 +335,18 @@ static LLVMValueRef (*const rows[AGATE_SCALAR_COUNT])(words *) = {
 LLVMValueRef agate_emit_scalar(agate_emitter *e, agate_scalar_op op, agate_dtype dtype,
                                const agate_attrs *attrs, const LLVMValueRef *operands)
 {
-    const bool is_half = dtype == AGATE_BF16;
+    const bool is_half = dtype == AGATE_BF16 || dtype == AGATE_F16;
     const agate_scalar_info *info = &agate_scalar_table[op];
     LLVMValueRef wide[AGATE_MAX_RANK];
     words w = {e, is_half ? wide : operands, attrs, is_half ? AGATE_F32 : dtype,
                agate_emit_lanes(operands[0])};
 
     for (int32_t i = 0; is_half && i < info->arity; i++)
-        wide[i] = agate_emit_cast(e, AGATE_BF16, AGATE_F32, operands[i]);
+        wide[i] = agate_emit_cast(e, dtype, AGATE_F32, operands[i]);
     LLVMValueRef value = rows[op](&w);
     if (info->result == AGATE_RESULT_BOOL)
         return LLVMBuildZExt(e->builder, value, agate_emit_type(e, AGATE_BOOL, w.lanes), "");
-    return is_half ? agate_emit_cast(e, AGATE_F32, AGATE_BF16, value) : value;
+    return is_half ? agate_emit_cast(e, AGATE_F32, dtype, value) : value;
 }
 
 /* ---- casts --------------------------------------------------------------------------------------------- */
@@ -360,45 +360,6 @@ static LLVMValueRef float_to_integer(agate_emitter *e, LLVMValueRef value, LLVMT
                                 types, 2, &value, 1);
 }
 
-/* Integers as wide as f32, of that many lanes, all of `value`. */
-static LLVMValueRef words_of(agate_emitter *e, uint32_t value, int32_t lanes)
-{
-    return agate_emit_number(e, AGATE_U32, value, lanes);
-}
-
-/* bf16 is the upper half of an f32. */
-static LLVMValueRef widen_bf16(agate_emitter *e, LLVMValueRef value)
-{
-    int32_t lanes = agate_emit_lanes(value);
-    LLVMValueRef bits = LLVMBuildZExt(e->builder, value, agate_emit_type(e, AGATE_U32, lanes), "");
-
-    bits = LLVMBuildShl(e->builder, bits, words_of(e, 16, lanes), "");
-    return LLVMBuildBitCast(e->builder, bits, agate_emit_type(e, AGATE_F32, lanes), "");
-}
-
-/* To the nearest, of two the even one; NaN stays NaN: as agate_f32_to_bf16 does. In a kernel whose products are of AVX512-BF16, its
- * instruction rounds, too: denormals to 0. */
-static LLVMValueRef narrow_to_bf16(agate_emitter *e, LLVMValueRef value)
-{
-    LLVMBuilderRef b = e->builder;
-    int32_t lanes = agate_emit_lanes(value);
-    if (e->kernel->tiles.dp && lanes == 16) {
-        value =
-            agate_llvm_intrinsic(e->module, b, "llvm.x86.avx512bf16.cvtneps2bf16.512", NULL, 0, &value, 1);
-        return LLVMBuildBitCast(b, value, agate_emit_type(e, AGATE_BF16, lanes), "");
-    }
-    LLVMValueRef bits = LLVMBuildBitCast(b, value, agate_emit_type(e, AGATE_U32, lanes), "");
-    LLVMValueRef high = LLVMBuildLShr(b, bits, words_of(e, 16, lanes), "");
-    LLVMValueRef odd = LLVMBuildAnd(b, high, words_of(e, 1, lanes), "");
-    LLVMValueRef up = LLVMBuildAdd(b, LLVMBuildAdd(b, bits, words_of(e, 0x7fff, lanes), ""), odd, "");
-    LLVMValueRef quiet = LLVMBuildOr(b, bits, words_of(e, 0x400000, lanes), "");
-    LLVMValueRef nan = LLVMBuildFCmp(b, LLVMRealUNO, value, value, "");
-    LLVMValueRef rounded = LLVMBuildSelect(b, nan, quiet, up, "");
-
-    rounded = LLVMBuildLShr(b, rounded, words_of(e, 16, lanes), "");
-    return LLVMBuildTrunc(b, rounded, agate_emit_type(e, AGATE_BF16, lanes), "");
-}
-
 LLVMValueRef agate_emit_cast(agate_emitter *e, agate_dtype from, agate_dtype to, LLVMValueRef value)
 {
     words source = {.dtype = from}, target = {.dtype = to};
@@ -406,10 +367,10 @@ LLVMValueRef agate_emit_cast(agate_emitter *e, agate_dtype from, agate_dtype to,
 
     if (from == to)
         return value;
-    if (from == AGATE_BF16)
-        return agate_emit_cast(e, AGATE_F32, to, widen_bf16(e, value));
-    if (to == AGATE_BF16)
-        return narrow_to_bf16(e, agate_emit_cast(e, from, AGATE_F32, value));
+    if (from == AGATE_BF16 || from == AGATE_F16)
+        return agate_emit_cast(e, AGATE_F32, to, agate_emit_widened(e, from, value));
+    if (to == AGATE_BF16 || to == AGATE_F16)
+        return agate_emit_rounded(e, to, agate_emit_cast(e, from, AGATE_F32, value));
     if (to == AGATE_BOOL) {
         LLVMValueRef zero = zero_like(value);
         LLVMValueRef holds = is_float(&source) ? LLVMBuildFCmp(e->builder, LLVMRealUNE, value, zero, "")

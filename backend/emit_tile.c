@@ -38,18 +38,25 @@ LLVMValueRef agate_tile_advance(agate_emitter *e, agate_tile_products products, 
     return advance(e, agate_emit_type(e, dtype, 1), base, index, stride, offset);
 }
 
-static LLVMValueRef load_weights(agate_emitter *e, const agate_tile *tile, LLVMValueRef weights,
-                                 int64_t offset, int32_t vector)
+/* A vector at `address`: of f32s, or pairs. */
+static LLVMValueRef load_whole(agate_emitter *e, const agate_tile *tile, LLVMValueRef address, int32_t vector)
 {
-    bool half = tile->products == AGATE_PRODUCTS_WEIGHTS;
-    LLVMTypeRef type = agate_emit_type(e, half ? AGATE_BF16 : AGATE_F32, tile->lanes);
-    LLVMValueRef address = agate_emit_advance(e, weights, NULL, 0, offset + vector * tile->vector_stride);
+    LLVMTypeRef type = agate_emit_type(e, AGATE_F32, tile->lanes);
     if (tile->last_live && vector == tile->vectors - 1)
         return agate_llvm_masked_load(e->module, e->builder, type, address, (uint32_t)tile->align_bytes,
                                       tile->last_live);
     LLVMValueRef load = LLVMBuildLoad2(e->builder, type, address, "w");
     LLVMSetAlignment(load, (unsigned)tile->align_bytes);
-    return half ? agate_emit_cast(e, AGATE_BF16, AGATE_F32, load) : load;
+    return load;
+}
+
+/* A vector of 16 bits at `address`, made f32. */
+static LLVMValueRef load_widened(agate_emitter *e, const agate_tile *tile, LLVMValueRef address)
+{
+    LLVMValueRef load =
+        LLVMBuildLoad2(e->builder, agate_emit_type(e, tile->dtype, tile->lanes), address, "w");
+    LLVMSetAlignment(load, (unsigned)tile->lanes * 2);
+    return agate_emit_cast(e, tile->dtype, AGATE_F32, load);
 }
 
 void agate_emit_fence(agate_emitter *e, LLVMValueRef *vectors, int32_t count)
@@ -85,7 +92,7 @@ static bool sums_pairs(const agate_tile *tile)
     return tile->products == AGATE_PRODUCTS_PAIRS || tile->products == AGATE_PRODUCTS_TAPS;
 }
 
-/* Of `loaded`, a vector of f32s or of pairs. */
+/* Of `loaded`, a vector of f32s or of pairs of bf16. */
 static factor factor_of(agate_emitter *e, const agate_tile *tile, LLVMValueRef loaded)
 {
     LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, tile->lanes);
@@ -101,6 +108,36 @@ static factor factor_of(agate_emitter *e, const agate_tile *tile, LLVMValueRef l
     LLVMValueRef odd =
         LLVMBuildAnd(e->builder, bits, agate_emit_number(e, AGATE_U32, 0xffff0000, tile->lanes), "");
     return (factor){LLVMBuildBitCast(e->builder, even, f32, ""), LLVMBuildBitCast(e->builder, odd, f32, "")};
+}
+
+static bool widens_f16(const agate_tile *tile)
+{
+    return tile->products == AGATE_PRODUCTS_WIDENED && tile->dtype == AGATE_F16;
+}
+
+static factor load_weights(agate_emitter *e, const agate_tile *tile, LLVMValueRef weights, int64_t offset,
+                           int32_t vector)
+{
+    LLVMValueRef address = agate_emit_advance(e, weights, NULL, 0, offset + vector * tile->vector_stride);
+    if (tile->products == AGATE_PRODUCTS_WEIGHTS)
+        return (factor){.even = load_widened(e, tile, address)};
+    if (widens_f16(tile)) {
+        LLVMValueRef odd = agate_emit_advance(e, address, NULL, 0, tile->lanes / 2);
+        return (factor){load_widened(e, tile, address), load_widened(e, tile, odd)};
+    }
+    return factor_of(e, tile, load_whole(e, tile, address, vector));
+}
+
+/* `loaded`, an f32 or a pair, in all lanes. */
+static factor spread_input(agate_emitter *e, const agate_tile *tile, LLVMValueRef loaded)
+{
+    if (!widens_f16(tile))
+        return factor_of(e, tile, agate_emit_splat(e, loaded, tile->lanes));
+    LLVMValueRef pair = LLVMBuildBitCast(e->builder, loaded, agate_emit_type(e, AGATE_F16, 2), "");
+    LLVMValueRef wide = agate_emit_cast(e, AGATE_F16, AGATE_F32, pair);
+    LLVMValueRef even = LLVMBuildExtractElement(e->builder, wide, agate_emit_int(e, 0), "");
+    LLVMValueRef odd = LLVMBuildExtractElement(e->builder, wide, agate_emit_int(e, 1), "");
+    return (factor){agate_emit_splat(e, even, tile->lanes), agate_emit_splat(e, odd, tile->lanes)};
 }
 
 static LLVMValueRef add_products(agate_emitter *e, const agate_tile *tile, factor x, factor w,
@@ -142,14 +179,13 @@ void agate_tile_pair_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weigh
         return;
     factor w[AGATE_MAX_CARRIED];
     for (int32_t j = 0; j < tile->vectors; j++)
-        w[j] = factor_of(e, tile, load_weights(e, tile, weights, weight_offset, j));
+        w[j] = load_weights(e, tile, weights, weight_offset, j);
     for (int32_t i = 0; i < tile->points; i++) {
         if (!(active >> i & 1))
             continue;
         LLVMValueRef address =
             agate_tile_advance(e, tile->products, inputs, NULL, 0, input_offset + tile->point_at[i]);
-        LLVMValueRef loaded = load_input(e, tile, address, first >> i & 1, second >> i & 1);
-        factor x = factor_of(e, tile, agate_emit_splat(e, loaded, tile->lanes));
+        factor x = spread_input(e, tile, load_input(e, tile, address, first >> i & 1, second >> i & 1));
         LLVMValueRef *sums = tile->sums + i * tile->vectors;
         for (int32_t j = 0; j < tile->vectors; j++)
             sums[j] = add_products(e, tile, x, w[j], sums[j]);

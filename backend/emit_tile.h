@@ -4,8 +4,9 @@
  * weights, and one input per point, which is broadcast and multiplied into all of them. Steps run in one
  * fixed order, so a sum's bits do not depend on how many points the tile has.
  *
- * Where operands are bf16, weights and inputs are pairs of them, each as large as an f32, and a step adds both products: offsets
- * count f32s or pairs. A pair of taps in a row are neighbours in memory from any element on: offsets of inputs count elements.
+ * Where operands are bf16 or f16, inputs are pairs of them, each as large as an f32, and a step adds both products: offsets count f32s
+ * or pairs. Weights of bf16 are pairs as well; those of f16 are a vector for the even products and one for the odd behind it. A pair
+ * of taps in a row are neighbours in memory from any element on: offsets of inputs count elements.
  */
 #ifndef AGATE_EMIT_TILE_H
 #define AGATE_EMIT_TILE_H
@@ -18,14 +19,15 @@
 /* What a step multiplies. */
 typedef enum agate_tile_products {
     AGATE_PRODUCTS_F32,
-    AGATE_PRODUCTS_WEIGHTS, /* f32 inputs by bf16 weights, made f32; offsets of weights count pairs of them */
-    AGATE_PRODUCTS_WIDENED, /* pairs of bf16, made f32: the even products first */
-    AGATE_PRODUCTS_PAIRS,   /* the same by AVX512-BF16's instruction, which takes denormals for 0 */
+    AGATE_PRODUCTS_WEIGHTS, /* f32 inputs by weights of 16 bits, made f32; offsets of weights count pairs of them */
+    AGATE_PRODUCTS_WIDENED, /* pairs of 16 bits, made f32: the even products first */
+    AGATE_PRODUCTS_PAIRS,   /* the same of bf16 by AVX512-BF16's instruction, which takes denormals for 0 */
     AGATE_PRODUCTS_TAPS     /* ... of pairs of taps */
 } agate_tile_products;
 
 typedef struct agate_tile {
     agate_tile_products products;
+    agate_dtype dtype; /* of what has 16 bits: bf16 or f16 */
     int32_t lanes;
     int32_t vectors;
     int32_t points;                       /* vectors * points <= AGATE_MAX_CARRIED */

@@ -47,10 +47,11 @@ static agate_status verify(LLVMModuleRef module)
     return status;
 }
 
-static bool has_avx512(LLVMTargetMachineRef target)
+/* `feature` as LLVM is told of it: "+avx512f". */
+static bool has_feature(LLVMTargetMachineRef target, const char *feature)
 {
     char *features = LLVMGetTargetMachineFeatureString(target);
-    bool has = strstr(features, "+avx512f") != NULL;
+    bool has = strstr(features, feature) != NULL;
 
     LLVMDisposeMessage(features);
     return has;
@@ -60,7 +61,7 @@ static bool has_avx512(LLVMTargetMachineRef target)
 static void allow_widest(LLVMModuleRef module, LLVMTargetMachineRef target)
 {
     LLVMContextRef context = LLVMGetModuleContext(module);
-    const char *bits = has_avx512(target) ? "512" : "256";
+    const char *bits = has_feature(target, "+avx512f") ? "512" : "256";
     const char *keys[2] = {"prefer-vector-width", "min-legal-vector-width"};
 
     for (LLVMValueRef f = LLVMGetFirstFunction(module); f; f = LLVMGetNextFunction(f))
@@ -112,7 +113,8 @@ agate_status agate_codegen_kernel(const agate_node *kernel, const char *symbol, 
     agate_emitter emitter;
 
     agate_emitter_init(&emitter, context, kernel, symbol, scratch);
-    emitter.scales = has_avx512(target);
+    emitter.scales = has_feature(target, "+avx512f");
+    emitter.halves = has_feature(target, "+f16c");
     agate_emit_kernel(&emitter);
     agate_emitter_deinit(&emitter);
     uint64_t emitted = agate_clock_ns();

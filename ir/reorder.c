@@ -1,7 +1,8 @@
-/* reorder.c: constants in another layout, with their dimensions in another order, or rounded to bf16. The walk goes in the
+/* reorder.c: constants in another layout, with their dimensions in another order, or rounded to 16 bits. The walk goes in the
  * target's physical order, so that writes stream. */
 #include "ir/reorder.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* For each physical axis of the target: what a step along it adds to the source offset is no single number where both
@@ -15,7 +16,8 @@ typedef struct walk {
     int64_t skipped;
     char *target;
     size_t source_bytes, element_bytes; /* of an element: of the source, of the target */
-    int32_t plane; /* f32 becomes this part of it in bf16 (ir/narrow.h); -1: it stays what it is */
+    agate_dtype narrower;               /* than the source's f32; none: elements stay what they are */
+    int32_t plane;                      /* of bf16, which part of the f32 (ir/narrow.h) */
 } walk;
 
 /* perm[d]: the dimension of the source that is dimension d of the target; NULL: d itself. */
@@ -43,9 +45,11 @@ typedef uint32_t loose_word __attribute__((aligned(1), may_alias));
 typedef float loose_float __attribute__((aligned(1), may_alias));
 typedef uint16_t loose_half __attribute__((aligned(1), may_alias));
 
-/* What rounding to bf16 leaves, `plane` times, is rounded to bf16. */
-static uint16_t plane_of(float value, int32_t plane)
+/* Rounded to f16; or what rounding to bf16 leaves, `plane` times, is rounded to bf16. */
+static uint16_t plane_of(float value, agate_dtype dtype, int32_t plane)
 {
+    if (dtype == AGATE_F16)
+        return agate_f32_to_f16(value);
     for (int32_t i = 0; i < plane; i++)
         value -= agate_bf16_to_f32(agate_f32_to_bf16(value));
     return agate_f32_to_bf16(value);
@@ -57,9 +61,10 @@ static inline void copy_run(const walk *w, char *target, const char *source, con
 {
     size_t bytes = w->element_bytes;
 
-    if (w->plane >= 0)
+    if (w->narrower)
         for (int64_t i = 0; i < count; i++)
-            ((loose_half *)target)[i] = plane_of(((const loose_float *)source)[offsets[i]], w->plane);
+            ((loose_half *)target)[i] =
+                plane_of(((const loose_float *)source)[offsets[i]], w->narrower, w->plane);
     else if (bytes == sizeof(uint32_t)) /* the common case, as plain loads and stores */
         for (int64_t i = 0; i < count; i++)
             ((loose_word *)target)[i] = ((const loose_word *)source)[offsets[i]];
@@ -100,7 +105,7 @@ static void walk_pair(const walk *w, const int64_t *coords, int64_t target_index
     const char *source = w->source + source_offset(w, coords, outer->dim, inner->dim) * from_bytes;
     char *target = w->target + target_index * bytes;
 
-    if (count == 2 && bytes == 2 && w->plane < 0) { /* pairs of channels */
+    if (count == 2 && bytes == 2 && !w->narrower) { /* pairs of channels */
         const int64_t *pair = w->offsets[inner->dim] + coords[inner->dim];
         for (int64_t i = 0; i < rows; i++) {
             const loose_half *from = (const loose_half *)source + row_offsets[i * weight];
@@ -139,13 +144,14 @@ static void walk_axis(const walk *w, int32_t a, int64_t *coords, int64_t target_
 static void walk_init(walk *w, const agate_type *from, const int32_t *perm, const agate_type *to,
                       int32_t plane, agate_arena *arena)
 {
-    bool narrows = from->dtype == AGATE_F32 && to->dtype == AGATE_BF16;
+    bool narrows = from->dtype == AGATE_F32 && (to->dtype == AGATE_BF16 || to->dtype == AGATE_F16);
 
     assert((from->dtype == to->dtype || narrows) && from->rank == to->rank && agate_type_is_fixed(to));
     *w = (walk){.type = to,
                 .source_bytes = agate_dtype_size(from->dtype),
                 .element_bytes = agate_dtype_size(to->dtype),
-                .plane = narrows ? plane : -1};
+                .narrower = narrows ? (agate_dtype)to->dtype : AGATE_DTYPE_NONE,
+                .plane = plane};
     w->axis_count = agate_type_phys(to, w->axes);
     table_offsets(from, perm, arena, w);
 }
@@ -202,13 +208,43 @@ static inline uint32_t round_to_bf16(uint32_t bits)
     return (rounded & ~is_nan) | ((bits >> 16 | 0x40) & is_nan);
 }
 
+#define HALF                                                                                                 \
+    UINT32_C(0x3f000000) /* bits of 0.5f: next to it the last bit is 2^-24, as that of a denormal f16 */
+
+/* As agate_f32_to_f16, without a branch (backend/emit_half.c). `shifted` are the bits of abs(number) + 0.5. */
+static inline uint32_t round_to_f16(uint32_t bits, uint32_t shifted)
+{
+    uint32_t magnitude = bits & 0x7fffffff, is_nan = magnitude > 0x7f800000 ? ~0u : 0;
+    uint32_t is_large = magnitude >= 0x47800000 ? ~0u : 0, is_normal = magnitude >= 0x38800000 ? ~0u : 0;
+    uint32_t normal = (magnitude + 0xfff + (magnitude >> 13 & 1) - (112u << 23)) >> 13;
+    uint32_t finite = (normal & is_normal) | ((shifted - HALF) & ~is_normal);
+    uint32_t large = 0x7c00 | ((0x200 | (magnitude >> 13 & 0x3ff)) & is_nan);
+
+    return (bits >> 16 & 0x8000) | (large & is_large) | (finite & ~is_large);
+}
+
 #define NARROWED 16 /* numbers at a time, for vectors */
 
-static void narrow_some(const float *numbers, int32_t plane, uint16_t *out)
+static void halve_some(const float *numbers, uint16_t *out)
+{
+    float sums[NARROWED];
+    uint32_t bits[NARROWED], shifted[NARROWED];
+
+    memcpy(bits, numbers, sizeof bits);
+    for (int i = 0; i < NARROWED; i++)
+        sums[i] = fabsf(numbers[i]) + 0.5f;
+    memcpy(shifted, sums, sizeof shifted);
+    for (int i = 0; i < NARROWED; i++)
+        out[i] = (uint16_t)round_to_f16(bits[i], shifted[i]);
+}
+
+static void narrow_some(const float *numbers, agate_dtype dtype, int32_t plane, uint16_t *out)
 {
     float left[NARROWED], part[NARROWED];
     uint32_t bits[NARROWED];
 
+    if (dtype == AGATE_F16)
+        return halve_some(numbers, out);
     memcpy(left, numbers, sizeof left);
     for (int32_t p = 0; p <= plane; p++) {
         memcpy(bits, left, sizeof bits);
@@ -223,7 +259,8 @@ static void narrow_some(const float *numbers, int32_t plane, uint16_t *out)
 }
 
 /* plane_of each. `numbers` may lie at any address. */
-static void narrow_numbers(const char *numbers, int64_t count, int32_t plane, uint16_t *out)
+static void narrow_numbers(const char *numbers, int64_t count, agate_dtype dtype, int32_t plane,
+                           uint16_t *out)
 {
     const int64_t whole = count / NARROWED * NARROWED;
     float some[NARROWED] = {0};
@@ -231,10 +268,10 @@ static void narrow_numbers(const char *numbers, int64_t count, int32_t plane, ui
 
     for (int64_t i = 0; i < whole; i += NARROWED) {
         memcpy(some, numbers + i * (int64_t)sizeof *some, sizeof some);
-        narrow_some(some, plane, out + i);
+        narrow_some(some, dtype, plane, out + i);
     }
     memcpy(some, numbers + whole * (int64_t)sizeof *some, (size_t)(count - whole) * sizeof *some);
-    narrow_some(some, plane, last);
+    narrow_some(some, dtype, plane, last);
     memcpy(out + whole, last, (size_t)(count - whole) * sizeof *last);
 }
 
@@ -244,19 +281,21 @@ typedef struct row_reader {
     const char *source; /* all of them; NULL: they are to be made */
     size_t row_bytes;
     char *made;         /* room for some rows */
-    uint16_t *narrowed; /* the same as bf16; NULL: they stay what they are */
+    uint16_t *narrowed; /* the same in 16 bits; NULL: they stay what they are */
+    agate_dtype narrower;
     int32_t plane;
 } row_reader;
 
 static bool open_rows(row_reader *r, const walk *w, int64_t all_rows, int64_t rows)
 {
     r->row_bytes = r->data->size_bytes / (size_t)all_rows;
+    r->narrower = w->narrower;
     r->plane = w->plane;
     if (!r->source)
         r->made = malloc(r->row_bytes * (size_t)rows + 1);
-    if (w->plane >= 0)
+    if (w->narrower)
         r->narrowed = malloc(r->row_bytes / 2 * (size_t)rows + 1);
-    return (r->source || r->made) && (w->plane < 0 || r->narrowed);
+    return (r->source || r->made) && (!w->narrower || r->narrowed);
 }
 
 /* `count` rows from `first` on; NULL: memory is short. */
@@ -269,7 +308,7 @@ static const char *read_rows(const row_reader *r, int64_t first, int64_t count)
         return NULL;
     if (!r->narrowed)
         return rows;
-    narrow_numbers(rows, (int64_t)(size_bytes / sizeof(float)), r->plane, r->narrowed);
+    narrow_numbers(rows, (int64_t)(size_bytes / sizeof(float)), r->narrower, r->plane, r->narrowed);
     return (const char *)r->narrowed;
 }
 
@@ -284,9 +323,9 @@ static bool walk_by_rows(walk *w, const reordering *r, const agate_data *data, c
     bool good = open_rows(&reader, w, rows, agate_min(weight, rows));
 
     w->target = target;
-    if (w->plane >= 0)
+    if (w->narrower)
         w->source_bytes = sizeof *reader.narrowed;
-    w->plane = -1;
+    w->narrower = AGATE_DTYPE_NONE;
     for (int64_t i = 0; i < count && good; i++) {
         coords[0] = i * weight;
         w->skipped = w->offsets[0][coords[0]];
@@ -314,7 +353,7 @@ static bool make_all(const agate_data *reordered, void *target)
     walk_init(&w, &r->from, r->permutes ? r->perm : NULL, &r->to, r->plane, arena);
     if (!agate_type_count(&r->to, &count) || (size_t)count.offset * w.element_bytes < reordered->size_bytes)
         memset(target, 0, reordered->size_bytes); /* there are pads */
-    bool by_rows = (!source || w.plane >= 0) && !r->permutes && w.axis_count > 1 && w.axes[0].dim == 0 &&
+    bool by_rows = (!source || w.narrower) && !r->permutes && w.axis_count > 1 && w.axes[0].dim == 0 &&
                    r->from.dims[0].offset > 0 && r->from.layout.kind == AGATE_LAYOUT_plain;
     bool good =
         by_rows ? walk_by_rows(&w, r, data, source, target) : source || (source = agate_data_bytes(data));

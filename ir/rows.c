@@ -30,10 +30,10 @@ static bool has_fixed_rows(const agate_node *reduce)
 
 static bool is_float(const agate_value *value)
 {
-    return value->type.dtype == AGATE_F32 || agate_is_bf16(value);
+    return value->type.dtype == AGATE_F32 || agate_is_half(value);
 }
 
-/* One element at a time; a result that is kept as bf16 (pass narrow) is cast to it. */
+/* One element at a time; a result that is kept in 16 bits (pass narrow) is cast to it. */
 static bool is_scalar(const agate_node *node)
 {
     agate_family family = agate_node_info(node)->family;

@@ -1,4 +1,4 @@
-/* narrow: where narrower products are asked for, weights of convolutions and values between kernels are kept as bf16.
+/* narrow: where narrower products are asked for, weights of convolutions and values between kernels are kept in 16 bits.
  *
  *     %1 = kernel(%0, %w, %b) {                       %1 = kernel(%0, %w, %b) {
  *       %a = conv $0, $1, $2 : f32[...]{nchw16c}        %a = cast $0 to=f32 : f32[...]{nchw16c}
@@ -9,7 +9,8 @@
  *                                                       yield %e
  *                                                     } : bf16[...]{nchw16c}
  *
- * Weights of matrix products become bf16 as well, and meet f32 inputs: they are read once, and wait for memory.
+ * Weights of matrix products become bf16 as well, and meet f32 inputs: they are read once, and wait for memory. f16 in the place
+ * of bf16 is the same, but for the weights' layout: these are multiplied as f32, channel by channel ({oihw16i16o}).
  *
  * A kernel computes in f32 as before: what it reads is widened, what it writes is rounded once. Only values in blocked layout
  * are kept so, those that a convolution reads and that all readers can take; values that views tie together are all, or none.
@@ -37,16 +38,16 @@ typedef struct narrower {
     bool tiles; /* the target has them */
 } narrower;
 
-/* How many bf16 numbers stand for an operand of the kernel's products; 0: it stays f32. */
-static int32_t planes_of(const narrower *n, const agate_node *kernel)
+/* What stands for an operand of the kernel's products. */
+static agate_planes planes_of(const narrower *n, const agate_node *kernel)
 {
     const agate_node *anchor = agate_kernel_anchor(kernel);
     const agate_pass *pass = n->pass;
     agate_precision precision =
         anchor ? agate_precision_of(pass->node_precisions, pass->precision, anchor) : AGATE_PRECISION_f32;
-    int32_t planes = agate_precision_planes(precision);
+    agate_planes planes = {agate_precision_dtype(precision), agate_precision_planes(precision)};
 
-    return planes > 1 && !n->tiles ? 0 : planes;
+    return planes.count > 1 && !n->tiles ? (agate_planes){0} : planes;
 }
 
 agate_edge *agate_edge_of(const agate_value *value)
@@ -141,7 +142,8 @@ static void choose_products(const narrower *n, agate_node *kernel)
 {
     const agate_node *conv = agate_kernel_anchor(kernel);
 
-    if (!conv || conv->op != AGATE_OP_conv || planes_of(n, kernel) == 0)
+    if (!conv || conv->op != AGATE_OP_conv || planes_of(n, kernel).count == 0 ||
+        planes_of(n, kernel).dtype != AGATE_BF16)
         return;
     if (!n->tiles) {
         if (is_stem(conv))
@@ -228,7 +230,7 @@ static const char *refuses_use(const agate_node *kernel, const agate_use *use)
     }
 }
 
-/* Why the kernel cannot read operand `index` as bf16. */
+/* Why the kernel cannot read operand `index` in 16 bits. */
 static const char *refuses_operand(const agate_node *kernel, int32_t index)
 {
     const agate_value *param = kernel->body->params[index];
@@ -262,12 +264,22 @@ static void collect(narrower *n, agate_graph *graph)
         }
 }
 
-/* A convolution reads it that has so many planes; 0: nothing is known of one. */
-static void ask_planes(agate_edge *e, int32_t planes)
+/* A convolution reads it that has such planes; none: nothing is known of one. */
+static void ask_planes(agate_edge *e, agate_planes planes)
 {
-    if (e->plane_count > 0 && planes > 0 && e->plane_count != planes && !e->reason)
+    bool differ = e->wanted.count != planes.count || e->wanted.dtype != planes.dtype;
+
+    if (e->wanted.count > 0 && planes.count > 0 && differ && !e->reason)
         e->reason = "convolutions of different precisions read it";
-    e->plane_count = (int32_t)agate_max(e->plane_count, planes);
+    if (e->wanted.count < planes.count)
+        e->wanted = planes;
+}
+
+/* It is a shortcut of a convolution with planes of `dtype`; the first says. */
+static void ask_half(agate_edge *e, agate_dtype dtype)
+{
+    if (e->halved_as == AGATE_DTYPE_NONE)
+        e->halved_as = dtype;
 }
 
 static void tie(agate_value *a, agate_value *b)
@@ -279,8 +291,8 @@ static void tie(agate_value *a, agate_value *b)
     } else if (x != y) {
         y->reason = y->reason ? y->reason : x->reason;
         y->feeds_conv |= x->feeds_conv;
-        y->is_halved |= x->is_halved;
-        ask_planes(y, x->plane_count);
+        ask_half(y, x->halved_as);
+        ask_planes(y, x->wanted);
         y->stays_blocked = y->is_viewed = true;
         x->into = y;
     }
@@ -304,6 +316,7 @@ static bool is_input(const agate_node *conv, int32_t index)
 static void ask_kernel(const narrower *n, agate_node *kernel)
 {
     const agate_node *yield = agate_kernel_yield(kernel), *anchor = agate_kernel_anchor(kernel);
+    const agate_planes planes = planes_of(n, kernel);
     bool is_conv = anchor && anchor->op == AGATE_OP_conv;
 
     for (int32_t i = 0; i < kernel->result_count; i++) {
@@ -318,15 +331,15 @@ static void ask_kernel(const narrower *n, agate_node *kernel)
         if (!e)
             continue;
         const char *reason = refuses_operand(kernel, i);
-        if (is_conv && is_input(anchor, i) && planes_of(n, kernel) == 0)
+        if (is_conv && is_input(anchor, i) && planes.count == 0)
             reason = "a convolution that stays f32 reads it";
         if (reason)
             refuse(kernel->operands[i], reason);
         if (is_conv && is_input(anchor, i))
-            ask_planes(e, planes_of(n, kernel));
-        else if (is_conv && planes_of(n, kernel) == 1)
-            e->is_halved = true;
-        e->feeds_conv |= is_conv && planes_of(n, kernel) > 0;
+            ask_planes(e, planes);
+        else if (is_conv && planes.count == 1)
+            ask_half(e, planes.dtype);
+        e->feeds_conv |= is_conv && planes.count > 0;
         e->stays_blocked |= !has_tiles(kernel);
         e->read_as_f32 |= !has_tiles(kernel);
     }
@@ -372,8 +385,8 @@ static agate_narrowing narrowing_of(const narrower *n, const agate_node *kernel)
         return (agate_narrowing)kernel->scratch;
     if (anchor && anchor->op == AGATE_OP_conv && reads_narrow(kernel, anchor))
         return AGATE_NARROW_PAIRS;
-    if (planes_of(n, kernel) == 1 && anchor && anchor->op == AGATE_OP_matmul && has_panels(kernel, anchor) &&
-        agate_pass_spend(n->pass, kernel, "bf16 weights"))
+    if (planes_of(n, kernel).count == 1 && anchor && anchor->op == AGATE_OP_matmul &&
+        has_panels(kernel, anchor) && agate_pass_spend(n->pass, kernel, "weights of 16 bits"))
         return AGATE_NARROW_WEIGHTS;
     return AGATE_NARROW_NOTHING;
 }
@@ -384,12 +397,12 @@ static bool rewrite(const narrower *n, agate_node *node)
     if (node->op != AGATE_OP_kernel) {
         for (int32_t i = 0; i < node->result_count; i++)
             if (agate_narrow_edge(&node->results[i]))
-                node->results[i].type.dtype = AGATE_BF16;
+                node->results[i].type.dtype = agate_narrow_edge(&node->results[i])->wanted.dtype;
         return false;
     }
     agate_narrowing how = narrowing_of(n, node);
     if (!agate_narrow_kernel(node, how, planes_of(n, node)))
-        agate_pass_remark(n->pass, node, "memory is too short for weights in bf16");
+        agate_pass_remark(n->pass, node, "memory is too short for weights in 16 bits");
     return how != AGATE_NARROW_NOTHING;
 }
 
@@ -398,11 +411,11 @@ static const char *refuses_edge(const agate_edge *e)
 {
     if (e->reason)
         return e->reason;
-    if (!e->feeds_conv || e->plane_count == 0)
+    if (!e->feeds_conv || e->wanted.count == 0)
         return "no convolution reads it";
-    if (e->plane_count > 1 && e->is_viewed)
+    if (e->wanted.count > 1 && e->is_viewed)
         return "it is viewed with others";
-    return e->plane_count > 1 && e->read_as_f32 ? "a kernel that has no products of tiles reads it" : NULL;
+    return e->wanted.count > 1 && e->read_as_f32 ? "a kernel that has no products of tiles reads it" : NULL;
 }
 
 static bool choose_edge(const narrower *n, agate_edge *e)
@@ -411,13 +424,14 @@ static bool choose_edge(const narrower *n, agate_edge *e)
 
     if (e->into)
         return false;
-    if (e->plane_count == 0 && e->is_halved)
-        e->plane_count = 1;
+    if (e->wanted.count == 0 && e->halved_as != AGATE_DTYPE_NONE)
+        e->wanted = (agate_planes){e->halved_as, 1};
     const char *reason = refuses_edge(e);
     if (reason)
         agate_pass_remark(n->pass, node, "stays f32: %s", reason);
     else
-        e->is_narrow = agate_pass_spend(n->pass, node, e->plane_count == 1 ? "bf16" : "planes of bf16");
+        e->is_narrow = agate_pass_spend(
+            n->pass, node, e->wanted.count == 1 ? agate_dtype_name(e->wanted.dtype) : "planes of bf16");
     return e->is_narrow;
 }
 
@@ -438,7 +452,7 @@ static void decline(const narrower *n, const agate_graph *graph)
 static bool has_work(const narrower *n, const agate_graph *graph)
 {
     AGATE_EACH_NODE (node, graph)
-        if (node->op == AGATE_OP_kernel && planes_of(n, node) > 0)
+        if (node->op == AGATE_OP_kernel && planes_of(n, node).count > 0)
             return true;
     return false;
 }

@@ -6,18 +6,24 @@
 #include "passes/kernel.h"
 #include "passes/rewrite.h"
 
-/* A value that may be kept as bf16; those tied by views share the fate of the one at the end of `into`. */
+/* What stands for an f32: so many numbers of `dtype` (ir/narrow.h). None: it stays f32. */
+typedef struct agate_planes {
+    agate_dtype dtype;
+    int32_t count;
+} agate_planes;
+
+/* A value that may be kept in 16 bits; those tied by views share the fate of the one at the end of `into`. */
 typedef struct agate_edge {
     agate_value *value;
     struct agate_edge *into;
     const char *reason; /* why not; NULL: it may */
     bool feeds_conv;    /* a kernel of a convolution reads it */
     bool is_narrow;
-    bool
-        is_halved; /* as a shortcut it takes half the memory traffic in bf16; of several planes it would take no less */
+    agate_dtype
+        halved_as; /* as a shortcut it takes half the memory traffic in one plane of this; of several it would take no less */
     bool is_viewed;      /* a view ties it to others */
     bool read_as_f32;    /* a kernel that has no products of tiles reads it */
-    int32_t plane_count; /* for the convolutions that read it; 0: none was met yet */
+    agate_planes wanted; /* by the convolutions that read it; none was met yet: 0 of them */
     bool stays_blocked; /* something reads or writes it by vectors: its blocks of channels stay as they are */
     agate_value *planes[AGATE_MAX_PLANES]; /* once its kernel is rewritten */
 } agate_edge;
@@ -25,7 +31,7 @@ typedef struct agate_edge {
 /* That of `value` or of what it is tied to; NULL: it stays what it is. Kept in value->scratch. */
 agate_edge *agate_edge_of(const agate_value *value);
 
-/* The edge if it becomes bf16; else NULL. */
+/* The edge if it becomes so; else NULL. */
 static inline agate_edge *agate_narrow_edge(const agate_value *value)
 {
     agate_edge *e = agate_edge_of(value);
@@ -35,14 +41,14 @@ static inline agate_edge *agate_narrow_edge(const agate_value *value)
 /* What to make of a kernel's anchor. */
 typedef enum agate_narrowing {
     AGATE_NARROW_NOTHING,
-    AGATE_NARROW_WEIGHTS, /* bf16 weights of a matrix product, which meet f32 */
-    AGATE_NARROW_PAIRS,   /* products of bf16 in a convolution, in pairs of channels */
-    AGATE_NARROW_TAPS,    /* ... of taps, where channels are few */
-    AGATE_NARROW_TILES    /* ... in AMX tiles */
+    AGATE_NARROW_WEIGHTS, /* weights of a matrix product of 16 bits, which meet f32 */
+    AGATE_NARROW_PAIRS,   /* products of 16 bits in a convolution, in pairs of channels */
+    AGATE_NARROW_TAPS,    /* ... of bf16, in pairs of taps, where channels are few */
+    AGATE_NARROW_TILES    /* ... of bf16, in AMX tiles */
 } agate_narrowing;
 
-/* Rewrites what `kernel` reads and writes; in its products `planes` bf16 numbers stand for an f32. Returns false where memory for weights is
+/* Rewrites what `kernel` reads and writes; in its products `planes` stand for an f32. Returns false where memory for weights is
  * short: then some of the kernel stays f32. */
-bool agate_narrow_kernel(agate_node *kernel, agate_narrowing how, int32_t planes);
+bool agate_narrow_kernel(agate_node *kernel, agate_narrowing how, agate_planes planes);
 
 #endif

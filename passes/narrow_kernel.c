@@ -1,4 +1,4 @@
-/* narrow_kernel.c: the body of a kernel between operands and results that are kept as bf16. */
+/* narrow_kernel.c: the body of a kernel between operands and results that are kept in 16 bits. */
 #include "passes/narrow.h"
 
 #include <stdio.h>
@@ -40,11 +40,12 @@ static agate_value *build_sum(agate_node *before, agate_value *const *planes, in
 }
 
 /* Splits f32 `value`. */
-static void build_planes(agate_node *before, agate_value *value, int32_t count, agate_value **out_planes)
+static void build_planes(agate_node *before, agate_value *value, agate_planes planes,
+                         agate_value **out_planes)
 {
-    for (int32_t i = 0; i < count; i++) {
-        out_planes[i] = build_cast(before, value, AGATE_BF16);
-        if (i == count - 1)
+    for (int32_t i = 0; i < planes.count; i++) {
+        out_planes[i] = build_cast(before, value, planes.dtype);
+        if (i == planes.count - 1)
             break;
         agate_value *terms[] = {value, build_cast(before, out_planes[i], AGATE_F32)};
         value = agate_build(before->graph, before, AGATE_OP_sub, NULL, terms, 2);
@@ -119,7 +120,7 @@ static void read_operands(agate_node *kernel, int32_t block)
         const agate_edge *e = agate_narrow_edge(kernel->operands[i]);
         agate_value *planes[AGATE_MAX_PLANES] = {kernel->operands[i]};
         int32_t plane_count = 1;
-        for (; e && plane_count < e->plane_count; plane_count++)
+        for (; e && plane_count < e->wanted.count; plane_count++)
             planes[plane_count] = e->planes[plane_count];
         agate_value *value = e ? widen_param(kernel, i, planes, plane_count) : body->params[i];
         if (block > 0)
@@ -140,17 +141,19 @@ static const char *plane_label(const agate_node *weights, int32_t plane)
     return label;
 }
 
-/* Part `plane` of the weights as bf16, laid out as they are multiplied. NULL where memory is short. */
-static agate_value *narrow_weights(agate_value *weights, agate_narrowing how, int32_t plane)
+/* Part `plane` of the weights, laid out as they are multiplied: bf16 in pairs of channels, f16, which is widened before it is
+ * multiplied, channel by channel. NULL where memory is short. */
+static agate_value *narrow_weights(agate_value *weights, agate_narrowing how, agate_dtype dtype,
+                                   int32_t plane)
 {
     agate_node *node = weights->node;
     agate_type type = weights->type;
     agate_data *data = NULL;
 
-    type.dtype = AGATE_BF16;
+    type.dtype = dtype;
     if (how == AGATE_NARROW_TAPS)
         type.layout.kind = AGATE_LAYOUT_o_taps;
-    else if (how != AGATE_NARROW_WEIGHTS)
+    else if (how != AGATE_NARROW_WEIGHTS && dtype == AGATE_BF16)
         type.layout.kind = AGATE_LAYOUT_oi_pairs;
     if (how == AGATE_NARROW_TILES)
         type.layout.block = AGATE_AMX_BLOCK;
@@ -164,15 +167,15 @@ static agate_value *narrow_weights(agate_value *weights, agate_narrowing how, in
 
 /* False: memory is short. */
 static bool narrow_right_side(agate_node *kernel, const agate_node *anchor, agate_narrowing how,
-                              int32_t planes)
+                              agate_planes planes)
 {
     int32_t index = anchor->operands[1]->index;
     agate_value *weights = kernel->operands[index], *values[AGATE_MAX_PLANES];
 
-    for (int32_t i = 0; i < planes; i++)
-        if (!(values[i] = narrow_weights(weights, how, i)))
+    for (int32_t i = 0; i < planes.count; i++)
+        if (!(values[i] = narrow_weights(weights, how, planes.dtype, i)))
             return false;
-    widen_param(kernel, index, values, planes);
+    widen_param(kernel, index, values, planes.count);
     if (weights->use_count == 0)
         agate_node_remove(weights->node);
     return true;
@@ -197,7 +200,7 @@ static void round_left_side(agate_node *kernel, const agate_node *conv)
 }
 
 /* The convolution's input, where it comes as f32, is split in the kernel. */
-static void split_left_side(agate_node *conv, int32_t planes)
+static void split_left_side(agate_node *conv, agate_planes planes)
 {
     const agate_value *known[AGATE_MAX_PLANES];
     agate_value *parts[AGATE_MAX_PLANES];
@@ -205,7 +208,7 @@ static void split_left_side(agate_node *conv, int32_t planes)
     if (agate_planes_of(conv->operands[0], known) > 0)
         return;
     build_planes(conv, conv->operands[0], planes, parts);
-    agate_node_set_operand(conv, 0, build_sum(conv, parts, planes));
+    agate_node_set_operand(conv, 0, build_sum(conv, parts, planes.count));
 }
 
 /* ---- what is written ------------------------------------------------------------------------------------ */
@@ -246,7 +249,7 @@ static int32_t count_results(const agate_node *kernel)
 
     for (int32_t i = 0; i < kernel->result_count; i++)
         if (agate_narrow_edge(&kernel->results[i]))
-            count += agate_narrow_edge(&kernel->results[i])->plane_count - 1;
+            count += agate_narrow_edge(&kernel->results[i])->wanted.count - 1;
     return count;
 }
 
@@ -257,8 +260,8 @@ static void narrow_result(agate_node *kernel, int32_t index, agate_edge *e, int3
     agate_value *parts[AGATE_MAX_PLANES], *value = yield->operands[index];
     int32_t block = e->stays_blocked ? kernel->results[index].type.layout.block : AGATE_AMX_BLOCK;
 
-    build_planes(before, build_blocks(before, value, block), e->plane_count, parts);
-    for (int32_t i = 0; i < e->plane_count; i++) {
+    build_planes(before, build_blocks(before, value, block), e->wanted, parts);
+    for (int32_t i = 0; i < e->wanted.count; i++) {
         agate_value *result = &kernel->results[i == 0 ? index : extra + i - 1];
         int32_t pitch = result->type.layout.pitch;
         result->type = parts[i]->type;
@@ -281,7 +284,7 @@ static void write_results(agate_node *kernel)
         agate_edge *e = agate_narrow_edge(&wider->results[i]);
         if (e) {
             narrow_result(wider, i, e, extra);
-            extra += e->plane_count - 1;
+            extra += e->wanted.count - 1;
         } else if (wider->results[i].type.layout.kind == AGATE_LAYOUT_channel) {
             agate_value *value = yield->operands[i];
             agate_node *before = value->node ? value->node->next : yield;
@@ -291,7 +294,7 @@ static void write_results(agate_node *kernel)
     }
 }
 
-bool agate_narrow_kernel(agate_node *kernel, agate_narrowing how, int32_t planes)
+bool agate_narrow_kernel(agate_node *kernel, agate_narrowing how, agate_planes planes)
 {
     agate_node *anchor = agate_kernel_anchor(kernel);
     bool good = true;
@@ -302,7 +305,7 @@ bool agate_narrow_kernel(agate_node *kernel, agate_narrowing how, int32_t planes
     if (how == AGATE_NARROW_TAPS)
         round_left_side(kernel, anchor);
     if (how != AGATE_NARROW_NOTHING)
-        good = narrow_right_side(kernel, anchor, how, how == AGATE_NARROW_WEIGHTS ? 1 : planes);
+        good = narrow_right_side(kernel, anchor, how, planes);
     if (how == AGATE_NARROW_TILES && good)
         split_left_side(anchor, planes);
     write_results(kernel);

@@ -23,7 +23,7 @@ const char *agate_stage_name(agate_stage stage);
 bool agate_stage_parse(const char *text, agate_stage *out_stage);
 
 typedef enum agate_precision {
-#define AGATE_PRECISION(id, text, planes, summary) AGATE_PRECISION_##id,
+#define AGATE_PRECISION(id, text, dtype, planes, summary) AGATE_PRECISION_##id,
 #include "passes/precision.def"
 #undef AGATE_PRECISION
     AGATE_PRECISION_COUNT
@@ -34,8 +34,9 @@ AGATE_MUST_USE agate_status agate_precision_parse(const char *text, agate_precis
 
 const char *agate_precision_name(agate_precision precision); /* as it is parsed */
 
-/* How many bf16 numbers stand for an operand of a product (ir/narrow.h); 0: it is an f32. */
+/* How many numbers of which type stand for an operand of a product (ir/narrow.h); 0: it is an f32. */
 int32_t agate_precision_planes(agate_precision precision);
+agate_dtype agate_precision_dtype(agate_precision precision);
 
 /* Does code for the machine sum the products of two pairs of bf16 by one instruction (AVX512-BF16)? */
 bool agate_has_pair_products(const agate_machine *machine);

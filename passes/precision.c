@@ -2,7 +2,7 @@
 #include "passes/pass.h"
 
 static const char *const names[AGATE_PRECISION_COUNT] = {
-#define AGATE_PRECISION(id, text, planes, summary) text,
+#define AGATE_PRECISION(id, text, dtype, planes, summary) text,
 #include "passes/precision.def"
 #undef AGATE_PRECISION
 };
@@ -13,7 +13,7 @@ const char *agate_precision_name(agate_precision precision)
 }
 
 static const int32_t planes[AGATE_PRECISION_COUNT] = {
-#define AGATE_PRECISION(id, text, planes, summary) planes,
+#define AGATE_PRECISION(id, text, dtype, planes, summary) planes,
 #include "passes/precision.def"
 #undef AGATE_PRECISION
 };
@@ -21,6 +21,17 @@ static const int32_t planes[AGATE_PRECISION_COUNT] = {
 int32_t agate_precision_planes(agate_precision precision)
 {
     return planes[precision];
+}
+
+static const agate_dtype dtypes[AGATE_PRECISION_COUNT] = {
+#define AGATE_PRECISION(id, text, dtype, planes, summary) AGATE_##dtype,
+#include "passes/precision.def"
+#undef AGATE_PRECISION
+};
+
+agate_dtype agate_precision_dtype(agate_precision precision)
+{
+    return dtypes[precision];
 }
 
 bool agate_has_pair_products(const agate_machine *machine)
@@ -59,7 +70,7 @@ agate_status agate_precision_parse(const char *text, agate_precision *out_precis
 
 uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine)
 {
-    if (machine->vector_bits != 512 || planes[precision] == 0)
+    if (machine->vector_bits != 512 || dtypes[precision] != AGATE_BF16)
         return 0;
     return AGATE_CPU_AVX512_BF16 | AGATE_CPU_AMX_TILE | AGATE_CPU_AMX_BF16;
 }

@@ -117,23 +117,14 @@ static int32_t added_operands(const agate_region *region, const agate_node *node
     return count;
 }
 
-/* Has no loop, so that it can be a library call, but only alone. */
-static bool is_for_library(const agate_node *node)
-{
-    bool half = node->results[0].type.dtype == AGATE_F16;
-
-    for (int32_t i = 0; i < node->operand_count && !half; i++)
-        half = node->operands[i]->type.dtype == AGATE_F16;
-    return half || agate_loops_over_bf16(node);
-}
-
 const char *agate_region_refuses(const agate_region *region, const agate_node *node)
 {
     if (region->count >= AGATE_REGION_MEMBERS ||
         region->operand_count + added_operands(region, node) > AGATE_REGION_OPERANDS)
         return "the kernel is as large as it may be";
-    if (is_for_library(node) || is_for_library(region->members[0]))
-        return "f16, and sums of bf16, are computed one op at a time";
+    /* Without a loop it can be a library call, but only alone. */
+    if (agate_loops_over_half(node) || agate_loops_over_half(region->members[0]))
+        return "sums of bf16 and f16 are computed one op at a time";
     return NULL;
 }
 

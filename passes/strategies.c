@@ -13,10 +13,10 @@ static int32_t lanes(const agate_candidate *c)
 
 static bool is_f32_in_memory(const agate_value *value)
 {
-    return value->type.dtype == AGATE_F32 || agate_is_bf16(value);
+    return value->type.dtype == AGATE_F32 || agate_is_half(value);
 }
 
-/* Does the kernel compute in f32? Its operands and results may be kept as bf16. */
+/* Does the kernel compute in f32? Its operands and results may be kept as bf16 or f16. */
 static bool all_f32(const agate_candidate *c)
 {
     for (int32_t i = 0; i < c->kernel->operand_count; i++)
@@ -36,8 +36,8 @@ static bool anchor_is(const agate_candidate *c, agate_family family)
     return c->anchor && agate_node_info(c->anchor)->family == family;
 }
 
-/* Is the anchor the only node that is not pointwise, reading the kernel's operands directly, or (`widened`) as bf16 made
- * wider? */
+/* Is the anchor the only node that is not pointwise, reading the kernel's operands directly, or (`widened`) as bf16 or f16
+ * made wider? */
 static bool anchor_reads_operands(const agate_candidate *c, bool widened)
 {
     for (int32_t i = 0; i < c->anchor->operand_count; i++) {
@@ -66,8 +66,8 @@ const char *agate_gemm_applies(const agate_candidate *c)
     if (!anchor_reads_operands(c, true) || c->anchor->operands[0]->node)
         return "its operands are computed in the kernel";
     const agate_value *weights = agate_unwidened(c->anchor->operands[1]);
-    if (agate_is_bf16(weights) && weights->type.layout.kind != AGATE_LAYOUT_panel)
-        return "its bf16 weights are not in panels";
+    if (agate_is_half(weights) && weights->type.layout.kind != AGATE_LAYOUT_panel)
+        return "its weights of 16 bits are not in panels";
     for (int32_t i = 0; i < 2; i++)
         if (c->anchor->operands[i]->type.rank < 2)
             return "an operand is a vector";
@@ -217,18 +217,12 @@ agate_tiles agate_softmax_plan(const agate_candidate *c)
 
 /* ---- pointwise, nest, library ------------------------------------------------------------------------------ */
 
-/* Scalar ops on bf16 are computed in f32 and rounded one by one; loops over bf16 are left to the library. */
+/* Scalar ops on bf16 and f16 are computed in f32 and rounded one by one; loops over these are left to the library. */
 static const char *dtypes_refused(const agate_candidate *c)
 {
-    for (int32_t i = 0; i < c->kernel->operand_count; i++)
-        if (c->kernel->operands[i]->type.dtype == AGATE_F16)
-            return "an operand is f16";
-    for (int32_t i = 0; i < c->kernel->result_count; i++)
-        if (c->kernel->results[i].type.dtype == AGATE_F16)
-            return "a result is f16";
     AGATE_EACH_NODE (node, c->kernel->body)
-        if (agate_loops_over_bf16(node))
-            return "it sums bf16";
+        if (agate_loops_over_half(node))
+            return "it sums bf16 or f16";
     return NULL;
 }
 

@@ -11,11 +11,12 @@ typedef struct conv_shape {
     int64_t kernel_width;
     int64_t input_bytes; /* of one image; what strides leave out counts: its cache sets hold nothing else */
     int64_t weight_bytes;
-    int64_t channels; /* inputs of a group */
-    int64_t products; /* that are summed to one output */
-    int32_t bytes;    /* of an element of input and weights */
-    bool blocked;     /* the input is */
-    bool flat;        /* 1x1, stride 1, no pads: pixels are one row */
+    int64_t channels;  /* inputs of a group */
+    int64_t products;  /* that are summed to one output */
+    agate_dtype dtype; /* of input and weights */
+    int32_t bytes;     /* of an element of these */
+    bool blocked;      /* the input is */
+    bool flat;         /* 1x1, stride 1, no pads: pixels are one row */
 } conv_shape;
 
 static conv_shape shape_of(const agate_node *conv, int32_t lanes)
@@ -24,8 +25,10 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
     const agate_type *y = &conv->results[0].type;
     const agate_attrs_conv *attrs = &conv->attrs.conv;
     int64_t taps = w->dims[2].offset * w->dims[3].offset;
-    int32_t bytes = agate_is_bf16(agate_unwidened(conv->operands[0])) ? 2 : 4;
+    agate_dtype dtype = (agate_dtype)agate_unwidened(conv->operands[0])->type.dtype;
+    int32_t bytes = (int32_t)agate_dtype_size(dtype);
     conv_shape s = {.vectors = agate_ceil_div(w->dims[0].offset, lanes),
+                    .dtype = dtype,
                     .bytes = bytes,
                     .height = y->dims[2].offset,
                     .width = y->dims[3].offset,
@@ -92,20 +95,22 @@ static bool is_cut(const agate_node *conv)
     return agate_conv_parts(conv, parts) != 1;
 }
 
-/* Does any operand come as bf16? */
-static bool reads_bf16(const agate_node *conv)
+/* Does any operand come in 16 bits? */
+static bool reads_half(const agate_node *conv)
 {
-    return agate_is_bf16(agate_unwidened(conv->operands[0])) ||
-           agate_is_bf16(agate_unwidened(conv->operands[1]));
+    return agate_is_half(agate_unwidened(conv->operands[0])) ||
+           agate_is_half(agate_unwidened(conv->operands[1]));
 }
 
-/* Input and weights are bf16, laid out for products of pairs, of which none is cut by a pad. */
+/* Input and weights are both bf16 or both f16, laid out for steps of two channels, of which none is cut by a pad. */
 static bool is_of_pairs(const agate_node *conv)
 {
-    return agate_is_bf16(agate_unwidened(conv->operands[0])) &&
-           agate_is_bf16(agate_unwidened(conv->operands[1])) &&
+    const agate_value *x = agate_unwidened(conv->operands[0]), *w = agate_unwidened(conv->operands[1]);
+
+    return agate_is_half(x) && x->type.dtype == w->type.dtype &&
            conv->operands[1]->type.dims[1].offset % 2 == 0 &&
-           is_laid_out(conv, AGATE_LAYOUT_channel, AGATE_LAYOUT_oi_pairs);
+           is_laid_out(conv, AGATE_LAYOUT_channel,
+                       agate_is_bf16(x) ? AGATE_LAYOUT_oi_pairs : AGATE_LAYOUT_oi);
 }
 
 /* Input and weights of few channels are bf16, laid out for products of pairs of taps. */
@@ -134,11 +139,11 @@ const char *agate_direct_conv_applies(const agate_candidate *c)
     agate_part parts[AGATE_MAX_PARTS];
     if (agate_conv_parts(c->anchor, parts) == 0)
         return "cut in other ways than into parts";
-    if (reads_bf16(c->anchor)) {
+    if (reads_half(c->anchor)) {
         if (is_of_taps(c->anchor) && !agate_has_pair_products(c->machine))
             return "the target has no sums of pairs of bf16 products";
         if (!is_of_pairs(c->anchor) && !is_of_taps(c->anchor))
-            return "input and weights are not bf16 laid out in pairs";
+            return "input and weights are not both of 16 bits and laid out in pairs";
     } else if (!is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_oi) &&
                !is_laid_out(c->anchor, AGATE_LAYOUT_plain, AGATE_LAYOUT_o)) {
         return "weights not packed for it";
@@ -162,6 +167,8 @@ static const step_model apart_steps = {1, 0.5, 0, 1, 3, 4}; /* an input is copie
 static const step_model pair_steps = {1, 0, 0, 1, 1, 6};    /* two products in an instruction */
 static const step_model widened_steps = {2, 1, 1, 2, 3, 4}; /* two multiply-adds of bf16 made f32 */
 static const step_model widened_apart = {2, 1.5, 1, 2, 5, 4};
+static const step_model halves_steps = {2, 2, 2, 2, 3, 4}; /* the same of f16, by F16C's instructions */
+static const step_model halves_apart = {2, 5, 8, 2, 5, 4}; /* ... by integer arithmetic */
 
 static const step_model *steps_of(const conv_shape *s, const agate_machine *machine)
 {
@@ -169,6 +176,8 @@ static const step_model *steps_of(const conv_shape *s, const agate_machine *mach
 
     if (s->bytes == 4)
         return fused ? &fused_steps : &apart_steps;
+    if (s->dtype == AGATE_F16)
+        return fused ? &halves_steps : &halves_apart;
     if (agate_has_pair_products(machine))
         return &pair_steps;
     return fused ? &widened_steps : &widened_apart;
@@ -241,13 +250,13 @@ static double choose_register_tile(const conv_shape *s, const agate_machine *mac
     return best;
 }
 
-/* Sums of bf16 products stay whole: the rounding of the operands outweighs that of any sum. */
+/* Sums of products of 16 bits stay whole: the rounding of the operands outweighs that of any sum. */
 static agate_tiles first_tiles(const conv_shape *s, const agate_machine *machine)
 {
     return (agate_tiles){.v = agate_machine_lanes(machine),
                          .flat = s->flat,
                          .ic = s->blocked ? (int32_t)agate_max(1, 4 / s->kernel_width) : 1,
-                         .dp = s->bytes == 2 && agate_has_pair_products(machine),
+                         .dp = s->dtype == AGATE_BF16 && agate_has_pair_products(machine),
                          .kc = s->bytes == 4 ? agate_sum_part(s->products) : 0};
 }
 
@@ -380,8 +389,8 @@ const char *agate_depthwise_applies(const agate_candidate *c)
     const char *reason = not_blocked_conv(c);
     if (reason)
         return reason;
-    if (reads_bf16(c->anchor))
-        return "an operand is bf16";
+    if (reads_half(c->anchor))
+        return "an operand is of 16 bits";
     if (is_cut(c->anchor))
         return "its channels are cut into parts";
     if (!agate_is_depthwise(c->anchor))
@@ -412,8 +421,8 @@ const char *agate_grouped_conv_applies(const agate_candidate *c)
     const char *reason = not_blocked_conv(c);
     if (reason)
         return reason;
-    if (reads_bf16(c->anchor))
-        return "an operand is bf16";
+    if (reads_half(c->anchor))
+        return "an operand is of 16 bits";
     if (is_cut(c->anchor))
         return "its channels are cut into parts";
     if (agate_is_depthwise(c->anchor))

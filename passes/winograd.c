@@ -138,8 +138,8 @@ static const char *refuses(const agate_node *kernel, const agate_node *conv)
         return "the kernel is dilated";
     if (attrs->group != 1)
         return "it is in groups";
-    if (agate_is_bf16(agate_unwidened(conv->operands[1])))
-        return "its products are of bf16";
+    if (agate_is_half(agate_unwidened(conv->operands[1])))
+        return "its products are of 16 bits";
     if (w->layout.kind != AGATE_LAYOUT_oi || conv->results[0].type.layout.kind != AGATE_LAYOUT_channel)
         return "its input or result is not in blocked layout";
     if (agate_conv_parts(conv, parts) > 1)

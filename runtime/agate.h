@@ -170,7 +170,7 @@ typedef struct agate_compile_options {
         *allow; /* faster ways to compute that round otherwise, separated by commas: "winograd"; NULL: none */
     const char *
         precision; /* of products in convolutions: "f32"; "f32x6" or "f32x3", sums of bfloat16 numbers for each f32, where the
-                      CPU has AMX; or "bf16", whose operands are rounded to bfloat16: less exact and faster. NULL: "f32". Of a compiled file as in agate_load_options */
+                      CPU has AMX; or "f16" or "bf16", to which operands are rounded: less exact, half the memory, and bf16 faster. NULL: "f32". Of a compiled file as in agate_load_options */
     const char *
         node_precisions; /* of single nodes by their ONNX names, "NODE=P,NODE=P", in place of `precision`; NULL: of none */
 } agate_compile_options;

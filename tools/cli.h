@@ -79,7 +79,7 @@ typedef struct agate_cli_compile {
 #define AGATE_CLI_PRECISION_ROW(settings, member)                                                            \
     {                                                                                                        \
         "precision", AGATE_CLI_TEXT, "P", offsetof(settings, member),                                        \
-            "of products in convolutions and of weights: f32 (default), f32x6, f32x3 or bf16"                \
+            "of products in convolutions and of weights: f32 (default), f32x6, f32x3, f16 or bf16"           \
     }
 
 #define AGATE_CLI_NODE_PRECISION_ROW(settings, member)                                                       \

@@ -20,10 +20,12 @@ done
 expect 2 compare "$model" --allow nothing
 says "$err" 'there is no "nothing" to allow, but: winograd'
 
-# Products of bf16 against the same, widened, by reference.
+# Products of bf16 and f16 against the same, widened, by reference.
 for isa in sse2 avx2 avx512; do
-    expect 0 compare "$model" --precision bf16 --batch 3 --isa $isa
-    says "$out" ' 0 past the tolerance'
+    for precision in bf16 f16; do
+        expect 0 compare "$model" --precision $precision --batch 3 --isa $isa
+        says "$out" ' 0 past the tolerance'
+    done
 done
 expect 0 compare "$model" --precision bf16 --threads 2
 says "$out" ' 0 past the tolerance'
@@ -35,6 +37,8 @@ expect 0 dump "$model" --stage scheduled --isa avx2 --node-precision $node=bf16
 [ "$(grep -c ': bf16.*{oihw' "$out")" = 1 ] || die "not one convolution of bf16"
 expect 0 dump "$model" --stage scheduled --isa avx2 --precision bf16
 [ "$(grep -c ': bf16.*{oihw' "$out")" -gt 1 ] || die "no convolutions of bf16"
+expect 0 dump "$model" --stage scheduled --precision bf16 --node-precision $node=f16
+[ "$(grep -c ': f16.*{oihw' "$out")" = 1 ] || die "not one convolution of f16"
 expect 0 compare "$model" --precision f32x3 --isa avx2
 says "$out" ' ok .*direct_conv' ' 0 past the tolerance'
 says "$err" '^agate: --precision f32x3: avx2 has no AMX, without which f32 is faster: computed in f32$'
@@ -43,11 +47,11 @@ says "$err" '"/blocks/blocks.0/conv1/Conv" is not NODE=P'
 expect 2 compare "$model" --node-precision $node=f32,=bf16
 says "$err" '"=bf16" is not NODE=P'
 expect 2 compare "$model" --node-precision $node=fp8
-says "$err" 'no precision "fp8": one of f32, f32x6, f32x3, bf16'
+says "$err" 'no precision "fp8": one of f32, f32x6, f32x3, f16, bf16'
 expect 1 compare "$model" --node-precision conv9=bf16
 says "$err" 'the model has no node "conv9" to give a precision: agate dump --origins names them'
 expect 2 compare "$model" --precision fp8
-says "$err" 'no precision "fp8": one of f32, f32x6, f32x3, bf16'
+says "$err" 'no precision "fp8": one of f32, f32x6, f32x3, f16, bf16'
 
 # Rounding differs somewhere in nine convolutions.
 expect 1 compare "$model" --rtol 0 --atol 0

@@ -109,19 +109,21 @@ fi
 bytes_of() {
     wc -c <"$1"
 }
-for precision in f32 bf16; do
+for precision in f32 f16 bf16; do
     expect 0 compile "$model" -o "$work/$precision.so" --precision $precision
     expect 0 run "$work/$precision.so" --seed 5 --output-dir "$work/$precision"
 done
 cmp -s "$work/f32/logits.npy" "$work/bf16/logits.npy" && die "bf16 is f32"
-expect 0 compile "$model" -o "$work/both.so" --precision bf16 --precision f32
-expect 0 compile "$model" -o "$work/again.so" --precision f32,bf16 --threads 1
+cmp -s "$work/f32/logits.npy" "$work/f16/logits.npy" && die "f16 is f32"
+cmp -s "$work/bf16/logits.npy" "$work/f16/logits.npy" && die "f16 is bf16"
+expect 0 compile "$model" -o "$work/both.so" --precision bf16,f16 --precision f32
+expect 0 compile "$model" -o "$work/again.so" --precision f32,f16,bf16 --threads 1
 same "$work/both.so" "$work/again.so"
-[ "$(bytes_of "$work/both.so")" -lt $(($(bytes_of "$work/f32.so") + $(bytes_of "$work/bf16.so"))) ] ||
+[ "$(bytes_of "$work/both.so")" -lt $(($(bytes_of "$work/f32.so") + $(bytes_of "$work/f16.so") + $(bytes_of "$work/bf16.so"))) ] ||
     die "nothing is shared: $(ls -l "$work"/*.so)"
 expect 0 run "$work/both.so" --seed 5 --output-dir "$work/default"
 same "$work/default/logits.npy" "$work/f32/logits.npy"
-for precision in f32 bf16; do
+for precision in f32 f16 bf16; do
     expect 0 run "$work/both.so" --seed 5 --output-dir "$work/asked" --precision $precision
     same "$work/asked/logits.npy" "$work/$precision/logits.npy"
     expect 0 run "$work/$precision.so" --seed 5 --output-dir "$work/asked" --precision $precision
@@ -130,7 +132,7 @@ for precision in f32 bf16; do
     says "$out" "\"precision\": \"$precision\""
     expect 0 info "$work/both.so" --precision $precision
     says "$out" '^  [a-z0-9+]*  *f32 .* of weights, .* of code' '^  [a-z0-9+]*  *bf16 .* of weights, .* of code' \
-        '^  .* of weights together' "^[0-9]* kernels for .* with precision $precision, by strategy"
+        '^  [a-z0-9+]*  *f16 .* of weights, .* of code' '^  .* of weights together' "^[0-9]* kernels for .* with precision $precision, by strategy"
 done
 expect 0 info "$work/both.so"
 says "$out" 'with precision f32, by strategy'
@@ -185,7 +187,7 @@ if command -v readelf >/dev/null; then
     readelf -sW "$work/pairs.o" | grep -q "direct_conv_.*_sse2_bf16\$" || die "no bf16 in the object"
 fi
 expect 2 compile "$model" -o "$work/x.so" --precision f32,fp8
-says "$err" '--precision: no precision "fp8": one of f32, f32x6, f32x3, bf16'
+says "$err" '--precision: no precision "fp8": one of f32, f32x6, f32x3, f16, bf16'
 expect 2 compile "$model" -o "$work/x.so" --precision f32,bf16,f32
 says "$err" '--precision: f32 is given twice'
 expect 2 compile "$model" -o "$work/x.s" --emit asm --precision f32,bf16

@@ -42,7 +42,7 @@ expect 2 run model.onnx --allow haste
 says "$err" 'there is no "haste" to allow, but: winograd'
 expect 2 opt file.agt --allow haste
 expect 2 run model.onnx --precision fp8
-says "$err" 'no precision "fp8": one of f32, f32x6, f32x3, bf16'
+says "$err" 'no precision "fp8": one of f32, f32x6, f32x3, f16, bf16'
 expect 2 opt file.agt --precision fp8
 expect 2 opt file.agt --pass ''
 expect 2 dump model.onnx --stage finished

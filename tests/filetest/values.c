@@ -56,7 +56,7 @@ static int32_t split_label(const char *label, char *out_name, size_t room)
 static bool fill_weight(agate_node *node, int64_t seed)
 {
     agate_type plain = node->results[0].type;
-    bool is_part = plain.dtype == AGATE_BF16;
+    bool is_part = plain.dtype == AGATE_BF16 || plain.dtype == AGATE_F16;
     agate_dim size, count;
     char name[256];
     int32_t part = split_label(node->label, name, sizeof name);

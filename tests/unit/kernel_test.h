@@ -110,7 +110,8 @@ static void fill_random(agate_tensor *t, const kernel_case *c, int32_t operand)
 
     for (size_t i = 0; i < count; i++) {
         double value = random_number() * scale;
-        if (t->dtype == AGATE_F32 || t->dtype == AGATE_F64 || t->dtype == AGATE_BF16) {
+        if (t->dtype == AGATE_F32 || t->dtype == AGATE_F64 || t->dtype == AGATE_BF16 ||
+            t->dtype == AGATE_F16) {
             bool may = c->specials == 0 || operand < c->specials;
             if (fabs(random_number()) < c->special && may)
                 value = specials[(size_t)(fabs(random_number()) * AGATE_COUNT(specials)) %
@@ -119,6 +120,8 @@ static void fill_random(agate_tensor *t, const kernel_case *c, int32_t operand)
                 ((float *)t->data)[i] = (float)value;
             else if (t->dtype == AGATE_BF16)
                 ((uint16_t *)t->data)[i] = agate_f32_to_bf16((float)value);
+            else if (t->dtype == AGATE_F16)
+                ((uint16_t *)t->data)[i] = value == 1e-40 ? 1 : agate_f32_to_f16((float)value);
             else
                 ((double *)t->data)[i] = value;
             continue;
@@ -171,6 +174,9 @@ static void check_equal(const agate_tensor *got, const agate_tensor *want, const
         } else if (want->dtype == AGATE_BF16) {
             g = (double)agate_bf16_to_f32(((uint16_t *)got->data)[i]);
             w = (double)agate_bf16_to_f32(((uint16_t *)want->data)[i]);
+        } else if (want->dtype == AGATE_F16) {
+            g = (double)agate_f16_to_f32(((uint16_t *)got->data)[i]);
+            w = (double)agate_f16_to_f32(((uint16_t *)want->data)[i]);
         } else {
             size_t size = agate_dtype_size(want->dtype);
             ck_assert_msg(memcmp((char *)got->data + i * size, (char *)want->data + i * size, size) == 0,

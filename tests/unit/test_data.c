@@ -202,9 +202,10 @@ static void split(const float *numbers, int32_t plane, uint16_t *out)
 /* Plain weights with all that rounds in a way of its own. */
 static agate_data *odd_numbers(void)
 {
-    static const uint32_t odd[] = {0x00000000, 0x80000000, 0x00000001, 0x807fffff, 0x7f7fffff,
-                                   0x7f800000, 0xff800000, 0x7f800001, 0xffc00000, 0x3f808000,
-                                   0x3f818000, 0x3f80ff7e, 0x7f7f8000};
+    static const uint32_t odd[] = {0x00000000, 0x80000000, 0x00000001, 0x807fffff, 0x7f7fffff, 0x7f800000,
+                                   0xff800000, 0x7f800001, 0xffc00000, 0x3f808000, 0x3f818000, 0x3f80ff7e,
+                                   0x7f7f8000, 0x477fefff, 0x477ff000, 0x387fffff, 0x33000000, 0x33000001,
+                                   0x33c00000, 0x3f801000, 0x3f803000, 0xc7800000};
     agate_data *data = numbers();
     uint32_t *bits = (uint32_t *)data->bytes;
 
@@ -249,6 +250,42 @@ START_TEST(weights_are_split_number_by_number)
     agate_data_release(plain);
     free(memory);
     free(parts);
+}
+END_TEST
+
+/* As f16, likewise. */
+START_TEST(weights_are_halved_number_by_number)
+{
+    static const agate_layout_kind kinds[] = {AGATE_LAYOUT_oi, AGATE_LAYOUT_panel, AGATE_LAYOUT_plain};
+    agate_data *plain = odd_numbers();
+    agate_type from = weights_type(AGATE_LAYOUT_plain, 0), half = from;
+    char *memory;
+    agate_data *sources[] = {agate_data_retain(plain), loose(plain, &memory)};
+    uint16_t *halves = malloc(COUNT * sizeof *halves);
+
+    half.dtype = AGATE_F16;
+    for (uint32_t i = 0; i < COUNT; i++)
+        halves[i] = agate_f32_to_f16(((const float *)plain->bytes)[i]);
+    for (size_t i = 0; i < 2 * AGATE_COUNT(kinds); i++) {
+        agate_type to = weights_type(kinds[i / 2], kinds[i / 2] == AGATE_LAYOUT_plain ? 0 : 16);
+        to.dtype = AGATE_F16;
+        agate_data *packed = agate_data_reorder(sources[i % 2], &from, &to);
+        char *want = calloc(1, packed->size_bytes), *found = malloc(packed->size_bytes);
+        ck_assert(agate_data_read(packed, 0, packed->size_bytes, found));
+        ck_assert(agate_reorder_bytes(&half, halves, &to, want));
+        ck_assert_mem_eq(found, want, packed->size_bytes);
+        memset(want, 0, packed->size_bytes);
+        ck_assert(agate_reorder_bytes(&from, plain->bytes, &to, want)); /* one by one */
+        ck_assert_mem_eq(found, want, packed->size_bytes);
+        agate_data_release(packed);
+        free(want);
+        free(found);
+    }
+    for (int k = 0; k < 2; k++)
+        agate_data_release(sources[k]);
+    agate_data_release(plain);
+    free(memory);
+    free(halves);
 }
 END_TEST
 
@@ -373,6 +410,7 @@ int main(void)
     tcase_add_test(tests, weights_that_leave_the_range_are_seen);
     tcase_add_loop_test(tests, packing_later_gives_what_packing_at_once_gives, 0, 2);
     tcase_add_loop_test(tests, weights_are_split_number_by_number, 0, 2);
+    tcase_add_test(tests, weights_are_halved_number_by_number);
     tcase_add_test(tests, transposing_later_gives_what_transposing_at_once_gives);
     tcase_add_test(tests, packs_what_was_reshaped_since_it_was_transposed);
     tcase_add_test(tests, threads_that_ask_at_once_get_the_same_bytes);

@@ -1,6 +1,7 @@
 /* links: backend ir ref base */
-/* test_emit_narrow.c: compiled convolutions and matrix products whose operands are kept as bf16, against the reference kernels, which widen them and
- * sum in double: on every machine by widened products, and by sums of pairs where AVX512-BF16 is. */
+/* test_emit_narrow.c: compiled convolutions and matrix products whose operands are kept as bf16 or f16, against the reference
+ * kernels, which widen them and sum in double: on every machine by widened products, and those of bf16 by sums of pairs where
+ * AVX512-BF16 is. */
 #include "tests/unit/kernel_test.h"
 
 #include "tests/suite.h"
@@ -19,22 +20,41 @@ static const shape shapes[] = {
     {160, 48, 1, 4, 7, 3, 1, 1, 1, false}, {18, 33, 1, 1, 1, 1, 1, 0, 1, true},
 };
 
+/* What operands are kept as; what its rounding takes of a number at most, twice that for the boundary between two; weights. */
+typedef struct kind {
+    const char *name, *weights; /* the latter with the input's block in it, and the lanes */
+    double unit;                /* as a share of the number */
+    int32_t weights_block;      /* times lanes / 2: the input's block there */
+} kind;
+
+static const kind bf16 = {"bf16", "oihw%di%do2i", 0x1p-8, 1}, f16 = {"f16", "oihw%di%do", 0x1p-11, 2};
+
+static const char *weights_layout(const kind *k, int v)
+{
+    static char text[32];
+
+    snprintf(text, sizeof text, k->weights, k->weights_block * v / 2, v);
+    return text;
+}
+
 static int64_t out_size(const shape *s, int64_t in)
 {
     return (in + 2 * s->pad - (s->taps - 1) * s->dilation - 1) / s->stride + 1;
 }
 
-/* A convolution with bias, shortcut and relu, whose result is bf16 where `rounds`. */
-static void kernel_text(const shape *s, int v, agate_tiles tiles, bool rounds, agate_text *text)
+/* A convolution with bias, shortcut and relu, whose result is rounded where `rounds`. */
+static void kernel_text(const kind *kind, const shape *s, int v, agate_tiles tiles, bool rounds,
+                        agate_text *text)
 {
+    const char *half = kind->name, *result = rounds ? half : "f32", *layout = weights_layout(kind, v);
     const int h = (int)out_size(s, s->height), w = (int)out_size(s, s->width), o = (int)s->filters;
     const int c = (int)(s->channels / s->group), k = (int)s->taps;
 
     agate_text_add(text,
-                   "graph @t(%%x: bf16[N,%d,%d,%d]{nchw%dc}, %%w: bf16[%d,%d,%d,%d]{oihw%di%do2i}, "
-                   "%%b: f32[%d]{o%do}, %%r: bf16[N,%d,%d,%d]{nchw%dc}) -> %s[N,%d,%d,%d]{nchw%dc} {\n",
-                   (int)s->channels, (int)s->height, (int)s->width, v, o, c, k, k, v / 2, v, o, v, o, h, w, v,
-                   rounds ? "bf16" : "f32", o, h, w, v);
+                   "graph @t(%%x: %s[N,%d,%d,%d]{nchw%dc}, %%w: %s[%d,%d,%d,%d]{%s}, "
+                   "%%b: f32[%d]{o%do}, %%r: %s[N,%d,%d,%d]{nchw%dc}) -> %s[N,%d,%d,%d]{nchw%dc} {\n",
+                   half, (int)s->channels, (int)s->height, (int)s->width, v, half, o, c, k, k, layout, o, v,
+                   half, o, h, w, v, result, o, h, w, v);
     agate_text_add(text, "  %%0 = kernel(%%x, %%w, %%b, %%r) direct_conv<v=%d, oc=%d, ow=%d, ic=%d", v,
                    tiles.oc, tiles.ow, tiles.ic);
     if (tiles.ahead)
@@ -44,7 +64,7 @@ static void kernel_text(const shape *s, int v, agate_tiles tiles, bool rounds, a
     agate_text_add(text, ", oh=%d, ocs=%d%s> {\n", tiles.oh, tiles.ocs, s->flat ? ", flat=1" : "");
     agate_text_add(text, "    %%a = cast $0 to=f32 : f32[N,%d,%d,%d]{nchw%dc}\n", (int)s->channels,
                    (int)s->height, (int)s->width, v);
-    agate_text_add(text, "    %%b = cast $1 to=f32 : f32[%d,%d,%d,%d]{oihw%di%do2i}\n", o, c, k, k, v / 2, v);
+    agate_text_add(text, "    %%b = cast $1 to=f32 : f32[%d,%d,%d,%d]{%s}\n", o, c, k, k, layout);
     agate_text_add(text, "    %%c = cast $3 to=f32 : f32[N,%d,%d,%d]{nchw%dc}\n", o, h, w, v);
     agate_text_add(text,
                    "    %%d = conv %%a, %%b, $2 strides=[%d, %d] pads=[%d, %d, %d, %d] dilations=[%d, %d]",
@@ -56,9 +76,9 @@ static void kernel_text(const shape *s, int v, agate_tiles tiles, bool rounds, a
     agate_text_add(text, "    %%e = add %%d, %%c : f32[N,%d,%d,%d]{nchw%dc}\n", o, h, w, v);
     agate_text_add(text, "    %%f = relu %%e : f32[N,%d,%d,%d]{nchw%dc}\n", o, h, w, v);
     if (rounds)
-        agate_text_add(text, "    %%g = cast %%f to=bf16 : bf16[N,%d,%d,%d]{nchw%dc}\n", o, h, w, v);
+        agate_text_add(text, "    %%g = cast %%f to=%s : %s[N,%d,%d,%d]{nchw%dc}\n", half, half, o, h, w, v);
     agate_text_add(text, "    yield %%%s\n  } : %s[N,%d,%d,%d]{nchw%dc}\n  return %%0\n}\n",
-                   rounds ? "g" : "f", rounds ? "bf16" : "f32", o, h, w, v);
+                   rounds ? "g" : "f", result, o, h, w, v);
 }
 
 /* Inputs come in groups of whole blocks, or there is one group. */
@@ -67,7 +87,8 @@ static bool fits(const shape *s, int v)
     return s->group == 1 || (s->channels / s->group % v == 0 && s->filters / s->group % v == 0);
 }
 
-static void check_shape(const shape *s, const agate_machine *machine, bool dp, double special)
+static void check_shape(const kind *kind, const shape *s, const agate_machine *machine, bool dp,
+                        double special)
 {
     const int v = agate_machine_lanes(machine);
     const double products = (double)(s->channels / s->group * s->taps * s->taps);
@@ -84,10 +105,10 @@ static void check_shape(const shape *s, const agate_machine *machine, bool dp, d
                              .ocs = 1 + turn % 2};
         bool rounds = turn % 2;
         agate_text text = {0};
-        kernel_text(s, v, tiles, rounds, &text);
-        /* Sums in f32 of products within 1; and a result that falls on the other side of a bf16's boundary. */
+        kernel_text(kind, s, v, tiles, rounds, &text);
+        /* Sums in f32 of products within 1; and a result that falls on the other side of a boundary. */
         kernel_case c = {.text = agate_text_c(&text),
-                         .rtol = rounds ? 0x1p-7 : 1e-5,
+                         .rtol = rounds ? 2 * kind->unit : 1e-5,
                          .atol = 2e-7 * products,
                          .special = special,
                          .normal = dp}; /* the instruction takes denormals for 0 */
@@ -104,8 +125,10 @@ START_TEST(widened_products)
 
     if (!machine_is_tested(&machine))
         return;
-    for (size_t i = 0; i < AGATE_COUNT(shapes); i++)
-        check_shape(&shapes[i], &machine, false, i % 3 ? 0 : 0.01);
+    for (size_t i = 0; i < AGATE_COUNT(shapes); i++) {
+        check_shape(&bf16, &shapes[i], &machine, false, i % 3 ? 0 : 0.01);
+        check_shape(&f16, &shapes[i], &machine, false, i % 3 ? 0 : 0.01);
+    }
 }
 END_TEST
 
@@ -127,7 +150,7 @@ START_TEST(sums_of_pairs)
     if (!find_pair_machine(&machine))
         return;
     for (size_t i = 0; i < AGATE_COUNT(shapes); i++)
-        check_shape(&shapes[i], &machine, true, i % 3 ? 0 : 0.01);
+        check_shape(&bf16, &shapes[i], &machine, true, i % 3 ? 0 : 0.01);
 }
 END_TEST
 
@@ -210,6 +233,12 @@ START_TEST(matrix_products)
         "    %c = matmul $0, %a : f32[N,70]\n"
         "    %d = add %c, $2 : f32[N,70]\n"
         "    yield %d\n  } : f32[N,70]\n  return %0\n}\n",
+        "graph @t(%x: f32[N,37], %w: f16[37,70]{kn@Bn}, %b: f32[70]) -> f32[N,70] {\n"
+        "  %0 = kernel(%x, %w, %b) gemm<v=@V, oc=2, ow=6, ic=4, kc=16, ahead=8, ocs=1> {\n"
+        "    %a = cast $1 to=f32 : f32[37,70]{kn@Bn}\n"
+        "    %c = matmul $0, %a : f32[N,70]\n"
+        "    %d = add %c, $2 : f32[N,70]\n"
+        "    yield %d\n  } : f32[N,70]\n  return %0\n}\n",
         "graph @t(%x: f32[N,5,64], %w: bf16[64,48]{kn@Bn}) -> f32[N,5,48] {\n"
         "  %0 = kernel(%x, %w) gemm<v=@V, oc=2, ow=4, ic=2> {\n"
         "    %a = cast $1 to=f32 : f32[64,48]{kn@Bn}\n"
@@ -225,7 +254,7 @@ START_TEST(matrix_products)
                                        .block = 2 * agate_machine_lanes(&machine),
                                        .rtol = 1e-5,
                                        .atol = 1e-5,
-                                       .special = 0.01 * (double)i},
+                                       .special = 0.01 * (double)(i > 0)},
                         &machine);
 }
 END_TEST
@@ -235,9 +264,14 @@ END_TEST
 enum { BOUND_IN = 64 };
 
 /* Half a unit above 1, where rounding takes away the largest share; what is exactly between two rounds to the even one. */
-static float worst_number(void)
+static float worst_bf16(void)
 {
     return 0x1.01p0f;
+}
+
+static float worst_f16(void)
+{
+    return 0x1.002p0f;
 }
 
 static float any_number(void)
@@ -247,16 +281,15 @@ static float any_number(void)
 
 /* 1x1, without bias, of f32 numbers in plain memory, that are rounded as they are packed. Returns the largest error as a share of
  * what the bound allows. */
-static double worst_share(const agate_machine *machine, bool dp, float (*number)(void))
+static double worst_share(const kind *kind, const agate_machine *machine, bool dp, float (*number)(void))
 {
-    static const char form[] =
-        "graph @t(%%x: bf16[N,64,6,6]{nchw%dc}, %%w: bf16[32,64,1,1]{oihw%di%do2i}) -> "
-        "f32[N,32,6,6]{nchw%dc} {\n"
-        "  %%0 = kernel(%%x, %%w) direct_conv<v=%d, oc=2, ow=6, ic=2%s> {\n"
-        "    %%a = cast $0 to=f32 : f32[N,64,6,6]{nchw%dc}\n"
-        "    %%b = cast $1 to=f32 : f32[32,64,1,1]{oihw%di%do2i}\n"
-        "    %%c = conv %%a, %%b : f32[N,32,6,6]{nchw%dc}\n"
-        "    yield %%c\n  } : f32[N,32,6,6]{nchw%dc}\n  return %%0\n}\n";
+    static const char form[] = "graph @t(%%x: %s[N,64,6,6]{nchw%dc}, %%w: %s[32,64,1,1]{%s}) -> "
+                               "f32[N,32,6,6]{nchw%dc} {\n"
+                               "  %%0 = kernel(%%x, %%w) direct_conv<v=%d, oc=2, ow=6, ic=2%s> {\n"
+                               "    %%a = cast $0 to=f32 : f32[N,64,6,6]{nchw%dc}\n"
+                               "    %%b = cast $1 to=f32 : f32[32,64,1,1]{%s}\n"
+                               "    %%c = conv %%a, %%b : f32[N,32,6,6]{nchw%dc}\n"
+                               "    yield %%c\n  } : f32[N,32,6,6]{nchw%dc}\n  return %%0\n}\n";
     static bounded numbers;
     static _Alignas(64) char packed[3][sizeof numbers.x];
     const int v = agate_machine_lanes(machine);
@@ -264,7 +297,8 @@ static double worst_share(const agate_machine *machine, bool dp, float (*number)
     agate_graph *graph;
     agate_linker *linker;
 
-    agate_text_add(&text, form, v, v / 2, v, v, v, dp ? ", dp=1" : "", v, v / 2, v, v, v);
+    const char *layout = weights_layout(kind, v);
+    agate_text_add(&text, form, kind->name, v, kind->name, layout, v, v, dp ? ", dp=1" : "", v, layout, v, v);
     must(agate_parse(agate_text_c(&text), text.size_bytes, &graph));
     bounded_fill(&numbers, BOUND_IN, number);
     const agate_node *kernel = graph->first;
@@ -282,13 +316,14 @@ static double worst_share(const agate_machine *machine, bool dp, float (*number)
     agate_linker_release(linker);
     agate_graph_release(graph);
     agate_text_deinit(&text);
-    return bounded_share(&numbers, 0x1p-7 + 0x1p-16 + BOUND_IN * 0x1p-23);
+    return bounded_share(&numbers, 2 * kind->unit + kind->unit * kind->unit + BOUND_IN * 0x1p-23);
 }
 
 /* Errors stay within it, and come near enough that less would not do. */
-static void check_bound(const agate_machine *machine, bool dp)
+static void check_bound(const kind *kind, const agate_machine *machine, bool dp)
 {
-    double random = worst_share(machine, dp, any_number), worst = worst_share(machine, dp, worst_number);
+    double random = worst_share(kind, machine, dp, any_number);
+    double worst = worst_share(kind, machine, dp, kind == &f16 ? worst_f16 : worst_bf16);
 
     ck_assert_msg(random < 1, "the largest error of random numbers is %g of the bound", random);
     ck_assert_msg(worst < 1 && worst > 0.9, "the largest error is %g of the bound", worst);
@@ -300,73 +335,136 @@ START_TEST(error_bound)
 
     if (!machine_is_tested(&machine))
         return;
-    check_bound(&machine, false);
+    check_bound(&bf16, &machine, false);
+    check_bound(&f16, &machine, false);
     if (find_pair_machine(&machine))
-        check_bound(&machine, true);
+        check_bound(&bf16, &machine, true);
 }
 END_TEST
 
 /* ---- single numbers ------------------------------------------------------------------------------------- */
 
-/* Every bf16 is what it was after f32, and f32s round as the reference says: all exponents, ties, NaN. */
-START_TEST(casts)
+/* Of f32 number `bits`. */
+static float number_of(uint32_t bits)
 {
-    agate_machine machine = agate_machine_get(_i);
-    const char *text = "graph @t(%x: f32[N]) -> f32[N] {\n"
-                       "  %0 = kernel(%x) pointwise<v=@V, grain=64> {\n"
-                       "    %a = cast $0 to=bf16 : bf16[N]\n"
-                       "    %b = cast %a to=f32 : f32[N]\n"
-                       "    yield %b\n"
-                       "  } : f32[N]\n"
-                       "  return %0\n"
-                       "}\n";
-    if (!machine_is_tested(&machine))
-        return;
-    char *own = substitute(text, agate_machine_lanes(&machine), 1);
+    float number;
+
+    memcpy(&number, &bits, sizeof number);
+    return number;
+}
+
+/* Rounds `count` f32s to 16 bits and back, as compiled. */
+static void round_trip(const char *half, const agate_machine *machine, const float *in, float *out,
+                       int64_t count)
+{
+    agate_text text = {0};
     agate_graph *graph;
     agate_linker *linker;
+    void *buffers[] = {(void *)in, out};
 
-    must(agate_parse(own, strlen(own), &graph));
-    agate_kernel_fn fn = compile_kernel(graph->first, &machine, &linker);
-    enum { COUNT = 1 << 16, TAILS = 5 };
-    static const uint32_t tails[TAILS] = {0, 1, 0x7fff, 0x8000, 0x8001};
-    static float in[COUNT], out[COUNT];
-    for (int t = 0; t < TAILS; t++) {
-        void *buffers[] = {in, out};
-        for (uint32_t i = 0; i < COUNT; i++) {
-            uint32_t bits = i << 16 | tails[t];
-            memcpy(&in[i], &bits, sizeof bits);
-        }
-        fn(buffers, COUNT, 0, agate_dim_at(agate_task_count(graph->first), COUNT), NULL);
-        for (uint32_t i = 0; i < COUNT; i++) {
-            float want = agate_bf16_to_f32(agate_f32_to_bf16(in[i]));
-            ck_assert_msg(memcmp(&out[i], &want, sizeof want) == 0, "%a gives %a, not %a", (double)in[i],
-                          (double)out[i], (double)want);
-        }
-    }
+    agate_text_add(&text,
+                   "graph @t(%%x: f32[N]) -> f32[N] {\n"
+                   "  %%0 = kernel(%%x) pointwise<v=%d, grain=64> {\n"
+                   "    %%a = cast $0 to=%s : %s[N]\n"
+                   "    %%b = cast %%a to=f32 : f32[N]\n"
+                   "    yield %%b\n  } : f32[N]\n  return %%0\n}\n",
+                   agate_machine_lanes(machine), half, half);
+    must(agate_parse(agate_text_c(&text), text.size_bytes, &graph));
+    compile_kernel(graph->first, machine, &linker)(buffers, count, 0,
+                                                   agate_dim_at(agate_task_count(graph->first), count), NULL);
     agate_linker_release(linker);
     agate_graph_release(graph);
-    free(own);
+    agate_text_deinit(&text);
+}
+
+enum { COUNT = 1 << 16 };
+
+static void check_same(const float *in, const float *out, bool is_f16)
+{
+    for (uint32_t i = 0; i < COUNT; i++) {
+        float want =
+            is_f16 ? agate_f16_to_f32(agate_f32_to_f16(in[i])) : agate_bf16_to_f32(agate_f32_to_bf16(in[i]));
+        ck_assert_msg(memcmp(&out[i], &want, sizeof want) == 0, "%a gives %a, not %a", (double)in[i],
+                      (double)out[i], (double)want);
+    }
+}
+
+/* Every number of 16 bits is what it was after f32, and f32s round as the reference says: all exponents, ties, NaN. */
+START_TEST(casts)
+{
+    static const uint32_t tails[] = {0, 1, 0x7fff, 0x8000, 0x8001},
+                          low[] = {0, 1, 0xfff, 0x1000, 0x1001, 0x2fff, 0x3000, 0x3001};
+    static float in[COUNT], out[COUNT];
+    agate_machine machine = agate_machine_get(_i);
+
+    if (!machine_is_tested(&machine))
+        return;
+    for (size_t t = 0; t < AGATE_COUNT(tails); t++) {
+        for (uint32_t i = 0; i < COUNT; i++)
+            in[i] = number_of(i << 16 | tails[t]);
+        round_trip("bf16", &machine, in, out, COUNT);
+        check_same(in, out, false);
+        round_trip("f16", &machine, in, out, COUNT);
+        check_same(in, out, true);
+    }
+    for (size_t t = 0; t < AGATE_COUNT(low); t++) { /* around every f16 and half way to the next */
+        for (uint32_t i = 0; i < COUNT; i++) {
+            float number = agate_f16_to_f32((uint16_t)i);
+            uint32_t bits;
+            memcpy(&bits, &number, sizeof bits);
+            in[i] = number_of(bits + low[t]);
+        }
+        round_trip("f16", &machine, in, out, COUNT);
+        check_same(in, out, true);
+    }
 }
 END_TEST
 
-/* An op on bf16 as such computes in f32 and rounds, each on its own. */
+/* An op on numbers of 16 bits as such computes in f32 and rounds, each on its own. */
 START_TEST(scalar_ops)
+{
+    static const char *const forms[] = {
+        "graph @t(%x: bf16[N,37], %y: bf16[37]) -> bf16[N,37] {\n"
+        "  %0 = kernel(%x, %y) pointwise<v=@V, grain=64> {\n"
+        "    %a = mul $0, $1 : bf16[N,37]\n"
+        "    %b = add %a, $0 : bf16[N,37]\n"
+        "    %c = max %b, $1 : bf16[N,37]\n"
+        "    yield %c\n  } : bf16[N,37]\n  return %0\n}\n",
+        "graph @t(%x: f16[N,37], %y: f16[37]) -> f16[N,37] {\n"
+        "  %0 = kernel(%x, %y) pointwise<v=@V, grain=64> {\n"
+        "    %a = mul $0, $1 : f16[N,37]\n"
+        "    %b = add %a, $0 : f16[N,37]\n"
+        "    %c = max %b, $1 : f16[N,37]\n"
+        "    yield %c\n  } : f16[N,37]\n  return %0\n}\n",
+        "graph @t(%x: f16[N,37], %y: i32[37]) -> bool[N,37] {\n"
+        "  %0 = kernel(%x, %y) pointwise<v=@V, grain=64> {\n"
+        "    %a = cast $1 to=f16 : f16[37]\n"
+        "    %b = mul $0, %a : f16[N,37]\n"
+        "    %c = less %b, $0 : bool[N,37]\n"
+        "    yield %c\n  } : bool[N,37]\n  return %0\n}\n",
+    };
+    agate_machine machine = agate_machine_get(_i);
+
+    if (!machine_is_tested(&machine))
+        return;
+    for (size_t i = 0; i < AGATE_COUNT(forms); i++)
+        check_kernel_on(&(kernel_case){.text = forms[i], .special = 0.1}, &machine);
+}
+END_TEST
+
+/* What is larger than an f16 can be is infinite from where it is written, and from there on as ONNX says; 65504 is not. */
+START_TEST(overflow)
 {
     agate_machine machine = agate_machine_get(_i);
 
     if (!machine_is_tested(&machine))
         return;
-    check_kernel_on(&(kernel_case){.text = "graph @t(%x: bf16[N,37], %y: bf16[37]) -> bf16[N,37] {\n"
+    check_kernel_on(&(kernel_case){.text = "graph @t(%x: f32[N,37], %y: f32[37]) -> f16[N,37] {\n"
                                            "  %0 = kernel(%x, %y) pointwise<v=@V, grain=64> {\n"
-                                           "    %a = mul $0, $1 : bf16[N,37]\n"
-                                           "    %b = add %a, $0 : bf16[N,37]\n"
-                                           "    %c = max %b, $1 : bf16[N,37]\n"
-                                           "    yield %c\n"
-                                           "  } : bf16[N,37]\n"
-                                           "  return %0\n"
-                                           "}\n",
-                                   .special = 0.1},
+                                           "    %a = mul $0, $1 : f32[N,37]\n"
+                                           "    %b = cast %a to=f16 : f16[N,37]\n"
+                                           "    yield %b\n  } : f16[N,37]\n  return %0\n}\n",
+                                   .scale = 400},
                     &machine);
 }
 END_TEST
@@ -385,6 +483,7 @@ int main(void)
     tcase_add_loop_test(tcase, error_bound, 0, machines);
     tcase_add_loop_test(tcase, casts, 0, machines);
     tcase_add_loop_test(tcase, scalar_ops, 0, machines);
+    tcase_add_loop_test(tcase, overflow, 0, machines);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

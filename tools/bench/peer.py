@@ -14,7 +14,7 @@ JSON object a line from standard input and answers each with one on standard out
 
 {"unsupported": REASON} declines a model; {"error": REASON} is a fault. A peer in Python has all this in peer_loop.py.
 
-A peer whose products are of narrower numbers than f32 says so at hello: beside its version, "products": "bf16"; "f32x3" and
+A peer whose products are of narrower numbers than f32 says so at hello: beside its version, "products": "bf16"; "f16", "f32x3" and
 "f32x6" where several of these stand for one of f32. Its answers are held to the tolerance that tools/oracle/accuracy.py has for
 these in place of --rtol and --atol, if it has one.
 """

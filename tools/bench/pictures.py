@@ -4,8 +4,8 @@ import statistics
 import results
 
 COLOURS = dict(agate='tab:blue', agate_winograd='tab:cyan', agate_f32x6='tab:purple', agate_f32x3='tab:pink',
-               agate_bf16='tab:red', onnxruntime='tab:gray', pytorch='tab:olive', pytorch_bf16='tab:orange')
-MARKS = dict(agate='o', agate_winograd='^', agate_f32x6='<', agate_f32x3='>', agate_bf16='D', onnxruntime='s', pytorch='v',
+               agate_f16='tab:green', agate_bf16='tab:red', onnxruntime='tab:gray', pytorch='tab:olive', pytorch_bf16='tab:orange')
+MARKS = dict(agate='o', agate_winograd='^', agate_f32x6='<', agate_f32x3='>', agate_f16='h', agate_bf16='D', onnxruntime='s', pytorch='v',
              pytorch_bf16='P')
 LEAST_ERROR = 1e-8  # an answer that is exact has a place, too
 PLACES = ((5, 3, 'left'), (-5, 3, 'right'), (5, -8, 'left'), (-5, -8, 'right'), (0, 7, 'center'), (0, -12, 'center'))

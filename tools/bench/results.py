@@ -1,7 +1,7 @@
 """What the numbers in bench.json come to; report.py says what they are."""
 TITLES = dict(agate_winograd='agate with Winograd', agate_f32x6='agate in f32x6', agate_f32x3='agate in f32x3',
-              agate_bf16='agate in bf16', onnxruntime='ONNX Runtime', pytorch='PyTorch', pytorch_bf16='PyTorch in bf16')
-ORDER = ['agate', 'agate_winograd', 'agate_f32x6', 'agate_f32x3', 'agate_bf16']  # then the others, by name
+              agate_f16='agate in f16', agate_bf16='agate in bf16', onnxruntime='ONNX Runtime', pytorch='PyTorch', pytorch_bf16='PyTorch in bf16')
+ORDER = ['agate', 'agate_winograd', 'agate_f32x6', 'agate_f32x3', 'agate_f16', 'agate_bf16']  # then the others, by name
 TILE_PRODUCTS = dict(bf16=1, f32x3=3, f32x6=6)  # of bfloat16, in AMX's tiles, for each of the network's
 FAULTS = ('unsupported', 'disagrees', 'error')
 NOISE = 0.05  # share of the cores that others took, above which a result is marked
@@ -57,7 +57,7 @@ def peak(result, threads, peer):
     """Of the instruction that it multiplies with, where it was measured, in FLOPs of the network."""
     rows = result['peaks'].get(str(threads), [])
     products = result['peers'][peer].get('products')
-    rates = [row.get('tile_gflops', 0) / TILE_PRODUCTS.get(products, 1) for row in rows if products]
+    rates = [row.get('tile_gflops', 0) / TILE_PRODUCTS[products] for row in rows if products in TILE_PRODUCTS]
     rates += [row.get('pair_gflops', 0) for row in rows if products == 'bf16']
     return max(rates, default=0) or max((row['gflops'] for row in rows), default=0)
 

@@ -12,12 +12,15 @@ output about as the means do. That is 0.029 for 152 layers. Layers of random wei
 shortcuts, magnify errors besides: by up to 1.21 each where half of the ReLUs are open (Yang et al., A Mean Field Theory of
 Batch Normalization, 2019), which makes 0.041 of 13 layers. So 0.05 are allowed.
 
+Rounding to IEEE half precision, of 11 bits instead of 8, takes 2^-3 of that at most, of numbers between 2^-14 and 65504. Below, it
+takes as much as of 2^-14, which is nothing next to the values of a layer; above, a value is infinite, and no answer passes.
+
 Two bfloat16 numbers round to 2^-17 of a number at most, and what is left out of a product, that of the two second ones, is as
 much of it: 2^-8 of what one rounding takes, as is what is allowed. Three hold an f32 whole, so f32x6 is held to what f32 is.
 """
 import numpy as np
 
-TOLERANCES = dict(bf16=0.05, f32x3=0.05 / 2**8)
+TOLERANCES = dict(bf16=0.05, f16=0.05 / 2**3, f32x3=0.05 / 2**8)
 TINY = float(np.finfo(np.float32).tiny)
 
 

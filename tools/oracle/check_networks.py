@@ -13,7 +13,7 @@ With --float64, what differs from ONNX Runtime by more than the tolerance is jud
 float64 through torch (onnx_torch.py): it passes where no more of agate's values than of ONNX Runtime's are beyond the
 tolerance there, and the line says how far each of them is off.
 
-With --precision bf16 or f32x3, agate's products are narrower. Then the answers are held against float64 alone, with the tolerance
+With --precision bf16, f16 or f32x3, agate's products are narrower. Then the answers are held against float64 alone, with the tolerance
 that accuracy.py derives from the bits of the factors, and the same bits are asked for as ever. The first class of a row of a trained network must be that of float64 wherever that leads by more than the tolerance
 (twice as much is what errors within it could take away); how many rows have the same first and the same five is reported.
 """

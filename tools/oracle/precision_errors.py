@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """How far networks are from float64 in each precision, at their outputs and at every convolution.
 
-  precision_errors.py --agate PATH [--precision f32,f32x6,f32x3,bf16] [--threads N] [--rows N] [--only NAME...] MODELS...
+  precision_errors.py --agate PATH [--precision f32,f32x6,f32x3,f16,bf16] [--threads N] [--rows N] [--only NAME...] MODELS...
 
 MODELS are folders that tools/models/export_torch.py or trained_set.py wrote, or .onnx files, which get seeded inputs. Prints two
 tables for each network. Its outputs, of the network as it is: errors as shares of the largest value, as accuracy.py has them.
@@ -12,7 +12,7 @@ They are counted in units in the last place of an f32 (ULP). Where a value is sm
 difference of terms as large as theirs, and no sum in f32 can have it to its own last place: the unit is that of the value in
 float64, or of the root of the mean square of the convolution's values where that is larger.
 
-`tiles` counts the copy's kernels that multiply by tiles of AMX: none, and every precision but bf16 is strict f32. Where a CPU has
+`tiles` counts the copy's kernels that multiply by tiles of AMX: none, and every precision but bf16 and f16 is strict f32. Where a CPU has
 none, build/tests/emulate/agate-amx computes the same values, some hundred times slower.
 """
 import argparse
@@ -132,7 +132,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('models', nargs='+', metavar='MODELS')
     parser.add_argument('--agate', required=True, help='the agate program')
-    parser.add_argument('--precision', type=lambda text: text.split(','), default=['f32', 'f32x6', 'f32x3', 'bf16'], metavar='P,...')
+    parser.add_argument('--precision', type=lambda text: text.split(','), default=['f32', 'f32x6', 'f32x3', 'f16', 'bf16'], metavar='P,...')
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--rows', type=int, default=1, metavar='N', help='of the inputs (default 1)')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='these of the folders only')
