@@ -1,11 +1,20 @@
-/* strategies_amx.c: when strategy amx_conv applies, and its tiles. Sizes are chosen by what caches hold: no machine with AMX was
- * there to measure on. */
+/* strategies_amx.c: when strategy amx_conv applies, and its tiles. Sizes are chosen by what comes from which cache, as counted where
+ * the instructions are executed in software: no machine with AMX was there to measure on. */
 #include "ir/narrow.h"
 #include "ir/parts.h"
 #include "passes/strategy.h"
 
-/* A run's weights take half of the first cache at most, copied inputs half of the second. */
+/* A run's weights take half of the first cache at most. */
 #define TASKS 8 /* of an image, for a few threads */
+
+/* Of a core's second cache: that of Sapphire, Emerald and Granite Rapids, which have AMX. */
+#define SECOND_BYTES ((int64_t)2 << 20)
+
+/* Of the products of two tiles, and of a line of 64 bytes from the second cache or the third, as far as products do not hide it. */
+#define MULTIPLY_CYCLES 16
+#define SECOND_CYCLES   1.0
+#define THIRD_CYCLES    8.0
+#define LINE            64
 
 const char *agate_amx_conv_applies(const agate_candidate *c)
 {
@@ -76,21 +85,56 @@ static int64_t choose_rows(const amx_shape *s, int64_t rows)
     return best;
 }
 
-/* Weights that the second cache holds serve bands of rows, one after the other; else each task has filters of its own, whose
- * weights come once. */
-static void choose_tasks(const amx_shape *s, const agate_machine *machine, agate_tiles *tiles)
+/* What an image takes in bands of so many rows that are read in place: products, and lines from the caches behind the first. A band
+ * that stays in the first cache, beside one block's weights and the next's, comes from behind it once, and not for each block of
+ * filters; one that overflows the second comes from the third each time. Weights come once for each band. */
+static double band_cycles(const amx_shape *s, const agate_machine *machine, int64_t rows, int64_t run)
 {
-    int64_t bands = s->copied ? agate_ceil_div(s->row_bytes * s->rows, machine->l2_bytes / 2) : 1;
-    bool banded = s->weight_bytes <= machine->l2_bytes / 2;
+    const int64_t bands = agate_ceil_div(s->rows, rows), band_bytes = s->row_bytes * rows;
+    const int64_t weights = 2 * s->planes * AGATE_AMX_BLOCK * AGATE_AMX_BLOCK * run;
+    const bool stays = run == s->blocks && band_bytes + 2 * weights <= machine->l1_bytes;
+    const double each = band_bytes > SECOND_BYTES / 2 ? THIRD_CYCLES : SECOND_CYCLES;
+    const int64_t products =
+        count_tiles(s, rows) * 2 * s->filters * s->blocks * agate_plane_products((int32_t)s->planes);
 
-    if (banded)
+    return (double)products * MULTIPLY_CYCLES +
+           (double)(s->row_bytes * s->rows / LINE * (stays ? 1 : s->filters)) * each +
+           (double)(s->weight_bytes / LINE * bands) * SECOND_CYCLES;
+}
+
+/* Bands are as even as they can be, for threads to share. */
+static int64_t choose_rows_in_place(const amx_shape *s, const agate_machine *machine, int64_t run)
+{
+    int64_t best = s->rows;
+    double least = band_cycles(s, machine, best, run);
+
+    for (int64_t bands = 2; bands <= s->rows && s->weight_bytes <= SECOND_BYTES / 2; bands++) {
+        const int64_t rows = agate_ceil_div(s->rows, bands);
+        const double cycles = band_cycles(s, machine, rows, run);
+        if (cycles < least) {
+            best = rows;
+            least = cycles;
+        }
+    }
+    return best;
+}
+
+/* Copied rows take half of the second cache at most; weights that fit the other half serve bands of rows, one after the other. */
+static int64_t choose_copied_rows(const amx_shape *s)
+{
+    int64_t bands = agate_ceil_div(s->row_bytes * s->rows, SECOND_BYTES / 2);
+
+    if (s->weight_bytes <= SECOND_BYTES / 2)
         bands = agate_max(bands, agate_min(TASKS, agate_ceil_div(s->rows * s->width, 4 * AGATE_AMX_BLOCK)));
     bands = agate_max(1, agate_min(bands, s->rows));
-    if (bands > 1)
-        tiles->oh = (int32_t)choose_rows(s, agate_ceil_div(s->rows, bands));
-    else
-        tiles->oh = (int32_t)s->rows;
-    bands = agate_ceil_div(s->rows, agate_max(1, tiles->oh));
+    return bands > 1 ? choose_rows(s, agate_ceil_div(s->rows, bands)) : s->rows;
+}
+
+/* Where bands are few, tasks are groups of filters besides, whose weights come once. */
+static void choose_tasks(const amx_shape *s, const agate_machine *machine, int64_t run, agate_tiles *tiles)
+{
+    tiles->oh = (int32_t)(s->copied ? choose_copied_rows(s) : choose_rows_in_place(s, machine, run));
+    int64_t bands = agate_ceil_div(s->rows, agate_max(1, tiles->oh));
     if (bands < TASKS)
         tiles->ocs = (int32_t)agate_ceil_div(s->filters, agate_min(s->filters, agate_ceil_div(TASKS, bands)));
 }
@@ -119,7 +163,7 @@ agate_tiles agate_amx_conv_plan(const agate_candidate *c)
 
     if (s.blocks > fit)
         tiles.kc = (int32_t)(fit * block);
-    choose_tasks(&s, c->machine, &tiles);
+    choose_tasks(&s, c->machine, agate_min(fit, s.blocks), &tiles);
     choose_prefetch(&s, &tiles);
     return tiles;
 }

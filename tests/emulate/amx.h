@@ -71,6 +71,10 @@ bool agate_amx_decode(const uint8_t *code, agate_amx_instruction *out_instructio
 const char *agate_amx_execute(agate_amx_tiles *tiles, const agate_amx_instruction *instruction,
                               const uint64_t registers[17]);
 
+/* Counts what an instruction that was executed has read (count.c). Not thread-safe. */
+void agate_amx_count(const agate_amx_tiles *tiles, const agate_amx_instruction *instruction,
+                     const uint64_t registers[17]);
+
 /* Takes over SIGILL; what is not ours goes to whoever had it before. */
 bool agate_amx_install(void);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 
 static _Thread_local agate_amx_tiles tiles;
 static struct sigaction previous;
+static bool counts;
 
 /* Where ucontext has the registers of encodings. */
 static const int places[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -62,6 +64,8 @@ static void on_illegal(int number, siginfo_t *info, void *context)
         registers[AGATE_AMX_RIP] = (uintptr_t)code + (uint64_t)instruction.length_bytes;
         const char *fault = agate_amx_execute(&tiles, &instruction, registers);
         saved[REG_RIP] = (greg_t)(uintptr_t)code;
+        if (counts && !fault)
+            agate_amx_count(&tiles, &instruction, registers);
         if (fault) {
             complain(fault, (uintptr_t)code);
             die();
@@ -79,6 +83,7 @@ bool agate_amx_install(void)
 
     struct sigaction before;
 
+    counts = getenv("AGATE_AMX_COUNT") != NULL;
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGILL, &action, &before) != 0)
         return false;

@@ -51,6 +51,11 @@ says "$out" '"peak_pair_gflops": ' '"peak_tile_gflops": [0-9.]*[1-9]' '"label": 
 bench --json
 says "$out" '"peak_gflops": ' '"label": "direct_conv<'
 ! grep -q 'peak_tile_gflops\|peak_pair_gflops' "$out" || die "a peak of other products"
+# 78 positions in rows of 10 are 5 tiles, by 2 of filters, at 9 taps; the weights of 3 blocks of tiles come once.
+if ! grep -q amx_tile /proc/cpuinfo; then
+    AGATE_AMX_COUNT=1 "$agate" run "$work/one.agt" --precision bf16 --threads 1 >"$out" 2>"$err"
+    says "$err" '^amx: products 90, inputs 720 [0-9]* [0-9]* [0-9]*, weights 864 288 288 288$'
+fi
 # A CPU that lacks it says so; one file may serve both.
 expect 0 compile "$digits/digits.onnx" -o "$work/both.so" --precision bf16 --target "x86-64-v4,$isa"
 agate=$plain
