@@ -1,6 +1,6 @@
 /* emit_amx.c: strategy amx_conv (emit_amx.h): what a kernel is cut into, sums of products of tiles, and what is made of them.
  *
- *     tasks      image, band of rows, group of blocks of 32 filters
+ *     tasks      image, band of rows, group of blocks of 32 filters; group, image, band where weights are to come once for a batch
  *     in a task  the rows it reads are copied, unless the call's task before left them; then for each block of filters, each run of
  *                input channels and each 32 positions: the products of planes, the smallest first, each over taps and channels
  *
@@ -138,6 +138,7 @@ void agate_amx_measure(agate_amx *a, const agate_node *kernel)
     a->bands =
         agate_ceil_div(a->y.out, a->band); /* the last may have fewer rows: tiles fill those of the others */
     a->groups = cut(count_blocks(a), a->tiles.ocs, &a->group);
+    a->groups_first = a->tiles.order == AGATE_AMX_GROUPS_FIRST;
     a->runs = cut(a->blocks, a->tiles.kc / agate_max(1, a->taps * AGATE_AMX_BLOCK), &a->run);
     measure_input(a);
     int64_t blocks_of_positions = agate_ceil_div(a->band * a->pitch, POSITIONS);
@@ -547,10 +548,33 @@ static bool touches_plain(const agate_amx *a)
     return false;
 }
 
+/* Opens task `task`: its image and band; returns its group. `*out_stays`: the task before read the same input. */
+static LLVMValueRef open_task(agate_amx *a, LLVMValueRef task, LLVMValueRef *out_stays)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef bands = agate_emit_int(e, a->bands), zero = agate_emit_int(e, 0), digits[3];
+
+    if (a->groups_first) {
+        LLVMValueRef images = agate_emit_dim(e, a->anchor->results[0].type.dims[0]);
+        LLVMValueRef extents[3] = {NULL, images, bands}, all = agate_emit_mul(e, images, a->bands);
+        agate_emit_digits(e, task, extents, 3, digits);
+        a->image = digits[1];
+        open_band(a, digits[2]);
+        *out_stays = LLVMBuildICmp(e->builder, LLVMIntEQ, all, agate_emit_int(e, 1), "");
+        return digits[0];
+    }
+    LLVMValueRef extents[3] = {NULL, bands, agate_emit_int(e, a->groups)};
+    agate_emit_digits(e, task, extents, 3, digits);
+    a->image = digits[0];
+    open_band(a, digits[1]);
+    *out_stays = LLVMBuildICmp(e->builder, LLVMIntNE, digits[2], zero, "");
+    return digits[2];
+}
+
 void agate_emit_amx_conv(agate_emitter *e)
 {
     agate_amx a = {.e = e};
-    LLVMValueRef digits[3];
+    LLVMValueRef stays;
 
     agate_amx_measure(&a, e->kernel);
     a.plain = touches_plain(&a);
@@ -560,19 +584,16 @@ void agate_emit_amx_conv(agate_emitter *e)
         a.taps_table = agate_emit_constant(e, "taps", a.tap_at, (size_t)a.taps * sizeof a.tap_at[0]);
     configure_tiles(&a);
     agate_loop tasks = agate_task_begin(e);
-    LLVMValueRef extents[3] = {NULL, agate_emit_int(e, a.bands), agate_emit_int(e, a.groups)};
-    agate_emit_digits(e, tasks.index, extents, 3, digits);
-    a.image = digits[0];
-    open_band(&a, digits[1]);
+    LLVMValueRef group = open_task(&a, tasks.index, &stays);
     if (!a.direct) {
-        /* The task before, if this call did it, has left them for all of its band. */
+        /* The task before has left them, if this call did it. */
         LLVMValueRef begins = LLVMBuildICmp(e->builder, LLVMIntEQ, tasks.index, e->first, "");
-        LLVMValueRef other = LLVMBuildICmp(e->builder, LLVMIntEQ, digits[2], agate_emit_int(e, 0), "");
-        agate_branch branch = agate_branch_begin(e, LLVMBuildOr(e->builder, begins, other, ""));
+        LLVMValueRef others = LLVMBuildNot(e->builder, stays, "");
+        agate_branch branch = agate_branch_begin(e, LLVMBuildOr(e->builder, begins, others, ""));
         agate_amx_pack(&a);
         agate_branch_end(e, &branch, NULL, NULL);
     }
-    emit_group(&a, digits[2]);
+    emit_group(&a, group);
     agate_loop_end(e, &tasks, NULL);
     call(&a, "llvm.x86.tilerelease", NULL, 0);
 }

@@ -71,6 +71,9 @@ static inline bool agate_changes_blocks(const agate_node *node)
 /* The most taps of a filter. */
 #define AGATE_AMX_MAX_TAPS 256
 
+/* Tile `order` of amx_conv. */
+#define AGATE_AMX_GROUPS_FIRST 3
+
 /* Why the sizes of `conv` do not suit AMX tiles, whatever its operands are made of and wherever they lie; NULL: they do. */
 const char *agate_amx_sizes_refuse(const agate_node *conv);
 

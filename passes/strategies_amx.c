@@ -74,6 +74,13 @@ static int64_t count_tiles(const amx_shape *s, int64_t rows)
     return rest ? tiles + agate_ceil_div(rest * s->pitch - between, AGATE_AMX_LANES) : tiles;
 }
 
+/* Of two tiles, in an image. */
+static int64_t count_products(const amx_shape *s, int64_t rows)
+{
+    return count_tiles(s, rows) * 2 * s->filters * s->blocks * s->taps *
+           agate_plane_products((int32_t)s->planes);
+}
+
 /* About so many rows, up to twice as many where those fill tiles better. */
 static int64_t choose_rows(const amx_shape *s, int64_t rows)
 {
@@ -94,10 +101,8 @@ static double band_cycles(const amx_shape *s, const agate_machine *machine, int6
     const int64_t weights = 2 * s->planes * AGATE_AMX_BLOCK * AGATE_AMX_BLOCK * run;
     const bool stays = run == s->blocks && band_bytes + 2 * weights <= machine->l1_bytes;
     const double each = band_bytes > SECOND_BYTES / 2 ? THIRD_CYCLES : SECOND_CYCLES;
-    const int64_t products =
-        count_tiles(s, rows) * 2 * s->filters * s->blocks * agate_plane_products((int32_t)s->planes);
 
-    return (double)products * MULTIPLY_CYCLES +
+    return (double)count_products(s, rows) * MULTIPLY_CYCLES +
            (double)(s->row_bytes * s->rows / LINE * (stays ? 1 : s->filters)) * each +
            (double)(s->weight_bytes / LINE * bands) * SECOND_CYCLES;
 }
@@ -130,13 +135,25 @@ static int64_t choose_copied_rows(const amx_shape *s)
     return bands > 1 ? choose_rows(s, agate_ceil_div(s->rows, bands)) : s->rows;
 }
 
-/* Where bands are few, tasks are groups of filters besides, whose weights come once. */
+/* Do weights that come from the third cache for each image take longer than the products? */
+static bool waits_for_weights(const amx_shape *s, int64_t rows)
+{
+    return (double)s->weight_bytes / LINE * THIRD_CYCLES > (double)count_products(s, rows) * MULTIPLY_CYCLES;
+}
+
+/* Where bands are few, tasks are groups of filters besides, whose weights come once: for an image, or where those are what it waits
+ * for, for a batch. The second cache then holds a group's. */
 static void choose_tasks(const amx_shape *s, const agate_machine *machine, int64_t run, agate_tiles *tiles)
 {
     tiles->oh = (int32_t)(s->copied ? choose_copied_rows(s) : choose_rows_in_place(s, machine, run));
-    int64_t bands = agate_ceil_div(s->rows, agate_max(1, tiles->oh));
+    int64_t rows = agate_max(1, tiles->oh), bands = agate_ceil_div(s->rows, rows);
     if (bands < TASKS)
         tiles->ocs = (int32_t)agate_ceil_div(s->filters, agate_min(s->filters, agate_ceil_div(TASKS, bands)));
+    if (s->rows > 0 && waits_for_weights(s, rows)) {
+        tiles->order = AGATE_AMX_GROUPS_FIRST;
+        int64_t held = s->filters * (SECOND_BYTES / 8 * 5) / agate_max(1, s->weight_bytes);
+        tiles->ocs = (int32_t)agate_max(1, agate_min(held, tiles->ocs > 0 ? tiles->ocs : s->filters));
+    }
 }
 
 /* Weights come from memory once for a task: while one run's are multiplied with all its positions, each block of these fetches a

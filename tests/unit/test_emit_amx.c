@@ -137,6 +137,8 @@ static void finish_text(const shape *s, const variant *v, writer *w, const char 
         agate_text_add(text, ", oh=%d", v->tiles.oh);
     if (v->tiles.ocs)
         agate_text_add(text, ", ocs=%d", v->tiles.ocs);
+    if (v->tiles.order)
+        agate_text_add(text, ", order=%d", v->tiles.order);
     agate_text_add(text, "> {\n%s    yield %s\n  } : %s\n  return %s\n}\n", agate_text_c(&w->body),
                    agate_text_c(&results), agate_text_c(&types), agate_text_c(&names));
     agate_text *used[] = {&w->params, &w->operands, &w->body, &results, &types, &names};
@@ -233,7 +235,8 @@ START_TEST(planes)
                          .tiles = {.kc = turn % 2 ? 0 : (int32_t)(s->taps * s->taps * 32 * (1 + (int64_t)w)),
                                    .ahead = turn % 5 == 2 ? 3 : 0,
                                    .oh = (int32_t)(turn % 4),
-                                   .ocs = (int32_t)(turn % 3)}};
+                                   .ocs = (int32_t)(turn % 3),
+                                   .order = turn / 2 % 2 ? AGATE_AMX_GROUPS_FIRST : 0}};
             /* Of several planes, Inf makes Inf or NaN, of which relu makes different numbers. */
             bool special = i % 4 == 1 && (_i == 1 || !v.adds);
             check_shape(s, &v, &machine, special ? 0.002 : 0);
@@ -248,7 +251,7 @@ START_TEST(parts)
         "graph @t(%x: bf16[N,64,7,7]{nchw32c}, %w: bf16[108,64,1,1]{oihw16i32o2i}, %b: f32[108]{o16o},"
         " %m: f32[44,1,1]) -> (f32[N,64,7,7]{nchw16c}, bf16[N,44,7,7]{nchw32c}) {\n"
         "  %0, %1 = kernel(%x, %w, %b, %m) amx_conv<v=16, oc=2, ow=32, kc=32, dp=1, products=1, oh=3,"
-        " ocs=1> {\n"
+        " ocs=1, order=3> {\n"
         "    %a = cast $0 to=f32 : f32[N,64,7,7]{nchw32c}\n"
         "    %b = cast $1 to=f32 : f32[108,64,1,1]{oihw16i32o2i}\n"
         "    %c = conv %a, %b, $2 : f32[N,108,7,7]{nchw32c}\n"
