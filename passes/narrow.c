@@ -10,7 +10,8 @@
  *                                                     } : bf16[...]{nchw16c}
  *
  * Weights of matrix products become bf16 as well, and meet f32 inputs: they are read once, and wait for memory. f16 in the place
- * of bf16 is the same, but for the weights' layout: these are multiplied as f32, channel by channel ({oihw16i16o}).
+ * of bf16 is the same, but for the weights' layout: these are multiplied as f32, channel by channel ({oihw16i16o}); and where the
+ * target has AMX, convolutions are those of f32x3.
  *
  * A kernel computes in f32 as before: what it reads is widened, what it writes is rounded once. Only values in blocked layout
  * are kept so, those that a convolution reads and that all readers can take; values that views tie together are all, or none.
@@ -47,7 +48,11 @@ static agate_planes planes_of(const narrower *n, const agate_node *kernel)
         anchor ? agate_precision_of(pass->node_precisions, pass->precision, anchor) : AGATE_PRECISION_f32;
     agate_planes planes = {agate_precision_dtype(precision), agate_precision_planes(precision)};
 
-    return planes.count > 1 && !n->tiles ? (agate_planes){0} : planes;
+    if (planes.count > 1 && !n->tiles)
+        return (agate_planes){0};
+    /* Three products of bf16 in tiles are more exact than one of f16, and take a fifth of the time of one in f32. */
+    bool splits = n->tiles && planes.dtype == AGATE_F16 && anchor->op == AGATE_OP_conv;
+    return splits ? (agate_planes){AGATE_BF16, 2} : planes;
 }
 
 agate_edge *agate_edge_of(const agate_value *value)

@@ -44,7 +44,7 @@ bool agate_has_pair_products(const agate_machine *machine);
 /* Does code for the machine multiply tiles of bf16 (Intel AMX), and round to bf16 (AVX512-BF16)? */
 bool agate_has_tile_products(const agate_machine *machine);
 
-/* Features beyond those of `machine` that serve the products of this precision; 0: none do. */
+/* Features beyond those of `machine` that serve the products of this precision, along with others or alone; 0: none do. */
 uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine);
 
 /* Precisions of single nodes: "NODE=P,NODE=P" (NULL: of none), by the names that nodes have in the ONNX file. An error where that is

@@ -70,9 +70,11 @@ agate_status agate_precision_parse(const char *text, agate_precision *out_precis
 
 uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine)
 {
-    if (machine->vector_bits != 512 || dtypes[precision] != AGATE_BF16)
+    const uint32_t tiles = AGATE_CPU_AMX_TILE | AGATE_CPU_AMX_BF16;
+
+    if (machine->vector_bits != 512 || planes[precision] == 0)
         return 0;
-    return AGATE_CPU_AVX512_BF16 | AGATE_CPU_AMX_TILE | AGATE_CPU_AMX_BF16;
+    return dtypes[precision] == AGATE_F16 ? tiles : tiles | AGATE_CPU_AVX512_BF16;
 }
 
 /* ---- of single nodes ------------------------------------------------------------------------------------ */

@@ -198,6 +198,11 @@ void agate_cli_note_precision(const char *precision, const agate_machine *machin
         fprintf(stderr,
                 "agate: --precision %s: %s has no AMX, without which f32 is faster: computed in f32\n",
                 precision, machine->name);
+    if (!status && parsed == AGATE_PRECISION_f16 && agate_has_tile_products(machine))
+        fprintf(stderr,
+                "agate: --precision f16: %s has AMX, with which f32x3 is faster and more exact: convolutions "
+                "are that\n",
+                machine->name);
     agate_status_release(status);
 }
 

@@ -107,7 +107,7 @@ typedef struct agate_cli_compile {
 int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char *allow,
                          const char *precision, const char *node_precisions);
 
-/* Says on standard error where code for the machine cannot use this precision (NULL: f32), and computes in f32. */
+/* Says on standard error where code for the machine computes in another precision than this one (NULL: f32). */
 void agate_cli_note_precision(const char *precision, const agate_machine *machine);
 
 /* Fills `options`; `bindings` has room for AGATE_CLI_MAX and must outlive it. Returns -1, or the exit code of

@@ -40,11 +40,11 @@ static void add_features(agate_precision precision, const char *node_precisions,
 {
     const uint32_t wanted = agate_precision_features(precision, machine) |
                             agate_node_precisions_features(node_precisions, machine);
-    const uint32_t useful = wanted & agate_cpu_features();
     const char *level = machine->name;
 
     for (size_t i = 0; i < AGATE_COUNT(extended); i++)
-        if ((extended[i].features & ~useful) == 0 && strcmp(level, extended[i].level) == 0) {
+        if ((extended[i].features & ~machine->needs & wanted) && strcmp(level, extended[i].level) == 0 &&
+            (extended[i].features & ~agate_cpu_features()) == 0) {
             machine->needs |= extended[i].features;
             machine->name = extended[i].name;
         }

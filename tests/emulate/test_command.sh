@@ -28,8 +28,16 @@ for precision in bf16 f32x3 f32x6; do
     expect 0 compare "$digits/digits.onnx" --precision $precision --batch 2
     says "$out" ' ok .*amx_conv .*shortcut.0' '^11 results of kernels, 0 past the tolerance'
 done
-expect 0 compile "$digits/digits.onnx" -o "$work/all.so" --precision f32,f32x6,f32x3,bf16
-for precision in f32 f32x6 f32x3 bf16; do
+# Convolutions of f16 are those of f32x3, and so says the command.
+for precision in f16 f32x3; do
+    expect 0 run "$digits/digits.onnx" --seed 5 --precision $precision --output-dir "$work/$precision"
+done
+same "$work/f16/logits.npy" "$work/f32x3/logits.npy"
+expect 0 compare "$digits/digits.onnx" --precision f16
+says "$out" ' ok .*amx_conv .*products=3' ' ok .*gemm' ' 0 past the tolerance'
+says "$err" "^agate: --precision f16: $isa has AMX, with which f32x3 is faster and more exact: convolutions are that\$"
+expect 0 compile "$digits/digits.onnx" -o "$work/all.so" --precision f32,f32x6,f32x3,f16,bf16
+for precision in f32 f32x6 f32x3 f16 bf16; do
     expect 0 run "$work/all.so" "$digits/drawn-5.png" --preprocess digits --labels "$digits/labels.txt" --precision $precision
     says "$out" '%  5$'
 done

@@ -2,7 +2,7 @@
 TITLES = dict(agate_winograd='agate with Winograd', agate_f32x6='agate in f32x6', agate_f32x3='agate in f32x3',
               agate_f16='agate in f16', agate_bf16='agate in bf16', onnxruntime='ONNX Runtime', pytorch='PyTorch', pytorch_bf16='PyTorch in bf16')
 ORDER = ['agate', 'agate_winograd', 'agate_f32x6', 'agate_f32x3', 'agate_f16', 'agate_bf16']  # then the others, by name
-TILE_PRODUCTS = dict(bf16=1, f32x3=3, f32x6=6)  # of bfloat16, in AMX's tiles, for each of the network's
+TILE_PRODUCTS = dict(bf16=1, f16=3, f32x3=3, f32x6=6)  # of bfloat16, in AMX's tiles, for each of the network's
 FAULTS = ('unsupported', 'disagrees', 'error')
 NOISE = 0.05  # share of the cores that others took, above which a result is marked
 
