@@ -1,4 +1,4 @@
-/* emit_amx.c: strategy amx_conv (emit_amx.h): what a kernel is cut into, sums of products of tiles, and what is made of them.
+/* emit_amx.c: strategy amx_conv (emit_amx.h): tasks, sums of products of tiles, and what is made of them.
  *
  *     tasks      image, band of rows, group of blocks of 32 filters; group, image, band where weights are to come once for a batch
  *     in a task  the rows it reads are copied, unless the call's task before left them; then for each block of filters, each run of
@@ -11,157 +11,10 @@
 #include "backend/emit_parts.h"
 #include "backend/llvm_shim.h"
 
-#define POSITIONS     (2 * AGATE_AMX_ROWS) /* of a block of tiles */
-#define SUMS_BYTES    (POSITIONS * AGATE_AMX_BLOCK * (int64_t)sizeof(float))
-#define WEIGHTS_BYTES (AGATE_AMX_BLOCK * AGATE_AMX_BLOCK * 2) /* of a tap, block by block, and plane */
-#define MOST_AHEAD    32                                      /* lines: a tile for a block's two vectors */
-#define VECTORS       (AGATE_AMX_BLOCK / AGATE_AMX_LANES)
-
-/* ---- sizes ---------------------------------------------------------------------------------------------- */
-
-/* Where along one spatial dimension a tap reads in the copied rows: in which phase of the stride, and how far on. */
-typedef struct tap_place {
-    int64_t phase, on;
-} tap_place;
-
-static tap_place place_of(const agate_conv_axis *axis, int64_t tap)
-{
-    int64_t at = tap * axis->dilation;
-    return (tap_place){at % axis->stride, at / axis->stride};
-}
-
-bool agate_amx_reads_phase(const agate_conv_axis *axis, int64_t phase)
-{
-    for (int64_t tap = 0; tap < axis->taps; tap++)
-        if (place_of(axis, tap).phase == phase)
-            return true;
-    return false;
-}
-
-int64_t agate_amx_reach(const agate_conv_axis *axis)
-{
-    return place_of(axis, axis->taps - 1).on;
-}
-
-/* How many phases of the stride are read, and which of these `phase` is. */
-static int64_t count_phases(const agate_conv_axis *axis, int64_t phase, int64_t *out_index)
-{
-    int64_t count = 0;
-
-    for (int64_t p = 0; p < axis->stride; p++) {
-        if (p == phase)
-            *out_index = count;
-        count += agate_amx_reads_phase(axis, p);
-    }
-    return count;
-}
-
-static void place_taps(agate_amx *a)
-{
-    for (int64_t ky = 0; ky < a->y.taps; ky++)
-        for (int64_t kx = 0; kx < a->x.taps; kx++) {
-            tap_place y = place_of(&a->y, ky), x = place_of(&a->x, kx);
-            int64_t phase_y = 0, phase_x = 0;
-            (void)count_phases(&a->y, y.phase, &phase_y);
-            int64_t across = count_phases(&a->x, x.phase, &phase_x);
-            a->tap_at[ky * a->x.taps + kx] =
-                (phase_y * across + phase_x) * a->phase_size + (y.on * a->pitch + x.on) * AGATE_AMX_ROW;
-        }
-}
-
-/* Is each output made of the input in its place, and can tiles be read from where that lies? */
-static bool reads_in_place(const agate_amx *a)
-{
-    bool same = a->taps == 1 && a->y.stride == 1 && a->x.stride == 1 && a->y.pad == 0 && a->x.pad == 0 &&
-                a->y.in == a->y.out && a->x.in == a->x.out;
-
-    for (int32_t i = 0; i < a->planes && same; i++)
-        same = !a->inputs[i]->node && a->inputs[i]->type.layout.block == AGATE_AMX_BLOCK;
-    return same && a->channels % AGATE_AMX_BLOCK == 0 && a->y.out * a->x.out >= POSITIONS;
-}
-
-static void measure_input(agate_amx *a)
-{
-    int64_t ignored = 0;
-
-    a->pitch = agate_max(1, a->x.out);
-    if (a->direct) {
-        a->block_size = a->y.in * a->x.in * AGATE_AMX_ROW;
-        return;
-    }
-    a->pitch += agate_amx_reach(&a->x);
-    int64_t phases = count_phases(&a->y, -1, &ignored) * count_phases(&a->x, -1, &ignored);
-    /* The last block of tiles runs over the end. */
-    a->phase_size = ((a->band + agate_amx_reach(&a->y)) * a->pitch + POSITIONS) * AGATE_AMX_ROW;
-    a->plane_size = phases * a->phase_size;
-    a->block_size = a->planes * a->plane_size;
-    a->totals_at = a->blocks * a->block_size;
-    place_taps(a);
-}
-
-static int64_t count_blocks(const agate_amx *a)
-{
-    int64_t count = 0;
-
-    for (int32_t p = 0; p < a->part_count; p++)
-        count += agate_ceil_div(a->parts[p].channels, AGATE_AMX_BLOCK);
-    return count;
-}
-
-/* As even as they can be, each of at most `most` (0: all) of `all`; returns how many. */
-static int64_t cut(int64_t all, int64_t most, int64_t *out_each)
-{
-    int64_t count = most > 0 ? agate_ceil_div(all, most) : 1;
-
-    *out_each = agate_ceil_div(all, agate_max(1, count));
-    return *out_each > 0 ? agate_ceil_div(all, *out_each) : 0;
-}
-
-void agate_amx_measure(agate_amx *a, const agate_node *kernel)
-{
-    const agate_node *conv = agate_emit_anchor_of(kernel);
-    const agate_type *w = &conv->operands[1]->type;
-
-    a->kernel = kernel;
-    a->anchor = conv;
-    a->tiles = kernel->tiles;
-    a->planes = agate_planes_of(conv->operands[0], a->inputs);
-    (void)agate_planes_of(conv->operands[1], a->weights);
-    a->y = agate_conv_axis_of(conv, 0);
-    a->x = agate_conv_axis_of(conv, 1);
-    a->taps = a->y.taps * a->x.taps;
-    a->channels = w->dims[1].offset;
-    a->blocks = agate_ceil_div(a->channels, AGATE_AMX_BLOCK);
-    a->part_count = agate_conv_parts(conv, a->parts);
-    a->direct = reads_in_place(a);
-    a->band = a->tiles.oh > 0 ? agate_min(a->tiles.oh, agate_max(1, a->y.out)) : agate_max(1, a->y.out);
-    a->bands =
-        agate_ceil_div(a->y.out, a->band); /* the last may have fewer rows: tiles fill those of the others */
-    a->groups = cut(count_blocks(a), a->tiles.ocs, &a->group);
-    a->groups_first = a->tiles.order == AGATE_AMX_GROUPS_FIRST;
-    a->runs = cut(a->blocks, a->tiles.kc / agate_max(1, a->taps * AGATE_AMX_BLOCK), &a->run);
-    measure_input(a);
-    int64_t blocks_of_positions = agate_ceil_div(a->band * a->pitch, POSITIONS);
-    a->workspace_size = a->totals_at + (a->runs > 1 ? blocks_of_positions * SUMS_BYTES : 0);
-}
-
-int64_t agate_amx_workspace_bytes(const agate_node *kernel)
-{
-    agate_amx a = {0};
-
-    agate_amx_measure(&a, kernel);
-    return a.workspace_size;
-}
-
-agate_dim agate_tasks_amx_conv(const agate_node *kernel)
-{
-    agate_amx a = {0};
-
-    agate_amx_measure(&a, kernel);
-    agate_dim images = a.anchor->results[0].type.dims[0];
-    int64_t each = a.bands * a.groups;
-    return (agate_dim){images.scale * each, images.offset * each};
-}
+#define POSITIONS  AGATE_AMX_POSITIONS
+#define SUMS_BYTES AGATE_AMX_SUMS_BYTES
+#define MOST_AHEAD 32 /* lines: a tile for a block's two vectors */
+#define VECTORS    (AGATE_AMX_BLOCK / AGATE_AMX_LANES)
 
 LLVMValueRef agate_amx_at(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride)
 {
@@ -203,7 +56,7 @@ static LLVMValueRef advance_by(const agate_amx *a, LLVMValueRef base, int64_t by
     return advance(a, base, agate_emit_int(a->e, bytes), 1);
 }
 
-/* Palette 1: eight tiles, all of 16 rows of 64 bytes. */
+/* Palette 1: eight tiles of 16 rows of 64 bytes, but for as many columns of inputs and rows of weights as there are pairs. */
 static void configure_tiles(const agate_amx *a)
 {
     struct {
@@ -215,6 +68,10 @@ static void configure_tiles(const agate_amx *a)
     for (int i = 0; i < 8; i++) {
         config.row_bytes[i] = AGATE_AMX_ROW;
         config.rows[i] = AGATE_AMX_ROWS;
+    }
+    for (int i = 0; i < 2; i++) {
+        config.row_bytes[INPUT_TILE(i)] = (uint16_t)(a->pairs * 4);
+        config.rows[WEIGHT_TILE(i)] = (uint8_t)a->pairs;
     }
     LLVMValueRef at = agate_emit_constant(a->e, "tiles", &config, sizeof config);
     call(a, "llvm.x86.ldtilecfg", &at, 1);
@@ -246,11 +103,17 @@ static void prefetch(const agate_amx *a, const block *k, LLVMValueRef weights)
         agate_emit_prefetch(a->e, advance_by(a, at, line * AGATE_AMX_ROW), false);
 }
 
+/* Bytes of a tap's weights, of 32 filters and a plane. */
+static int64_t weights_size(const agate_amx *a)
+{
+    return a->pairs * 2 * AGATE_AMX_BLOCK * 2;
+}
+
 /* Tile `m` of the inputs by those of the weights. */
 static void multiply_tile(const agate_amx *a, const block *k, int32_t m, LLVMValueRef input)
 {
-    move_tile(a, "llvm.x86.tileloadd64", INPUT_TILE(m), advance_by(a, input, m * AGATE_AMX_TILE),
-              AGATE_AMX_ROW);
+    move_tile(a, "llvm.x86.tileloadd64", INPUT_TILE(m),
+              advance_by(a, input, m * AGATE_AMX_ROWS * a->position_size), a->position_size);
     for (int32_t n = 0; n < k->vectors; n++) {
         LLVMValueRef args[] = {tile_number(a, SUM_TILE(m, n)), tile_number(a, INPUT_TILE(m)),
                                tile_number(a, WEIGHT_TILE(n))};
@@ -280,13 +143,13 @@ static void multiply(const agate_amx *a, const block *k, LLVMValueRef input, LLV
 static void multiply_planes(const agate_amx *a, const block *k, int32_t p, int32_t q)
 {
     agate_emitter *e = a->e;
-    LLVMValueRef input = advance(a, a->bases[p], k->start, AGATE_AMX_ROW);
+    LLVMValueRef input = advance(a, a->bases[p], k->start, a->position_size);
     LLVMValueRef weights = e->params[a->weights[q]->index];
 
-    weights = advance(a, weights, k->filters, a->blocks * a->taps * WEIGHTS_BYTES);
+    weights = advance(a, weights, k->filters, a->blocks * a->taps * weights_size(a));
     agate_loop blocks = agate_loop_begin(e, k->run_lo, k->run_hi, 1, NULL, 0);
     input = advance(a, input, blocks.index, a->block_size);
-    weights = advance(a, weights, blocks.index, a->taps * WEIGHTS_BYTES);
+    weights = advance(a, weights, blocks.index, a->taps * weights_size(a));
     if (a->taps == 1) {
         multiply(a, k, advance_by(a, input, a->tap_at[0]), weights, p == 0);
     } else {
@@ -294,7 +157,7 @@ static void multiply_planes(const agate_amx *a, const block *k, int32_t p, int32
         agate_loop taps = agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, a->taps), 1, NULL, 0);
         LLVMValueRef at =
             LLVMBuildLoad2(e->builder, i64, advance(a, a->taps_table, taps.index, sizeof(int64_t)), "");
-        multiply(a, k, advance(a, input, at, 1), advance(a, weights, taps.index, WEIGHTS_BYTES), p == 0);
+        multiply(a, k, advance(a, input, at, 1), advance(a, weights, taps.index, weights_size(a)), p == 0);
         agate_loop_end(e, &taps, NULL);
     }
     agate_loop_end(e, &blocks, NULL);
@@ -447,7 +310,7 @@ static agate_loop positions_begin(const agate_amx *a, block *k)
             agate_emit_sub(e, agate_emit_int(e, a->y.out * a->x.out), agate_emit_mul(e, a->row, a->x.out));
         k->start = agate_emit_min(e, k->first, agate_emit_sub(e, end, size));
     }
-    k->ahead = agate_emit_mul(e, agate_emit_sub(e, k->run_hi, k->run_lo), a->taps * WEIGHTS_BYTES);
+    k->ahead = agate_emit_mul(e, agate_emit_sub(e, k->run_hi, k->run_lo), a->taps * weights_size(a));
     k->ahead = agate_emit_add(e, k->ahead,
                               agate_emit_mul(e, loop.index, a->tiles.ahead * AGATE_AMX_ROW / POSITIONS));
     if (a->runs > 1)
@@ -590,7 +453,10 @@ void agate_emit_amx_conv(agate_emitter *e)
         LLVMValueRef begins = LLVMBuildICmp(e->builder, LLVMIntEQ, tasks.index, e->first, "");
         LLVMValueRef others = LLVMBuildNot(e->builder, stays, "");
         agate_branch branch = agate_branch_begin(e, LLVMBuildOr(e->builder, begins, others, ""));
-        agate_amx_pack(&a);
+        if (a.few)
+            agate_amx_pack_few(&a);
+        else
+            agate_amx_pack(&a);
         agate_branch_end(e, &branch, NULL, NULL);
     }
     emit_group(&a, group);

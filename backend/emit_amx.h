@@ -10,6 +10,10 @@
  * workspace of its thread: with zeros for the border, a stride's phases apart, and whatever the planes of the input are, kept by
  * another kernel or split from f32 here, each in its place. Positions between the end of a row and the beginning of the next are
  * computed like others and dropped.
+ *
+ * Where channels are few (up to four: a network's first convolution), a row of a tile is a row of a filter: pixels lie side by side in
+ * the copy, each with its channels made an even number by zeros, and the rows of a tile, one for each position, overlap. Those that
+ * are longer than a tile's are cut into steps as even as can be, so that no row holds what its position does not read.
  */
 #ifndef AGATE_EMIT_AMX_H
 #define AGATE_EMIT_AMX_H
@@ -17,10 +21,13 @@
 #include "backend/emit_conv.h"
 #include "ir/narrow.h"
 
-/* Bytes of a row of any tile, and of a whole one. */
+/* Bytes of a row of a whole tile, and how many rows it has. */
 #define AGATE_AMX_ROW  64
 #define AGATE_AMX_ROWS 16
-#define AGATE_AMX_TILE (AGATE_AMX_ROW * AGATE_AMX_ROWS)
+
+/* A block of tiles: positions, and bytes of the sums of 32 filters there. */
+#define AGATE_AMX_POSITIONS  (2 * AGATE_AMX_ROWS)
+#define AGATE_AMX_SUMS_BYTES (AGATE_AMX_POSITIONS * AGATE_AMX_BLOCK * (int64_t)sizeof(float))
 
 /* Sizes in bytes, positions from the first of the task's band. */
 typedef struct agate_amx {
@@ -33,12 +40,15 @@ typedef struct agate_amx {
     int64_t channels, blocks; /* of the input; `blocks` of 32 */
     agate_part parts[AGATE_MAX_PARTS];
     int32_t part_count;
-    int64_t taps; /* of both dimensions */
-    bool direct;  /* the input is read where it lies */
-    bool plain;   /* some operand or result is: there, channels past the last must not be touched */
+    int64_t taps;  /* of both dimensions; few channels: steps over the rows of a filter */
+    int64_t pairs; /* of products that a tap sums */
+    bool direct;   /* the input is read where it lies */
+    bool few;      /* the input's channels lie apart, in plain memory */
+    bool plain;    /* some operand or result is: there, channels past the last must not be touched */
 
-    int64_t pitch;      /* positions from row to row */
-    int64_t phase_size; /* of the copy: rows and pixels of one phase */
+    int64_t pitch;         /* positions from row to row */
+    int64_t position_size; /* of the input as it is read: from position to position */
+    int64_t phase_size;    /* of the copy: rows and pixels of one phase */
     int64_t plane_size,
         block_size; /* of the input as it is read: from plane to plane of a copy, from block to block */
     int64_t tap_at[AGATE_AMX_MAX_TAPS]; /* what each tap adds to an address */
@@ -68,8 +78,15 @@ int64_t agate_amx_reach(const agate_conv_axis *axis);
 /* `base` advanced by `index` times `stride` bytes. */
 LLVMValueRef agate_amx_at(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride);
 
-/* Emits the copy of what the task reads. */
+/* Emits the copy of what the task reads; where channels are few. */
 void agate_amx_pack(agate_amx *a);
+void agate_amx_pack_few(agate_amx *a);
+
+/* Channels of a pixel in the copy of few. */
+static inline int64_t agate_amx_pixel_channels(const agate_amx *a)
+{
+    return agate_ceil_div(a->channels, 2) * 2;
+}
 
 int64_t agate_amx_workspace_bytes(const agate_node *kernel);
 

@@ -125,3 +125,110 @@ void agate_amx_pack(agate_amx *a)
         }
     agate_loop_end(e, &blocks, NULL);
 }
+
+/* ---- few channels ----------------------------------------------------------------------------------------- */
+
+/* 16 pixels of a row, channels side by side: which of them exist, and where they go. */
+typedef struct pixels {
+    LLVMValueRef target; /* of plane 0 */
+    LLVMValueRef y, x;   /* x: of the first */
+    LLVMValueRef live;
+} pixels;
+
+/* Channel `channel` of each; 0 where there is none. */
+static LLVMValueRef value_of(const agate_amx *a, const pixels *p, int32_t plane, int64_t channel)
+{
+    agate_emitter *e = a->e;
+    agate_coords at = agate_coords_make(e, 4);
+    LLVMValueRef zero = LLVMConstNull(agate_emit_type(e, AGATE_BF16, AGATE_AMX_LANES));
+
+    if (channel >= a->channels)
+        return zero;
+    at.vector = 3;
+    at.lanes = AGATE_AMX_LANES;
+    at.unaligned = true;
+    at.at[0] = a->image;
+    at.at[1] = agate_emit_int(e, channel);
+    at.at[2] = p->y;
+    at.at[3] = p->x;
+    agate_coords_guard(e, &at, p->live);
+    return LLVMBuildSelect(e->builder, p->live, agate_emit_value(e, a->inputs[plane], &at), zero, "");
+}
+
+/* Elements of two vectors in turn, from number `first` of each on, `count` of all. */
+static LLVMValueRef interleave(const agate_amx *a, LLVMValueRef even, LLVMValueRef odd, int32_t first,
+                               int32_t count)
+{
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(a->e->context);
+    LLVMValueRef numbers[2 * AGATE_AMX_LANES];
+    int32_t lanes = agate_emit_lanes(even);
+
+    for (int32_t i = 0; i < count; i++)
+        numbers[i] = LLVMConstInt(i32, (uint64_t)(first + i / 2 + i % 2 * lanes), 0);
+    return LLVMBuildShuffleVector(a->e->builder, even, odd, LLVMConstVector(numbers, (unsigned)count), "");
+}
+
+/* Channels `channel` and the one behind it of each, as pairs. */
+static LLVMValueRef pairs_of(const agate_amx *a, const pixels *p, int32_t plane, int64_t channel)
+{
+    LLVMValueRef both = interleave(a, value_of(a, p, plane, channel), value_of(a, p, plane, channel + 1), 0,
+                                   2 * AGATE_AMX_LANES);
+    return LLVMBuildBitCast(a->e->builder, both, agate_emit_type(a->e, AGATE_U32, AGATE_AMX_LANES), "");
+}
+
+static void copy_pixels(const agate_amx *a, const pixels *p)
+{
+    int64_t pairs = agate_amx_pixel_channels(a) / 2;
+
+    assert(pairs == 1 || pairs == 2);
+    for (int32_t plane = 0; plane < a->planes; plane++) {
+        LLVMValueRef at = agate_amx_at(a->e, p->target, agate_emit_int(a->e, plane), a->plane_size);
+        LLVMValueRef first = pairs_of(a, p, plane, 0), parts[2] = {first};
+        if (pairs == 2) {
+            LLVMValueRef second = pairs_of(a, p, plane, 2);
+            for (int32_t i = 0; i < 2; i++)
+                parts[i] = interleave(a, first, second, i * AGATE_AMX_LANES / 2, AGATE_AMX_LANES);
+        }
+        for (int32_t i = 0; i < pairs; i++)
+            LLVMSetAlignment(LLVMBuildStore(a->e->builder, parts[i],
+                                            agate_amx_at(a->e, at, agate_emit_int(a->e, i), AGATE_AMX_ROW)),
+                             4);
+    }
+}
+
+/* A row of all its positions' pixels: image row `y`, or zeros where there is none. What is written behind its end the next row writes
+ * again. */
+static void copy_row(const agate_amx *a, LLVMValueRef target, LLVMValueRef y)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef exists = LLVMBuildICmp(e->builder, LLVMIntULT, y, agate_emit_int(e, a->y.in), "");
+    agate_loop loop = agate_loop_begin(e, agate_emit_int(e, 0), agate_emit_int(e, a->pitch * a->x.stride),
+                                       AGATE_AMX_LANES, NULL, 0);
+    pixels p = {.target = agate_amx_at(e, target, loop.index, agate_amx_pixel_channels(a) * 2), .y = y};
+
+    p.x = agate_emit_add(e, loop.index, agate_emit_int(e, -a->x.pad));
+    LLVMValueRef before = agate_emit_live(e, p.x, agate_emit_int(e, 0), AGATE_AMX_LANES);
+    p.live = agate_emit_live(e, p.x, agate_emit_int(e, a->x.in), AGATE_AMX_LANES);
+    p.live = LLVMBuildAnd(e->builder, p.live, LLVMBuildNot(e->builder, before, ""), "");
+    p.live = LLVMBuildAnd(e->builder, p.live, agate_emit_splat(e, exists, AGATE_AMX_LANES), "");
+    copy_pixels(a, &p);
+    agate_loop_end(e, &loop, NULL);
+}
+
+void agate_amx_pack_few(agate_amx *a)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef target = e->workspace;
+
+    for (int64_t phase = 0; phase < a->y.stride; phase++) {
+        if (!agate_amx_reads_phase(&a->y, phase))
+            continue;
+        LLVMValueRef rows = agate_emit_add(e, a->rows, agate_emit_int(e, agate_amx_reach(&a->y)));
+        agate_loop loop = agate_loop_begin(e, agate_emit_int(e, 0), rows, 1, NULL, 0);
+        LLVMValueRef y = agate_emit_mul(e, agate_emit_add(e, a->row, loop.index), a->y.stride);
+        copy_row(a, agate_amx_at(e, target, loop.index, a->pitch * a->position_size),
+                 agate_emit_add(e, y, agate_emit_int(e, phase - a->y.pad)));
+        agate_loop_end(e, &loop, NULL);
+        target = agate_amx_at(e, target, agate_emit_int(e, 1), a->phase_size);
+    }
+}

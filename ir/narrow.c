@@ -92,22 +92,48 @@ const char *agate_amx_sizes_refuse(const agate_node *conv)
     return has_tiled_parts(conv) ? NULL : "its parts do not begin at multiples of 32 channels";
 }
 
+int64_t agate_amx_few_pairs(const agate_node *conv, int64_t *out_steps)
+{
+    const agate_type *w = &conv->operands[1]->type;
+    int64_t pairs = w->dims[3].offset * agate_ceil_div(w->dims[1].offset, 2);
+    int64_t steps = agate_ceil_div(pairs, AGATE_AMX_BLOCK / 2);
+
+    while (pairs % steps)
+        steps++;
+    *out_steps = steps;
+    return pairs / steps;
+}
+
+const char *agate_amx_few_refuse(const agate_node *conv)
+{
+    const agate_type *x = &conv->operands[0]->type;
+
+    if (x->rank != 4 || x->dims[1].offset < 1 || x->dims[1].offset > AGATE_AMX_FEW)
+        return "its input is not in blocked layout";
+    return conv->attrs.conv.dilations.v[1] == 1 ? NULL : "the taps of its filters are no neighbours";
+}
+
 const char *agate_amx_refuses(const agate_node *conv)
 {
     const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type;
     const agate_type *y = &conv->results[0].type;
     const agate_value *inputs[AGATE_MAX_PLANES], *weights[AGATE_MAX_PLANES];
     int32_t planes = agate_planes_of(conv->operands[0], inputs);
-    agate_layout tiles = {.kind = AGATE_LAYOUT_oi_pairs, .block = AGATE_AMX_BLOCK};
+    bool few = x->layout.kind == AGATE_LAYOUT_plain;
+    agate_layout tiles = {.kind = few ? AGATE_LAYOUT_o_pairs : AGATE_LAYOUT_oi_pairs,
+                          .block = AGATE_AMX_BLOCK};
 
     if (planes == 0 || agate_planes_of(conv->operands[1], weights) != planes)
         return "its products are not of bf16";
     for (int32_t i = 0; i < planes; i++)
         if (weights[i]->node || !agate_layout_equal(weights[i]->type.layout, tiles))
             return "its weights are not laid out in tiles";
-    if (w->layout.kind != AGATE_LAYOUT_oi_pairs || x->layout.kind != AGATE_LAYOUT_channel ||
+    if (w->layout.kind != tiles.kind || (x->layout.kind != AGATE_LAYOUT_channel && !few) ||
         y->layout.kind != AGATE_LAYOUT_channel || y->layout.block % AGATE_AMX_LANES)
         return "not in blocked layout";
+    const char *reason = few ? agate_amx_few_refuse(conv) : NULL;
+    if (reason)
+        return reason;
     if (conv->operand_count > 2 && conv->operands[2]->node)
         return "its bias is computed in the kernel";
     return agate_amx_sizes_refuse(conv);

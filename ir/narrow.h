@@ -68,6 +68,9 @@ static inline bool agate_changes_blocks(const agate_node *node)
 /* Outputs in a row of a tile of sums. */
 #define AGATE_AMX_LANES 16
 
+/* Channels of an input that lie apart: that many are padded to an even number. */
+#define AGATE_AMX_FEW 4
+
 /* The most taps of a filter. */
 #define AGATE_AMX_MAX_TAPS 256
 
@@ -76,6 +79,13 @@ static inline bool agate_changes_blocks(const agate_node *node)
 
 /* Why the sizes of `conv` do not suit AMX tiles, whatever its operands are made of and wherever they lie; NULL: they do. */
 const char *agate_amx_sizes_refuse(const agate_node *conv);
+
+/* Pairs of products that a step sums where a row of a tile is one of such a filter, or an even share of it; and how many steps take a
+ * row. */
+int64_t agate_amx_few_pairs(const agate_node *conv, int64_t *out_steps);
+
+/* Why `conv`, whose input lies plain in memory, is none of few channels that AMX tiles could multiply; NULL: it is. */
+const char *agate_amx_few_refuse(const agate_node *conv);
 
 /* Why `conv` cannot be one of products in AMX tiles by what its body says of it: both operands as many planes, weights that are
  * parameters laid out for it, a result in blocks of whole vectors. NULL: it can. */

@@ -94,13 +94,52 @@ static bool owns_weights(const agate_node *kernel, const agate_node *conv)
     return weights && param->use_count == 1 && agate_is_constant(weights);
 }
 
+/* Of few channels, which lie apart? */
+static bool is_stem(const agate_node *conv)
+{
+    return conv->operands[0]->type.rank == 4 && conv->operands[0]->type.layout.kind == AGATE_LAYOUT_plain &&
+           conv->operands[1]->type.layout.kind == AGATE_LAYOUT_o && conv->attrs.conv.group == 1 &&
+           conv->results[0].type.layout.kind == AGATE_LAYOUT_channel;
+}
+
+/* A tile of 16 by 16 sums takes 16 cycles for each step and product, however short; vectors take half of one for each 16 products of
+ * f32. */
+static bool takes_longer_in_tiles(const agate_node *conv, int32_t planes)
+{
+    const agate_type *w = &conv->operands[1]->type;
+    int64_t products = w->dims[1].offset * w->dims[2].offset * w->dims[3].offset, steps;
+
+    (void)agate_amx_few_pairs(conv, &steps);
+    return 2 * steps * w->dims[2].offset * agate_plane_products(planes) >= products;
+}
+
+/* Why the convolution of few channels cannot be one of products of tiles. */
+static const char *refuses_few_tiles(const agate_node *kernel, const agate_node *conv, int32_t planes)
+{
+    const char *reason = agate_amx_few_refuse(conv);
+
+    if (conv->operands[0]->node)
+        return "what it reads is made in its kernel";
+    if (!reason)
+        reason = agate_amx_sizes_refuse(conv);
+    if (!reason && agate_reduces_rows(kernel->body))
+        reason = "its result is not in blocked layout";
+    if (!reason && takes_longer_in_tiles(conv, planes))
+        reason = "so few products to a tile would take longer than in f32";
+    if (reason)
+        return reason;
+    return owns_weights(kernel, conv) ? NULL : "its weights are not its own";
+}
+
 /* Why the convolution cannot be one of products of tiles. */
-static const char *refuses_tiles(const agate_node *kernel, const agate_node *conv)
+static const char *refuses_tiles(const agate_node *kernel, const agate_node *conv, int32_t planes)
 {
     const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type;
 
+    if (is_stem(conv))
+        return refuses_few_tiles(kernel, conv, planes);
     if (x->layout.kind != AGATE_LAYOUT_channel || x->rank != 4 || conv->operands[0]->node)
-        return "it reads few channels, or what is made in its kernel";
+        return "it reads what is plain, or made in its kernel";
     if (w->layout.kind != AGATE_LAYOUT_oi)
         return "it is no dense convolution of one group";
     if (conv->results[0].type.layout.kind != AGATE_LAYOUT_channel || agate_reduces_rows(kernel->body))
@@ -109,14 +148,6 @@ static const char *refuses_tiles(const agate_node *kernel, const agate_node *con
     if (reason)
         return reason;
     return owns_weights(kernel, conv) ? NULL : "its weights are not its own";
-}
-
-/* Of few channels, which lie apart? */
-static bool is_stem(const agate_node *conv)
-{
-    return conv->operands[0]->type.rank == 4 && conv->operands[0]->type.layout.kind == AGATE_LAYOUT_plain &&
-           conv->operands[1]->type.layout.kind == AGATE_LAYOUT_o && conv->attrs.conv.group == 1 &&
-           conv->results[0].type.layout.kind == AGATE_LAYOUT_channel;
 }
 
 /* Why the convolution of few channels cannot be one of products of pairs of taps. */
@@ -155,7 +186,7 @@ static void choose_products(const narrower *n, agate_node *kernel)
             choose_taps(n, kernel, conv);
         return;
     }
-    const char *reason = refuses_tiles(kernel, conv);
+    const char *reason = refuses_tiles(kernel, conv, planes_of(n, kernel).count);
     if (reason)
         agate_pass_remark(n->pass, kernel, "no products of tiles: %s", reason);
     else if (agate_pass_spend(n->pass, kernel, "products of bf16 tiles"))

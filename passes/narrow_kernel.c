@@ -154,7 +154,7 @@ static agate_value *narrow_weights(agate_value *weights, agate_narrowing how, ag
     if (how == AGATE_NARROW_TAPS)
         type.layout.kind = AGATE_LAYOUT_o_taps;
     else if (how != AGATE_NARROW_WEIGHTS && dtype == AGATE_BF16)
-        type.layout.kind = AGATE_LAYOUT_oi_pairs;
+        type.layout.kind = type.layout.kind == AGATE_LAYOUT_o ? AGATE_LAYOUT_o_pairs : AGATE_LAYOUT_oi_pairs;
     if (how == AGATE_NARROW_TILES)
         type.layout.block = AGATE_AMX_BLOCK;
     if (node->data && !(data = agate_data_plane(node->data, &weights->type, &type, plane)))

@@ -29,7 +29,7 @@ const char *agate_amx_conv_applies(const agate_candidate *c)
 }
 
 typedef struct amx_shape {
-    int64_t taps, planes;
+    int64_t taps, planes;    /* taps: how many tiles of inputs a block is multiplied by */
     int64_t blocks, filters; /* of 32 channels each */
     int64_t rows, width;     /* of the result */
     int64_t pitch;           /* positions from row to row */
@@ -54,11 +54,18 @@ static amx_shape shape_of(const agate_node *conv)
 
     for (int32_t i = 0; i < part_count; i++)
         s.filters += agate_ceil_div(parts[i].channels, AGATE_AMX_BLOCK);
-    int64_t block_bytes = 2 * s.planes * AGATE_AMX_BLOCK;
-    int64_t phases =
-        agate_min(w->dims[2].offset, attrs->strides.v[0]) * agate_min(w->dims[3].offset, attrs->strides.v[1]);
-    s.row_bytes = s.blocks * block_bytes * s.width * phases;
+    bool few = x->layout.kind == AGATE_LAYOUT_plain; /* pixels side by side, their channels an even number */
+    int64_t block_bytes = 2 * s.planes * (few ? agate_ceil_div(x->dims[1].offset, 2) * 2 : AGATE_AMX_BLOCK);
+    int64_t across = attrs->strides.v[1];
+    if (!few)
+        across = agate_min(w->dims[3].offset, across);
+    s.row_bytes =
+        s.blocks * block_bytes * s.width * agate_min(w->dims[2].offset, attrs->strides.v[0]) * across;
     s.weight_bytes = s.blocks * block_bytes * s.taps * s.filters * AGATE_AMX_BLOCK;
+    if (few) {
+        (void)agate_amx_few_pairs(conv, &s.taps);
+        s.taps *= w->dims[2].offset;
+    }
     s.pitch = s.width + (w->dims[3].offset - 1) * attrs->dilations.v[1] / attrs->strides.v[1];
     s.copied = s.taps > 1 || !agate_ints_are(&attrs->strides, 1) || x->layout.block != AGATE_AMX_BLOCK ||
                planes[0]->node;
