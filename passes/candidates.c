@@ -59,8 +59,10 @@ static void vary_direct_conv(list *l, const agate_candidate *c)
     agate_tiles shapes[4];
     size_t count = agate_direct_conv_shapes(c, shapes, AGATE_COUNT(shapes));
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        shapes[i].dp = l->own->dp;
         add(l, shapes[i]);
+    }
     vary_blocks(l, c);
     vary_prefetch(l);
 }

@@ -6,6 +6,7 @@
  * remark. Tiles that tuning found for a kernel take the place of the planned ones. Kernels that have a strategy already (a
  * person's, in a text, or another pass's) keep it if it applies. Needs layouts; breaks nothing.
  */
+#include "ir/narrow.h"
 #include "passes/strategy.h"
 #include "passes/tuning.h"
 
@@ -19,6 +20,17 @@ static const strategy_row rows[AGATE_STRATEGY_COUNT] = {
 #include "ir/strategies.def"
 #undef AGATE_STRATEGY
 };
+
+/* Does one instruction round what the kernel keeps as bf16? */
+static bool rounds_vectors(const agate_candidate *c)
+{
+    if (!agate_has_pair_products(c->machine))
+        return false;
+    AGATE_EACH_NODE (node, c->kernel->body)
+        if (node->op == AGATE_OP_cast && agate_is_bf16(agate_result(node)))
+            return true;
+    return false;
+}
 
 /* Measurements overrule the plan's tiles, not the choice of the strategy. */
 static void take_tuned(agate_pass *pass, agate_node *kernel)
@@ -43,6 +55,7 @@ static void schedule_kernel(agate_pass *pass, agate_node *kernel)
         }
         kernel->strategy = (agate_strategy)strategy;
         kernel->tiles = rows[strategy].plan(&candidate);
+        kernel->tiles.dp |= kernel->tiles.v > 0 && rounds_vectors(&candidate);
         take_tuned(pass, kernel);
         return;
     }
