@@ -127,8 +127,8 @@ static bool is_packed(const agate_node *conv, agate_layout_kind weights, int32_t
 /* The layout that the producer's weights should have. */
 static agate_layout_kind weights_of(const agate_bands *b, bool plain)
 {
-    if (plain && agate_is_bf16(agate_unwidened(b->producer->operands[0])))
-        return AGATE_LAYOUT_o_taps;
+    if (agate_is_bf16(agate_unwidened(b->producer->operands[0])))
+        return plain ? AGATE_LAYOUT_o_taps : AGATE_LAYOUT_oi_pairs;
     return plain || b->producer_by_lane ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi;
 }
 
@@ -160,14 +160,14 @@ static const char *refuse_layouts(agate_bands *b)
     return NULL;
 }
 
-/* Is `param` one of few channels, or their weights, of which the producer multiplies pairs of taps? */
+/* Is `param` one of the two that the producer multiplies as they lie? */
 static bool is_multiplied(const agate_bands *b, const agate_value *param)
 {
-    const agate_node *conv = b->producer;
-    bool taps = conv->operands[1]->type.layout.kind == AGATE_LAYOUT_o_taps;
+    const agate_value *x = agate_unwidened(b->producer->operands[0]),
+                      *w = agate_unwidened(b->producer->operands[1]);
 
-    return taps && agate_is_bf16(param) && param->use_count == 1 &&
-           (param == agate_unwidened(conv->operands[0]) || param == agate_unwidened(conv->operands[1]));
+    return !b->producer_by_lane && agate_is_half(x) && x->type.dtype == w->type.dtype &&
+           param->use_count == 1 && (param == x || param == w);
 }
 
 /* All computed in f32, and what is yielded of the consumer's shape. */

@@ -1,5 +1,6 @@
 /* strategies_bands.c: when a convolution and its reader run by bands of rows, with which tiles, and whether it pays. */
 #include "ir/bands.h"
+#include "ir/narrow.h"
 #include "ir/parts.h"
 #include "passes/strategy.h"
 
@@ -118,6 +119,19 @@ agate_tiles agate_bands_plan(const agate_candidate *c)
 
 /* ---- what it is worth --------------------------------------------------------------------------------------- */
 
+/* Steps of a dense convolution's tiles. */
+static double steps_of(const agate_node *conv)
+{
+    const agate_type *w = &conv->operands[1]->type;
+    int64_t channels = w->dims[1].offset, taps = w->dims[3].offset;
+
+    if (w->layout.kind == AGATE_LAYOUT_o_taps)
+        taps = agate_ceil_div(taps, 2);
+    else if (agate_is_half(agate_unwidened(conv->operands[0])))
+        channels = agate_ceil_div(channels, 2);
+    return (double)(channels * w->dims[2].offset * taps);
+}
+
 /* Cycles of a convolution or pool of an image in a kernel of its own, and, `by_rows`, in bands. */
 static double compute_cycles(const agate_machine *machine, const agate_bands *b, const agate_node *node,
                              bool by_rows)
@@ -128,15 +142,13 @@ static double compute_cycles(const agate_machine *machine, const agate_bands *b,
     if (node->op != AGATE_OP_conv)
         return vectors * (double)(pool->kernel.v[0] * pool->kernel.v[1]);
     const agate_type *w = &node->operands[1]->type;
-    bool pairs = w->layout.kind == AGATE_LAYOUT_o_taps;
-    double products =
-        (double)(w->dims[1].offset * w->dims[2].offset * agate_ceil_div(w->dims[3].offset, pairs ? 2 : 1));
+    double products = (double)(w->dims[1].offset * w->dims[2].offset * w->dims[3].offset);
     if (agate_is_depthwise(node))
         return vectors * products / ADDS_PER_CYCLE;
     agate_direct_conv_rows(machine, node, &cycles);
     if (!by_rows)
         cycles = agate_direct_conv_cycles(machine, node, &w->dims[0].offset, 1);
-    return cycles * products;
+    return cycles * steps_of(node);
 }
 
 /* What computing by rows costs: rows that two bands compute, other tiles, weights that every turn reads again. */

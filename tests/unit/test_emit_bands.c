@@ -47,9 +47,16 @@ static void add_tail(agate_text *text, const char *yielded, const char *result)
     agate_text_add(text, "    yield %s\n  } : %s\n  return %%0\n}\n", yielded, result);
 }
 
+/* What is bf16 is widened. */
 static void add_producer(agate_text *text, const pair *p)
 {
-    agate_text_add(text, "    %%a = conv $0, $1, $2 %s : %s\n", p->conv, p->between);
+    bool narrow = strncmp(p->x, "bf16", 4) == 0;
+
+    if (narrow)
+        agate_text_add(text, "    %%x = cast $0 to=f32 : f32%s\n    %%w = cast $1 to=f32 : f32%s\n",
+                       strchr(p->x, '['), strchr(p->w, '['));
+    agate_text_add(text, "    %%a = conv %s, $2 %s : %s\n", narrow ? "%x, %w" : "$0, $1", p->conv,
+                   p->between);
     agate_text_add(text, "    %%b = %s %%a : %s\n", p->scalar, p->between);
 }
 
@@ -127,8 +134,10 @@ static fenced operand(const agate_type *batched, int64_t batch, const kernel_cas
 {
     agate_type type = type_at(batched, batch), flat = plain_of(&type);
     agate_tensor plain = tensor_of(&flat, calloc(1, size_of(&flat) + 1));
-    fenced memory = fenced_make(size_of(&type), 4);
+    fenced memory = fenced_make(size_of(&type), agate_dtype_size(type.dtype));
 
+    if (type.dtype == AGATE_BF16 && type.layout.kind != AGATE_LAYOUT_channel)
+        memset(memory.data, 0, size_of(&type)); /* a pad of weights meets what is missing of a pair */
     fill_random(&plain, numbers, 0);
     ck_assert(agate_reorder_bytes(&flat, plain.data, &type, memory.data));
     free(plain.data);
@@ -176,6 +185,21 @@ static void check_bits(const texts *t, const pair *p, const agate_machine *machi
     release(&fused);
     release(&first);
     release(&second);
+}
+
+/* On one machine alone, of numbers that its products take as they are. */
+static void check_pair_on(const pair *p, const char *schedule, const agate_machine *machine)
+{
+    texts t = make_texts(p, schedule);
+    kernel_case c = {
+        .text = agate_text_c(&t.fused), .rtol = 1e-4, .atol = 1e-4, .normal = true, .zero_pads = true};
+
+    check_kernel_on(&c, machine);
+    check_bits(&t, p, machine, 0);
+    check_bits(&t, p, machine, 0.003);
+    agate_text_deinit(&t.fused);
+    agate_text_deinit(&t.first);
+    agate_text_deinit(&t.second);
 }
 
 static void check_pair(const pair *p, const char *const *schedules, size_t schedule_count)
@@ -294,6 +318,54 @@ START_TEST(stems)
 }
 END_TEST
 
+#define PAIRS "direct_conv<v=16, oc=2, ow=3, ic=1, dp=1>"
+
+/* Producers of bf16 products: pairs of channels, and of taps. */
+START_TEST(narrow_producers)
+{
+    static const char *const schedules[] = {
+        "bands<v=16, oc=2, ow=3, ic=2, dp=1, oh=2, ocs=1, px=3, rows=1>",
+        "bands<v=16, oc=2, ow=3, ic=1, dp=1, px=5, rows=3, ring=8>",
+    };
+    static const pair pairs[] = {
+        {"bf16[N,3,23,27]",
+         "bf16[40,3,7,7]{oihw16o2w}",
+         "f32[40]{o16o}",
+         STRIDED,
+         "f32[N,40,12,14]{nchw16c}",
+         "relu",
+         "max_pool kernel=[3, 3] strides=[2, 2] pads=[1, 1, 1, 1]",
+         NULL,
+         NULL,
+         "f32[N,40,6,7]{nchw16c}",
+         false,
+         {PAIRS, POOL}},
+        {"bf16[N,48,9,11]{nchw16c}",
+         "bf16[40,48,1,1]{oihw8i16o2i}",
+         "f32[40]{o16o}",
+         "",
+         "f32[N,40,9,11]{nchw16c}",
+         "relu",
+         "conv strides=[2, 2] pads=[1, 1, 1, 1] group=40",
+         "f32[40,1,3,3]{oihw16o}",
+         "f32[40]{o16o}",
+         "f32[N,40,5,6]{nchw16c}",
+         true,
+         {PAIRS, DEPTHWISE}},
+    };
+    agate_machine machine = agate_machine_get(agate_machine_find("avx512"));
+
+    machine.needs |= AGATE_CPU_AVX512_BF16;
+    if (machine.needs & ~agate_cpu_features()) {
+        printf("SKIP narrow producers: this CPU lacks AVX512-BF16\n");
+        return;
+    }
+    for (size_t i = 0; i < AGATE_COUNT(pairs); i++)
+        for (size_t k = 0; k < AGATE_COUNT(schedules); k++)
+            check_pair_on(&pairs[i], schedules[k], &machine);
+}
+END_TEST
+
 START_TEST(depthwise_then_pointwise)
 {
     static const char *const schedules[] = {
@@ -387,6 +459,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, stems);
+    tcase_add_test(tcase, narrow_producers);
     tcase_add_test(tcase, depthwise_then_pointwise);
     tcase_add_test(tcase, pointwise_then_depthwise);
     suite_add_tcase(suite, tcase);
