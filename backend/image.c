@@ -247,6 +247,7 @@ agate_status agate_image_add(agate_image *image, const agate_module *module)
     assert(image->variant_count < AGATE_COUNT(image->variants));
     put_dim(part, module->slab_size_bytes);
     put(part, (uint64_t)module->workspace_size_bytes);
+    put(part, module->by_rows);
     put_values(part, module->inputs, module->input_count);
     put_values(part, module->outputs, module->output_count);
     put_constants(image, module);

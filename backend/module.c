@@ -3,6 +3,7 @@
 #include "backend/units.h"
 #include "ir/cost.h"
 #include "ir/map.h"
+#include "ir/by_rows.h"
 #include "ir/text.h"
 
 typedef struct builder {
@@ -246,6 +247,7 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
                 agate_max(module->workspace_size_bytes, agate_workspace_bytes(node));
     if (!agate_graph_slab_size(graph, &module->slab_size_bytes))
         return too_large();
+    module->by_rows = agate_graph_is_by_rows(graph);
     module->metadata = agate_metadata_copy(graph->metadata, b.arena);
     return agate_constants_place(compiled);
 }

@@ -278,7 +278,8 @@ typedef struct agate_session agate_session;
 typedef struct agate_session_options {
     /* 0, or more than there are: every core granted to the process (affinity, cgroup quota) */
     int32_t threads;
-    /* The slab is sized for this batch at once; 0: 1. A larger batch grows it on first use. */
+    /* The slab is sized for this batch at once (or for as many of its rows as are computed at a time); 0: 1. A larger batch grows it
+     * on first use. */
     int64_t max_batch;
     const agate_allocator *allocator; /* copied; for the slab; NULL: pages of the system */
     /* Runs the session's parallel loops, each at most `threads` wide, in the place of threads of its own. Called by the
@@ -348,7 +349,8 @@ AGATE_API uint64_t agate_clock_ns(void);
 
 /* ---- profiles ------------------------------------------------------------------------------------------- */
 
-/* One step of a run. The strings live as long as the model. */
+/* One step of a run, or of a slice of the batch, if caches hold more when a few rows go through all steps before the next few. The
+ * strings live as long as the model. */
 typedef struct agate_step_profile {
     size_t index;       /* in the model's order, from 0 */
     const char *name;   /* of the compiled function, as debuggers see it, or "library" */

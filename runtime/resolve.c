@@ -11,6 +11,9 @@
 /* A second thread is worth a step for each of these: what fork and join cost, several times over. */
 #define NS_PER_THREAD 2000
 
+/* Of a core's own cache, that the rows of a slice may take of the slab. */
+#define CACHE_BYTES ((int64_t)1 << 20)
+
 /* Modest figures of one core, for telling small steps from large ones: FLOP and bytes per nanosecond. */
 enum { FLOPS_PER_NS = 32, BYTES_PER_NS = 16 };
 
@@ -113,6 +116,21 @@ agate_status agate_session_reserve(agate_session *session, int64_t batch)
     return AGATE_OK;
 }
 
+/* ---- slices of the batch --------------------------------------------------------------------------------- */
+
+int64_t agate_session_slice_rows(const agate_session *session, int64_t batch)
+{
+    const agate_module *module = session->module;
+    const int64_t each = agate_max(1, module->slab_size_bytes.scale);
+    const int64_t held = agate_pool_threads(session->pool) * agate_max(1, CACHE_BYTES / each);
+    if (!module->by_rows || session->keeps_batch || batch <= held)
+        return batch;
+    /* Each slice reads the weights once more. */
+    if (session->weight_bytes > (double)held * session->row_bytes)
+        return batch;
+    return agate_ceil_div(batch, agate_ceil_div(batch, held));
+}
+
 /* ---- arguments and steps ------------------------------------------------------------------------------- */
 
 static agate_status resolve_arg(agate_session *session, uint32_t index, int64_t batch)
@@ -166,6 +184,19 @@ static agate_status resolve_step(agate_session *session, uint32_t index, int64_t
     return AGATE_OK;
 }
 
+agate_status agate_session_resolve_outputs(agate_session *session, int64_t batch)
+{
+    const agate_module *module = session->module;
+    if (session->output_batch == batch)
+        return AGATE_OK;
+    session->output_batch = -1;
+    for (uint32_t i = 0; i < module->output_count; i++)
+        if (!agate_module_type_resolve(&module->outputs[i].type, batch, &session->output_shapes[i]))
+            return batch_too_large(batch);
+    session->output_batch = batch;
+    return AGATE_OK;
+}
+
 agate_status agate_session_resolve(agate_session *session, int64_t batch)
 {
     const agate_module *module = session->module;
@@ -177,9 +208,6 @@ agate_status agate_session_resolve(agate_session *session, int64_t batch)
         AGATE_TRY(resolve_arg(session, i, batch));
     for (uint32_t i = 0; i < module->step_count; i++)
         AGATE_TRY(resolve_step(session, i, batch));
-    for (uint32_t i = 0; i < module->output_count; i++)
-        if (!agate_module_type_resolve(&module->outputs[i].type, batch, &session->output_shapes[i]))
-            return batch_too_large(batch);
     session->batch = batch;
     return AGATE_OK;
 }

@@ -48,6 +48,15 @@ static agate_status allocate_tables(agate_session *session)
     return AGATE_OK;
 }
 
+static void weigh(agate_session *session)
+{
+    const agate_module *module = session->module;
+    for (uint32_t i = 0; i < module->constant_count; i++)
+        session->weight_bytes += (double)module->constants[i].size_bytes;
+    for (uint32_t i = 0; i < module->arg_count; i++)
+        session->row_bytes += (double)module->args[i].reach_bytes.scale;
+}
+
 static agate_status fill(agate_session *session, const agate_session_options *options)
 {
     const int32_t granted = agate_cpu_count();
@@ -56,7 +65,9 @@ static agate_status fill(agate_session *session, const agate_session_options *op
     AGATE_TRY(options->parallel ? agate_pool_create_borrowed(threads, options->parallel,
                                                              options->parallel_user, &session->pool)
                                 : agate_pool_create(threads, &session->pool));
-    return agate_session_reserve(session, options->max_batch ? options->max_batch : 1);
+    weigh(session);
+    return agate_session_reserve(
+        session, agate_session_slice_rows(session, options->max_batch ? options->max_batch : 1));
 }
 
 agate_status agate_session_create(agate_model *model, const agate_session_options *options,
@@ -76,7 +87,7 @@ agate_status agate_session_create(agate_model *model, const agate_session_option
     agate_model_retain(model);
     session->model = model;
     session->module = agate_model_module(model);
-    session->batch = -1;
+    session->batch = session->output_batch = -1;
     if (options->allocator)
         session->allocator = *options->allocator;
     atomic_init(&session->running, false);
@@ -135,12 +146,16 @@ static void *callers_data(const agate_module_arg *arg, const agate_tensor *input
     return arg->storage == AGATE_STORAGE_INPUT ? inputs[arg->index].data : outputs[arg->index].data;
 }
 
-static void bind(agate_session *session, const agate_tensor *inputs, const agate_tensor *outputs)
+/* The caller's tensors from row `first` of the batch on. */
+static void bind(agate_session *session, const agate_tensor *inputs, const agate_tensor *outputs,
+                 int64_t first)
 {
     for (uint32_t i = 0; i < session->caller_arg_count; i++) {
         const uint32_t index = session->caller_args[i];
-        void *data = callers_data(&session->module->args[index], inputs, outputs);
-        session->buffers[index] = session->tensors[index].data = data;
+        const agate_module_arg *arg = &session->module->args[index];
+        char *data = callers_data(arg, inputs, outputs);
+        session->buffers[index] = session->tensors[index].data =
+            data ? data + first * arg->reach_bytes.scale : NULL;
     }
 }
 
@@ -212,6 +227,21 @@ static agate_status run_steps(agate_session *session)
     return AGATE_OK;
 }
 
+/* A batch of no rows is a slice, too: outputs without a batch are computed. */
+static agate_status run_slices(agate_session *session, const agate_tensor *inputs,
+                               const agate_tensor *outputs, int64_t batch)
+{
+    const int64_t most = agate_session_slice_rows(session, batch);
+    int64_t first = 0;
+    do {
+        AGATE_TRY(agate_session_resolve(session, agate_min(most, batch - first)));
+        bind(session, inputs, outputs, first);
+        AGATE_TRY(run_steps(session));
+        first += most;
+    } while (first < batch);
+    return AGATE_OK;
+}
+
 static void run_copies(const agate_session *session, const agate_tensor *inputs, agate_tensor *outputs)
 {
     for (uint32_t i = 0; i < session->module->copy_count; i++) {
@@ -230,10 +260,9 @@ static agate_status run(agate_session *session, const agate_tensor *inputs, size
 {
     int64_t batch;
     AGATE_TRY(agate_check_inputs(session->module, inputs, input_count, &batch));
-    AGATE_TRY(agate_session_resolve(session, batch));
+    AGATE_TRY(agate_session_resolve_outputs(session, batch));
     AGATE_TRY(agate_check_outputs(session->module, session->output_shapes, inputs, outputs, output_count));
-    bind(session, inputs, outputs);
-    AGATE_TRY(run_steps(session));
+    AGATE_TRY(run_slices(session, inputs, outputs, batch));
     run_copies(session, inputs, outputs);
 
     for (size_t i = 0; i < output_count; i++) {

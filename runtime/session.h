@@ -27,7 +27,11 @@ struct agate_session {
     atomic_bool cancelled;
     uint64_t deadline_ns; /* 0: none */
 
-    int64_t batch; /* what the arrays below are resolved for; -1: none yet */
+    bool keeps_batch;     /* never to be cut into slices */
+    double weight_bytes;  /* of all constants */
+    double row_bytes;     /* of what all steps read and write beside them, for each row of the batch */
+    int64_t output_batch; /* what output_shapes are resolved for; -1: none yet */
+    int64_t batch;        /* what the arrays below are resolved for: rows of a slice; -1: none yet */
     agate_session_step *steps;
     void **buffers;                 /* one per argument; those of inputs and outputs are bound by each run */
     agate_tensor *tensors;          /* one per argument, `data` as in `buffers` */
@@ -53,6 +57,13 @@ bool agate_dim_resolve(agate_dim dim, int64_t batch, int64_t *out_value);
 /* Writes dtype, rank, dims and size_bytes (not data) of `type` at this batch; false on overflow or a negative
  * dimension. */
 bool agate_module_type_resolve(const agate_module_type *type, int64_t batch, agate_tensor *out_tensor);
+
+/* How many rows of a batch of so many are computed at a time, from the first step to the last, so that caches hold what lies between
+ * two steps. Changes the time and the memory, never the bits. */
+int64_t agate_session_slice_rows(const agate_session *session, int64_t batch);
+
+/* Writes the shapes of the outputs at this batch. */
+AGATE_MUST_USE agate_status agate_session_resolve_outputs(agate_session *session, int64_t batch);
 
 /* Makes a slab for `batch` unless the present one is large enough. */
 AGATE_MUST_USE agate_status agate_session_reserve(agate_session *session, int64_t batch);

@@ -1,18 +1,13 @@
 /* cmd_bench.c: how fast a model runs, and where the time goes. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "tools/inputs.h"
 #include "tools/json.h"
-#include "tools/peaks.h"
+#include "tools/measure.h"
 #include "tools/profile.h"
 #include "tools/tensor.h"
 #include "tools/trace.h"
-
-#define WARM_UP_NS   200000000u /* and at least WARM_UP_RUNS runs */
-#define WARM_UP_RUNS 3
-#define LEAST_RUNS   5
 
 typedef struct settings {
     agate_cli_list inputs;
@@ -45,36 +40,16 @@ static const agate_cli_option options[] = {
     {0},
 };
 
-/* What was measured. Times in nanoseconds, ascending. */
-typedef struct measurement {
-    uint64_t *times;
-    size_t count;
-    uint64_t compile_ns;
-    int64_t batch;
-    double flops;         /* of one run */
-    uint64_t *step_times; /* per step of the module: the least of all profiled runs */
-    size_t profiled_runs;
-    size_t peak_rss_bytes;   /* before the machine's peaks are measured, which takes memory too */
-    uint64_t *begins, *ends; /* of the last profiled run, per step */
-    agate_peaks peaks;
-} measurement;
-
 /* A runner with its tensors. */
 typedef struct bench {
     agate_runner runner;
     agate_tensor *inputs, *outputs;
-    measurement m;
+    uint64_t compile_ns;
+    agate_measurement m;
     agate_trace trace;
 } bench;
 
 /* ---- measuring ---------------------------------------------------------------------------------------- */
-
-static size_t peak_rss_bytes(void)
-{
-    struct rusage usage;
-
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0;
-}
 
 static int64_t thread_count(const settings *set)
 {
@@ -83,90 +58,17 @@ static int64_t thread_count(const settings *set)
     return set->compile.threads ? agate_min(set->compile.threads, granted) : granted;
 }
 
-static agate_status run_once(bench *b, uint64_t *out_ns)
-{
-    uint64_t start = agate_clock_ns();
-
-    AGATE_TRY(agate_session_run(b->runner.session, b->inputs, b->runner.input_count, b->outputs,
-                                b->runner.output_count));
-    *out_ns = agate_clock_ns() - start;
-    return AGATE_OK;
-}
-
-static agate_status warm_up(bench *b)
-{
-    uint64_t total = 0, ns;
-
-    for (int i = 0; i < WARM_UP_RUNS || total < WARM_UP_NS; i++) {
-        AGATE_TRY(run_once(b, &ns));
-        total += ns;
-    }
-    return AGATE_OK;
-}
-
-static agate_status time_runs(bench *b, const settings *set)
-{
-    size_t room = 0, least = set->iterations ? (size_t)set->iterations : LEAST_RUNS;
-    uint64_t total = 0, budget = set->iterations ? 0 : (uint64_t)(set->seconds * 1e9);
-
-    while (b->m.count < least || total < budget) {
-        if (b->m.count == room) {
-            uint64_t *grown = realloc(b->m.times, (room = room ? 2 * room : 1024) * sizeof *grown);
-
-            if (!grown)
-                return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for %zu times", room);
-            b->m.times = grown;
-        }
-        AGATE_TRY(run_once(b, &b->m.times[b->m.count]));
-        total += b->m.times[b->m.count++];
-    }
-    agate_runs_sort(b->m.times, b->m.count);
-    return AGATE_OK;
-}
-
-static void add_step_time(void *user, const agate_step_profile *step)
-{
-    measurement *m = user;
-
-    uint64_t ns = step->end_ns - step->start_ns, *least = &m->step_times[step->index];
-
-    *least = m->profiled_runs == 0 || ns < *least ? ns : *least;
-    m->begins[step->index] = step->start_ns;
-    m->ends[step->index] = step->end_ns;
-}
-
-static agate_status profile_runs(bench *b, int32_t threads)
-{
-    uint32_t steps = agate_model_module(b->runner.model)->step_count;
-    uint64_t total = 0, ns;
-
-    b->m.step_times = calloc(3 * (size_t)steps + 1, sizeof *b->m.step_times);
-    b->m.begins = b->m.step_times + steps;
-    b->m.ends = b->m.begins + steps;
-    if (!b->m.step_times)
-        return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a profile");
-    agate_session_set_profile(b->runner.session, add_step_time, &b->m);
-    for (; b->m.profiled_runs < LEAST_RUNS || total < WARM_UP_NS; b->m.profiled_runs++) {
-        AGATE_TRY(run_once(b, &ns));
-        total += ns;
-    }
-    agate_session_set_profile(b->runner.session, NULL, NULL);
-    b->m.peaks = agate_peaks_measure(agate_model_module(b->runner.model)->isa, threads);
-    return AGATE_OK;
-}
-
 static agate_status measure(bench *b, const settings *set)
 {
-    const agate_module *module = agate_model_module(b->runner.model);
+    const agate_measure_options how = {.iterations = set->iterations,
+                                       .seconds = set->seconds,
+                                       .profile = set->profile || set->trace,
+                                       .threads = (int32_t)thread_count(set)};
+    int64_t batch;
 
-    AGATE_TRY(agate_runner_batch(&b->runner, b->inputs, &b->m.batch));
-    AGATE_TRY(agate_runner_allocate_outputs(&b->runner, b->m.batch, b->outputs));
-    for (uint32_t i = 0; i < module->step_count; i++)
-        b->m.flops += (double)agate_dim_at(module->steps[i].flops, b->m.batch);
-    AGATE_TRY(warm_up(b));
-    AGATE_TRY(time_runs(b, set));
-    b->m.peak_rss_bytes = peak_rss_bytes();
-    return set->profile || set->trace ? profile_runs(b, (int32_t)thread_count(set)) : AGATE_OK;
+    AGATE_TRY(agate_runner_batch(&b->runner, b->inputs, &batch));
+    AGATE_TRY(agate_runner_allocate_outputs(&b->runner, batch, b->outputs));
+    return agate_measure(&b->runner, batch, b->inputs, b->outputs, &how, &b->m);
 }
 
 static agate_status prepare_and_measure(bench *b, const settings *set)
@@ -190,8 +92,7 @@ static void bench_deinit(bench *b)
     if (b->inputs)
         agate_tensor_free(b->inputs, b->runner.input_count + b->runner.output_count);
     free(b->inputs);
-    free(b->m.times);
-    free(b->m.step_times);
+    agate_measurement_deinit(&b->m);
     agate_runner_deinit(&b->runner);
     agate_trace_close(&b->trace);
 }
@@ -203,13 +104,13 @@ static double ms(uint64_t ns)
     return (double)ns / 1e6;
 }
 
-static double median_ms(const measurement *m)
+static double median_ms(const agate_measurement *m)
 {
     return agate_runs_median_ms(m->times, m->count);
 }
 
 /* The least time that this share of runs does not exceed. */
-static double percentile_ms(const measurement *m, size_t percent)
+static double percentile_ms(const agate_measurement *m, size_t percent)
 {
     return ms(m->times[(m->count * percent + 99) / 100 - 1]);
 }
@@ -219,7 +120,7 @@ static double per_second(double flops, double milliseconds)
     return milliseconds > 0 ? flops / milliseconds / 1e6 : 0;
 }
 
-static double step_ms(const measurement *m, uint32_t step)
+static double step_ms(const agate_measurement *m, uint32_t step)
 {
     return ms(m->step_times[step]);
 }
@@ -321,7 +222,7 @@ static json_t *profile_json(const bench *b, int64_t threads)
 
 static void print_json(const bench *b, const char *model, int64_t threads)
 {
-    const measurement *m = &b->m;
+    const agate_measurement *m = &b->m;
     const agate_module *module = agate_model_module(b->runner.model);
     json_t *root = json_object();
 
@@ -337,7 +238,7 @@ static void print_json(const bench *b, const char *model, int64_t threads)
     json_object_set_new(root, "p99_ms", json_real(percentile_ms(m, 99)));
     json_object_set_new(root, "flops", json_real(m->flops));
     json_object_set_new(root, "gflops", json_real(per_second(m->flops, median_ms(m))));
-    json_object_set_new(root, "compile_ms", json_real(ms(m->compile_ns)));
+    json_object_set_new(root, "compile_ms", json_real(ms(b->compile_ns)));
     json_object_set_new(root, "from_cache", json_boolean(b->runner.cache.hit));
     json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)m->peak_rss_bytes));
     json_object_set_new(root, "slab_bytes",
@@ -476,12 +377,12 @@ static void print_profile(const bench *b, int64_t threads)
 
 static void print_report(const bench *b, const char *model, int64_t threads, bool with_profile)
 {
-    const measurement *m = &b->m;
+    const agate_measurement *m = &b->m;
     const agate_module *module = agate_model_module(b->runner.model);
 
     printf("%s: %s, %s, %lld thread%s, batch %lld\n", model, module->isa, module->precision,
            (long long)threads, threads == 1 ? "" : "s", (long long)m->batch);
-    printf("  compile  %10.1f ms%s\n", ms(m->compile_ns), b->runner.cache.hit ? "   (from the cache)" : "");
+    printf("  compile  %10.1f ms%s\n", ms(b->compile_ns), b->runner.cache.hit ? "   (from the cache)" : "");
     printf("  median   %10.3f ms   (%zu runs; min %.3f, p90 %.3f, p99 %.3f)\n", median_ms(m), m->count,
            ms(m->times[0]), percentile_ms(m, 90), percentile_ms(m, 99));
     printf("  speed    %10.1f GFLOP/s of %.3f GFLOP\n", per_second(m->flops, median_ms(m)), m->flops / 1e9);
@@ -492,17 +393,19 @@ static void print_report(const bench *b, const char *model, int64_t threads, boo
         print_profile(b, threads);
 }
 
-/* One complete event ("ph": "X") per step, in microseconds from the first. */
+/* One complete event ("ph": "X") per step and slice of the batch, in microseconds from the first. */
 static json_t *trace_events(const bench *b)
 {
     const agate_module *module = agate_model_module(b->runner.model);
     json_t *events = json_array();
 
-    for (uint32_t i = 0; i < module->step_count; i++) {
+    for (size_t n = 0; n < b->m.span_count; n++) {
+        const agate_span *s = &b->m.spans[n];
+        const uint32_t i = (uint32_t)s->step;
         step_facts f = facts_of(b, i);
         json_t *event = json_pack("{s:s, s:s, s:i, s:i, s:f, s:f}", "ph", "X", "cat", "kernel", "pid", 1,
-                                  "tid", 1, "ts", (double)(b->m.begins[i] - b->m.begins[0]) / 1e3, "dur",
-                                  (double)(b->m.ends[i] - b->m.begins[i]) / 1e3);
+                                  "tid", 1, "ts", (double)(s->begin_ns - b->m.spans[0].begin_ns) / 1e3, "dur",
+                                  (double)(s->end_ns - s->begin_ns) / 1e3);
         json_t *details = json_pack("{s:s, s:s, s:f, s:f, s:f}", "kernel", module->steps[i].label, "symbol",
                                     module->steps[i].symbol, "gflops", f.gflops, "gb_per_second",
                                     f.gb_per_second, "roofline", f.roofline);
@@ -530,7 +433,7 @@ static agate_status run_bench(const char *model, settings *set, agate_runner_opt
         agate_trace_close(&b.trace);
         return status;
     }
-    b.m.compile_ns = agate_clock_ns() - start;
+    b.compile_ns = agate_clock_ns() - start;
     agate_cli_cache_report(&set->cache, model, &b.runner.cache);
     status = prepare_and_measure(&b, set);
     if (status == AGATE_OK && set->json)

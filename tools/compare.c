@@ -153,6 +153,7 @@ static agate_status run_compiled(comparison *c, const agate_tensor *inputs)
     agate_tensor *outputs = AGATE_NEW_N(c->arena, agate_tensor, runner->output_count + 1);
     agate_status status;
 
+    runner->session->keeps_batch = true; /* a step's results are copied whole */
     agate_session_set_profile(runner->session, step_done, c);
     status = agate_runner_run(runner, inputs, outputs);
     agate_session_set_profile(runner->session, NULL, NULL);

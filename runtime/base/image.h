@@ -36,7 +36,7 @@
 #include "runtime/base/module.h"
 
 #define AGATE_IMAGE_MAGIC   "agateimg" /* 8 bytes */
-#define AGATE_IMAGE_VERSION 5
+#define AGATE_IMAGE_VERSION 6
 
 /* Name of the plan in a compiled file, and of both parts in an object that is to be linked into something else. */
 #define AGATE_PLAN_SYMBOL     "agate_artifact_v1"

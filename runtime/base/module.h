@@ -9,7 +9,7 @@
 
 #include "runtime/base/call.h"
 
-#define AGATE_MODULE_VERSION 4
+#define AGATE_MODULE_VERSION 5
 
 /* Compiled code: computes tasks first <= t < last. `buffers` are the step's arguments, operands then results. Buffers in
  * the slab (at offsets that are) and constants are aligned to AGATE_ALIGNMENT, the caller's inputs and outputs to their
@@ -89,7 +89,8 @@ typedef struct agate_module {
     const agate_module_copy *copies;
     uint32_t input_count, output_count, constant_count, arg_count, step_count, copy_count;
     agate_dim slab_size_bytes;
-    int64_t workspace_size_bytes;   /* of each thread; 0 or more */
+    int64_t workspace_size_bytes; /* of each thread; 0 or more */
+    bool by_rows; /* steps may run for some rows of the batch at a time: none needs another (ir/by_rows.h) */
     const agate_metadata *metadata; /* NULL: nothing is known of the file */
 } agate_module;
 

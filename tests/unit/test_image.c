@@ -221,7 +221,7 @@ START_TEST(other_versions_and_missing_parts_are_named)
                 "this is no compiled model");
     plan[8] = 9;
     check_error(load(plan, size, arena, &module), AGATE_CODE_UNSUPPORTED,
-                "the model was compiled to format 9, and this runtime reads 5; compile it again");
+                "the model was compiled to format 9, and this runtime reads 6; compile it again");
     agate_arena_release(arena);
     free(plan);
 }

@@ -1,0 +1,137 @@
+/* by_rows.c: which ops keep the rows of a batch apart. */
+#include "ir/by_rows.h"
+
+static bool has_rows(const agate_value *value)
+{
+    return value->type.rank > 0 && value->type.dims[0].scale != 0;
+}
+
+/* Rows of elements: N of them, or a multiple. */
+static bool is_whole(const agate_value *value)
+{
+    if (!has_rows(value) || value->type.dims[0].offset != 0)
+        return false;
+    for (int32_t i = 1; i < value->type.rank; i++)
+        if (value->type.dims[i].scale != 0)
+            return false;
+    return true;
+}
+
+static bool only_first_has_rows(const agate_node *node)
+{
+    for (int32_t i = 1; i < node->operand_count; i++)
+        if (has_rows(node->operands[i]))
+            return false;
+    return true;
+}
+
+/* Operands that broadcast to the result have their rows where it has its. */
+static bool ranks_agree(const agate_node *node)
+{
+    for (int32_t i = 0; i < node->operand_count; i++)
+        if (has_rows(node->operands[i]) && node->operands[i]->type.rank != node->results[0].type.rank)
+            return false;
+    return true;
+}
+
+static bool lacks_axis_0(const agate_ints *axes)
+{
+    for (int32_t i = 0; i < axes->count; i++)
+        if (axes->v[i] == 0)
+            return false;
+    return axes->count > 0;
+}
+
+/* A stack of matrices that follows the batch, by one matrix, or by as many. */
+static bool multiplies_rows(const agate_node *node)
+{
+    const agate_value *lhs = node->operands[0], *rhs = node->operands[1];
+
+    if (!has_rows(rhs))
+        return true;
+    return rhs->type.rank > 2 && rhs->type.rank == node->results[0].type.rank &&
+           (!has_rows(lhs) || lhs->type.rank == rhs->type.rank);
+}
+
+static bool gathers_rows(const agate_node *node)
+{
+    const agate_value *data = node->operands[0], *indices = node->operands[1];
+    const int64_t axis = node->attrs.axis.axis;
+
+    return has_rows(data) ? axis != 0 && !has_rows(indices) : axis == 0;
+}
+
+/* Of an op with an operand that has rows, and a result that has. */
+static bool keeps_rows(const agate_node *node)
+{
+    if ((int)node->op < (int)AGATE_SCALAR_COUNT)
+        return ranks_agree(node);
+    switch (node->op) {
+    case AGATE_OP_conv:
+    case AGATE_OP_winograd:
+    case AGATE_OP_max_pool:
+    case AGATE_OP_avg_pool:
+    case AGATE_OP_batch_norm:
+    case AGATE_OP_cast:
+    case AGATE_OP_reorder:
+    case AGATE_OP_reshape: /* elements stay in their order, which is row by row */
+        return only_first_has_rows(node);
+    case AGATE_OP_matmul:
+        return multiplies_rows(node);
+    case AGATE_OP_reduce_sum:
+    case AGATE_OP_reduce_mean:
+    case AGATE_OP_reduce_max:
+    case AGATE_OP_reduce_min:
+    case AGATE_OP_reduce_prod:
+        return lacks_axis_0(&node->attrs.reduce.axes);
+    case AGATE_OP_arg_max:
+    case AGATE_OP_arg_min:
+        return node->attrs.arg.axis != 0;
+    case AGATE_OP_softmax:
+    case AGATE_OP_log_softmax:
+    case AGATE_OP_concat:
+    case AGATE_OP_interleave:
+    case AGATE_OP_join:
+        return node->attrs.axis.axis != 0;
+    case AGATE_OP_resample:
+        return node->attrs.axis.axis != 0 && only_first_has_rows(node);
+    case AGATE_OP_transpose:
+        return node->attrs.perm.perm.v[0] == 0;
+    case AGATE_OP_slice: /* inference lets no op take a part of a dimension that follows the batch, or pad it */
+    case AGATE_OP_part:
+    case AGATE_OP_pad:
+        return true;
+    case AGATE_OP_expand:
+        return ranks_agree(node);
+    case AGATE_OP_gather:
+        return gathers_rows(node);
+    default:
+        return false;
+    }
+}
+
+static bool is_by_rows(const agate_node *node)
+{
+    bool reads = false;
+
+    for (int32_t i = 0; i < node->operand_count; i++)
+        reads |= has_rows(node->operands[i]);
+    for (int32_t i = 0; i < node->result_count; i++)
+        if (reads ? !is_whole(&node->results[i])
+                  : has_rows(&node->results[i]) && !is_whole(&node->results[i]))
+            return false;
+    if (agate_node_has(node, AGATE_TERMINATOR) || !reads)
+        return true;
+    return node->op == AGATE_OP_kernel ? agate_graph_is_by_rows(node->body) : keeps_rows(node);
+}
+
+bool agate_graph_is_by_rows(const agate_graph *graph)
+{
+    for (int32_t i = 0; i < graph->param_count; i++)
+        if (has_rows(graph->params[i]) && !is_whole(graph->params[i]))
+            return false;
+    AGATE_EACH_NODE (node, graph)
+        if (!is_by_rows(node))
+            return false;
+    return true;
+}

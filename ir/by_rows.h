@@ -1,0 +1,12 @@
+/* by_rows.h: may the rows of a batch be computed apart? */
+#ifndef AGATE_BY_ROWS_H
+#define AGATE_BY_ROWS_H
+
+#include "ir/graph.h"
+
+/* Has every value whose outermost dimension follows the batch, in its row i, nothing but what row i of the graph's parameters makes,
+ * with values that have no batch? Then the graph may run for some rows of its parameters at a time, each time writing those
+ * rows of its results. No, where an op is not known to be so. */
+bool agate_graph_is_by_rows(const agate_graph *graph);
+
+#endif
