@@ -194,7 +194,7 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
         measure_conv(c);
     else
         measure_pool(c);
-    c->image_stride = agate_emit_image_stride(x);
+    c->image_stride = agate_emit_image_stride(&agate_unwidened(anchor->operands[0])->type);
     c->block = is_channel_blocked(x) ? c->lanes : 1;
     c->dtype = (agate_dtype)agate_unwidened(anchor->operands[0])->type.dtype;
     c->products = products_of(anchor, tiles);
