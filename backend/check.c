@@ -78,11 +78,11 @@ static const char *refuse_bands(const agate_node *kernel)
 /* A pool in register tiles of pixels. */
 static const char *refuse_pool_tiles(const agate_node *kernel, const agate_node *pool)
 {
-    const agate_value *x = pool->operands[0];
+    const agate_value *x = agate_unwidened(pool->operands[0]);
 
     if (kernel->tiles.ow == 0)
         return NULL;
-    if (x->node || x->type.rank != 4 || x->type.dtype != AGATE_F32 ||
+    if (x->node || x->type.rank != 4 || pool->operands[0]->type.dtype != AGATE_F32 ||
         x->type.layout.kind != AGATE_LAYOUT_channel ||
         !agate_layout_equal(x->type.layout, pool->results[0].type.layout))
         return "tiles of pixels are for pools of blocked f32 images that are operands";

@@ -176,9 +176,9 @@ static void measure_conv(agate_conv *c)
 
 static agate_tile_products products_of(const agate_node *anchor, const agate_tiles *tiles)
 {
-    if (!agate_is_half(agate_unwidened(anchor->operands[0])))
+    if (anchor->op != AGATE_OP_conv || !agate_is_half(agate_unwidened(anchor->operands[0])))
         return AGATE_PRODUCTS_F32;
-    if (anchor->op == AGATE_OP_conv && anchor->operands[1]->type.layout.kind == AGATE_LAYOUT_o_taps)
+    if (anchor->operands[1]->type.layout.kind == AGATE_LAYOUT_o_taps)
         return AGATE_PRODUCTS_TAPS;
     return tiles->dp ? AGATE_PRODUCTS_PAIRS : AGATE_PRODUCTS_WIDENED;
 }
@@ -198,6 +198,7 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
     c->block = is_channel_blocked(x) ? c->lanes : 1;
     c->dtype = (agate_dtype)agate_unwidened(anchor->operands[0])->type.dtype;
     c->products = products_of(anchor, tiles);
+    c->unit = c->products == AGATE_PRODUCTS_TAPS || anchor->op != AGATE_OP_conv ? c->dtype : AGATE_F32;
     if (c->products == AGATE_PRODUCTS_PAIRS || c->products == AGATE_PRODUCTS_WIDENED) {
         c->image_stride /= 2;
         c->channels /= 2;
@@ -359,16 +360,15 @@ static int64_t row_size(const agate_conv *c)
 LLVMValueRef agate_conv_row(agate_conv *c, LLVMValueRef inputs)
 {
     int64_t row = row_size(c);
-    return c->ring
-               ? inputs
-               : agate_tile_advance(c->e, c->products, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
+    return c->ring ? inputs
+                   : agate_tile_advance(c->e, c->unit, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
 }
 
 LLVMValueRef agate_conv_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap)
 {
     agate_emitter *e = c->e;
     if (!c->ring)
-        return agate_tile_advance(e, c->products, inputs, tap, c->y.dilation * row_size(c), 0);
+        return agate_tile_advance(e, c->unit, inputs, tap, c->y.dilation * row_size(c), 0);
     if (c->ring == 1)
         return inputs;
     LLVMValueRef row =

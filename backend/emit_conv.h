@@ -49,11 +49,12 @@ struct agate_conv {
     int64_t groups;
     agate_tile_products products;
     agate_dtype dtype; /* of the input in memory */
-    int64_t
-        image_stride; /* from one input image to the next, in f32s or pairs of 16 bits (of taps: in bf16s), as everything about inputs */
-    int64_t columns;  /* of weights: taps of a row, or pairs of them */
-    int64_t channels; /* inputs of one group */
-    int64_t filters;  /* outputs of all groups */
+    agate_dtype
+        unit; /* what offsets of inputs count: f32s, or pairs as large as these; taps, and a pool's, 16 bits each */
+    int64_t image_stride; /* from one input image to the next */
+    int64_t columns;      /* of weights: taps of a row, or pairs of them */
+    int64_t channels;     /* inputs of one group */
+    int64_t filters;      /* outputs of all groups */
     agate_part parts[AGATE_MAX_PARTS];
     int32_t part_count;
     int32_t lanes;           /* v */

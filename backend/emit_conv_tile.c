@@ -63,8 +63,7 @@ static void sum_channels(agate_conv *c, agate_tile *tile, bases base, int64_t fi
     agate_loop loop =
         agate_tile_loop_begin(e, tile, agate_emit_int(e, first), agate_emit_int(e, last), unroll);
     LLVMValueRef weights = agate_emit_opaque(e, agate_emit_advance(e, base.weights, loop.index, c->lanes, 0));
-    LLVMValueRef inputs =
-        agate_emit_opaque(e, agate_tile_advance(e, c->products, base.inputs, loop.index, 1, 0));
+    LLVMValueRef inputs = agate_emit_opaque(e, agate_tile_advance(e, c->unit, base.inputs, loop.index, 1, 0));
     if (c->ahead) {
         LLVMValueRef ahead = agate_emit_advance(e, base.ahead, loop.index, c->ahead * LINE / c->unroll, 0);
         for (int32_t i = 0; i < c->ahead; i++)
@@ -89,7 +88,7 @@ static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, LLVMValueRef
 
     agate_loop icb = agate_tile_loop_begin(e, tile, first, last, 1);
     bases block = {agate_emit_advance(e, base.weights, icb.index, c->y.taps * row_weights, 0),
-                   agate_tile_advance(e, c->products, base.inputs, icb.index, pixels * c->block, 0),
+                   agate_tile_advance(e, c->unit, base.inputs, icb.index, pixels * c->block, 0),
                    agate_emit_advance(e, base.ahead, icb.index, c->y.taps * row_ahead, 0)};
     agate_loop kh = agate_tile_loop_begin(e, tile, lo, hi, 1);
     bases row = {agate_emit_advance(e, block.weights, kh.index, row_weights, 0),
@@ -132,14 +131,14 @@ static bases tile_bases(agate_conv *c, const agate_tile *tile)
     LLVMValueRef inputs = c->input;
     weights = agate_emit_advance(e, weights, c->channel.at,
                                  blocks * c->y.taps * c->columns * c->block * c->lanes, 0);
-    inputs = agate_tile_advance(e, c->products, inputs, c->image, c->image_stride, 0);
+    inputs = agate_tile_advance(e, c->unit, inputs, c->image, c->image_stride, 0);
     if (c->groups > 1) {
         LLVMValueRef group = LLVMBuildUDiv(e->builder, c->channel.at, agate_emit_int(e, group_blocks), "");
-        inputs = agate_tile_advance(e, c->products, inputs, group, blocks * c->plane * row, 0);
+        inputs = agate_tile_advance(e, c->unit, inputs, group, blocks * c->plane * row, 0);
     }
     inputs = agate_conv_row(c, inputs);
     inputs =
-        agate_tile_advance(e, c->products, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
+        agate_tile_advance(e, c->unit, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
     return (bases){weights, inputs, c->totals ? weights : next_channels(c, tile, weights)};
 }
 

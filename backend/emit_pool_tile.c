@@ -18,10 +18,10 @@ static bool meets(const agate_conv *c, int32_t point, int64_t tap, int64_t colum
 static LLVMValueRef load_column(agate_conv *c, LLVMValueRef inputs, int64_t column)
 {
     agate_emitter *e = c->e;
-    LLVMValueRef address = agate_emit_advance(e, inputs, NULL, 0, column * c->lanes);
-    LLVMValueRef input = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_F32, c->lanes), address, "x");
-    LLVMSetAlignment(input, (unsigned)c->lanes * 4);
-    return input;
+    LLVMValueRef address = agate_tile_advance(e, c->unit, inputs, NULL, 0, column * c->lanes);
+    LLVMValueRef input = LLVMBuildLoad2(e->builder, agate_emit_type(e, c->dtype, c->lanes), address, "x");
+    LLVMSetAlignment(input, (unsigned)c->lanes * (unsigned)agate_dtype_size(c->dtype));
+    return agate_emit_cast(e, c->dtype, AGATE_F32, input);
 }
 
 static void join(agate_conv *c, LLVMValueRef *sum, LLVMValueRef value)
@@ -123,10 +123,11 @@ void agate_pool_tile(agate_conv *c)
 {
     agate_emitter *e = c->e;
     agate_tile tile = {.lanes = c->lanes, .vectors = 1, .points = (int32_t)c->pixel.span->run.width};
-    LLVMValueRef inputs = agate_emit_advance(e, c->input, c->image, c->image_stride, 0), lo, hi;
-    inputs = agate_emit_advance(e, inputs, c->channel.at, c->plane * c->x.in * c->lanes, 0);
+    LLVMValueRef inputs = agate_tile_advance(e, c->unit, c->input, c->image, c->image_stride, 0), lo, hi;
+    inputs = agate_tile_advance(e, c->unit, inputs, c->channel.at, c->plane * c->x.in * c->lanes, 0);
     inputs = agate_conv_row(c, inputs);
-    inputs = agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->lanes, -c->x.pad * c->lanes);
+    inputs =
+        agate_tile_advance(e, c->unit, inputs, c->pixel.at, c->x.stride * c->lanes, -c->x.pad * c->lanes);
 
     for (int32_t i = 0; i < tile.points; i++)
         tile.sums[i] = agate_emit_neutral(e, c->anchor->op, AGATE_F32, c->lanes);

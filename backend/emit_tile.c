@@ -31,11 +31,16 @@ LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRe
     return advance(e, agate_emit_type(e, AGATE_F32, 1), base, index, stride, offset);
 }
 
-LLVMValueRef agate_tile_advance(agate_emitter *e, agate_tile_products products, LLVMValueRef base,
-                                LLVMValueRef index, int64_t stride, int64_t offset)
+LLVMValueRef agate_tile_advance(agate_emitter *e, agate_dtype unit, LLVMValueRef base, LLVMValueRef index,
+                                int64_t stride, int64_t offset)
 {
-    agate_dtype dtype = products == AGATE_PRODUCTS_TAPS ? AGATE_BF16 : AGATE_F32;
-    return advance(e, agate_emit_type(e, dtype, 1), base, index, stride, offset);
+    return advance(e, agate_emit_type(e, unit, 1), base, index, stride, offset);
+}
+
+/* What offsets of the tile's inputs count. */
+static agate_dtype unit_of(const agate_tile *tile)
+{
+    return tile->products == AGATE_PRODUCTS_TAPS ? AGATE_BF16 : AGATE_F32;
 }
 
 /* A vector at `address`: of f32s, or pairs. */
@@ -165,7 +170,7 @@ static LLVMValueRef load_input(agate_emitter *e, const agate_tile *tile, LLVMVal
         return load;
     }
     if (second)
-        address = agate_tile_advance(e, tile->products, address, NULL, 0, 1);
+        address = agate_tile_advance(e, unit_of(tile), address, NULL, 0, 1);
     LLVMValueRef load = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_BF16, 1), address, "x");
     load = LLVMBuildZExt(e->builder, load, i32, "");
     return second ? LLVMBuildShl(e->builder, load, LLVMConstInt(i32, 16, 0), "") : load;
@@ -184,7 +189,7 @@ void agate_tile_pair_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weigh
         if (!(active >> i & 1))
             continue;
         LLVMValueRef address =
-            agate_tile_advance(e, tile->products, inputs, NULL, 0, input_offset + tile->point_at[i]);
+            agate_tile_advance(e, unit_of(tile), inputs, NULL, 0, input_offset + tile->point_at[i]);
         factor x = spread_input(e, tile, load_input(e, tile, address, first >> i & 1, second >> i & 1));
         LLVMValueRef *sums = tile->sums + i * tile->vectors;
         for (int32_t j = 0; j < tile->vectors; j++)

@@ -45,9 +45,9 @@ void agate_tile_clamp(int32_t vectors, int32_t points, int32_t *out_vectors, int
 LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride,
                                 int64_t offset);
 
-/* The same of inputs, in what their offsets count. */
-LLVMValueRef agate_tile_advance(agate_emitter *e, agate_tile_products products, LLVMValueRef base,
-                                LLVMValueRef index, int64_t stride, int64_t offset);
+/* The same of inputs, whose offsets count `unit`s. */
+LLVMValueRef agate_tile_advance(agate_emitter *e, agate_dtype unit, LLVMValueRef base, LLVMValueRef index,
+                                int64_t stride, int64_t offset);
 
 /* One step of the sums: weights at `weights` + `weight_offset`, inputs at `inputs` + `input_offset` +
  * point_at, for the points whose bit is set in `active`. Steps are fenced from each other: see emit_tile.c.

@@ -143,7 +143,7 @@ static bool tiles_pay(const agate_candidate *c, int64_t points)
 agate_tiles agate_pool_plan(const agate_candidate *c)
 {
     agate_tiles tiles = {.v = lanes(c), .oh = 1};
-    const agate_value *x = c->anchor->operands[0];
+    const agate_value *x = agate_unwidened(c->anchor->operands[0]);
     const agate_type *y = &c->anchor->results[0].type;
 
     if (x->node || x->type.rank != 4 || x->type.layout.block != tiles.v ||

@@ -259,6 +259,39 @@ START_TEST(matrix_products)
 }
 END_TEST
 
+/* Pools in tiles of pixels widen what they read: windows that share columns and others, in the middle of blocks of others. */
+START_TEST(pools)
+{
+    static const char form[] = "graph @t(%%x: %s[N,40,9,11]{nchw@Vc%s}) -> %s[N,40,%s]{nchw@Vc} {\n"
+                               "  %%0 = kernel(%%x) pool<v=@V, ow=%d, oh=2, ocs=1> {\n"
+                               "    %%a = cast $0 to=f32 : f32[N,40,9,11]{nchw@Vc}\n"
+                               "    %%b = %s : f32[N,40,%s]{nchw@Vc}\n"
+                               "    %%c = cast %%b to=%s : %s[N,40,%s]{nchw@Vc}\n"
+                               "    yield %%c\n  } : %s[N,40,%s]{nchw@Vc}\n  return %%0\n}\n";
+    static const char *const pools[][2] = {
+        {"max_pool %a kernel=[3, 3] pads=[1, 1, 1, 1]", "9,11"},
+        {"avg_pool %a kernel=[3, 3] pads=[1, 1, 1, 1]", "9,11"},
+        {"max_pool %a kernel=[3, 2] strides=[2, 2]", "4,5"},
+        {"avg_pool %a kernel=[2, 3] strides=[3, 1] dilations=[2, 2] pads=[1, 2, 0, 2]", "3,11"},
+    };
+    static const char *const dtypes[] = {"bf16", "f16"};
+    agate_machine machine = agate_machine_get(_i);
+
+    if (!machine_is_tested(&machine))
+        return;
+    for (size_t i = 0; i < 2 * AGATE_COUNT(pools); i++) {
+        const char *dtype = dtypes[i % 2], *const *pool = pools[i / 2];
+        agate_text text = {0};
+        agate_text_add(&text, form, dtype, i % 3 ? "" : " of 128", dtype, pool[1], (int)(3 + i), pool[0],
+                       pool[1], dtype, dtype, pool[1], dtype, pool[1]);
+        check_kernel_on(
+            &(kernel_case){.text = agate_text_c(&text), .rtol = 0x1p-7, .special = i % 4 < 2 ? 0.02 : 0},
+            &machine);
+        agate_text_deinit(&text);
+    }
+}
+END_TEST
+
 /* ---- the bound that docs/cli.md states ------------------------------------------------------------------- */
 
 enum { BOUND_IN = 64 };
@@ -480,6 +513,7 @@ int main(void)
     tcase_add_test(tcase, sums_of_pairs);
     tcase_add_loop_test(tcase, sums_of_taps, 0, AGATE_COUNT(stems));
     tcase_add_loop_test(tcase, matrix_products, 0, machines);
+    tcase_add_loop_test(tcase, pools, 0, machines);
     tcase_add_loop_test(tcase, error_bound, 0, machines);
     tcase_add_loop_test(tcase, casts, 0, machines);
     tcase_add_loop_test(tcase, scalar_ops, 0, machines);
