@@ -121,9 +121,9 @@ agate_status agate_session_reserve(agate_session *session, int64_t batch)
 int64_t agate_session_slice_rows(const agate_session *session, int64_t batch)
 {
     const agate_module *module = session->module;
-    const int64_t each = agate_max(1, module->slab_size_bytes.scale);
-    const int64_t held = agate_pool_threads(session->pool) * agate_max(1, CACHE_BYTES / each);
-    if (!module->by_rows || session->keeps_batch || batch <= held)
+    const int64_t held = agate_max(1, CACHE_BYTES / agate_max(1, module->slab_size_bytes.scale));
+    /* Threads would wait for each other at every step of every slice. */
+    if (!module->by_rows || session->keeps_batch || agate_pool_threads(session->pool) > 1 || batch <= held)
         return batch;
     /* Each slice reads the weights once more. */
     if (session->weight_bytes > (double)held * session->row_bytes)
