@@ -129,6 +129,7 @@ static const agate_module residual = {
     .step_count = AGATE_COUNT(residual_steps),
     .copy_count = 2,
     .slab_size_bytes = {2 * WIDTH * 4, 0},
+    .by_rows = true,
 };
 
 /* ---- helpers ------------------------------------------------------------------------------------------- */

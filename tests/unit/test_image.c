@@ -94,6 +94,7 @@ START_TEST(what_is_written_runs_when_read)
     ck_assert_ptr_eq(module.constants[0].bytes, blob);
     ck_assert_str_eq(module.steps[1].origin, "minus");
     ck_assert_str_eq(module.precision, "f32");
+    ck_assert(module.by_rows);
     ck_assert_str_eq(module.metadata->graph_name, "residual");
     ck_assert_int_eq(module.metadata->opsets[0].version, 17);
     ck_assert_str_eq(module.metadata->properties[1].value, "of no name");
