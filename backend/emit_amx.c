@@ -415,23 +415,20 @@ static bool touches_plain(const agate_amx *a)
 static LLVMValueRef open_task(agate_amx *a, LLVMValueRef task, LLVMValueRef *out_stays)
 {
     agate_emitter *e = a->e;
-    LLVMValueRef bands = agate_emit_int(e, a->bands), zero = agate_emit_int(e, 0), digits[3];
+    const bool groups_first = a->tiles.order == AGATE_AMX_GROUPS_FIRST;
+    LLVMValueRef images = agate_emit_dim(e, a->anchor->results[0].type.dims[0]);
+    LLVMValueRef bands = agate_emit_int(e, a->bands), groups = agate_emit_int(e, a->groups), digits[3];
+    const LLVMValueRef grid[] = {groups, images, bands, groups}; /* a group in front, or behind */
+    const LLVMValueRef *image = digits + groups_first;
 
-    if (a->groups_first) {
-        LLVMValueRef images = agate_emit_dim(e, a->anchor->results[0].type.dims[0]);
-        LLVMValueRef extents[3] = {NULL, images, bands}, all = agate_emit_mul(e, images, a->bands);
-        agate_emit_digits(e, task, extents, 3, digits);
-        a->image = digits[1];
-        open_band(a, digits[2]);
-        *out_stays = LLVMBuildICmp(e->builder, LLVMIntEQ, all, agate_emit_int(e, 1), "");
-        return digits[0];
-    }
-    LLVMValueRef extents[3] = {NULL, bands, agate_emit_int(e, a->groups)};
-    agate_emit_digits(e, task, extents, 3, digits);
-    a->image = digits[0];
-    open_band(a, digits[1]);
-    *out_stays = LLVMBuildICmp(e->builder, LLVMIntNE, digits[2], zero, "");
-    return digits[2];
+    agate_emit_digits(e, task, groups_first ? grid : grid + 1, 3, digits);
+    a->image = image[0];
+    open_band(a, image[1]);
+    LLVMValueRef group = digits[groups_first ? 0 : 2];
+    *out_stays = groups_first ? LLVMBuildICmp(e->builder, LLVMIntEQ, agate_emit_mul(e, images, a->bands),
+                                              agate_emit_int(e, 1), "")
+                              : LLVMBuildICmp(e->builder, LLVMIntNE, group, agate_emit_int(e, 0), "");
+    return group;
 }
 
 void agate_emit_amx_conv(agate_emitter *e)

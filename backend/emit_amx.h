@@ -56,7 +56,6 @@ typedef struct agate_amx {
 
     int64_t band, bands;   /* rows that a task computes, and how many such bands an image has */
     int64_t group, groups; /* the same of blocks of 32 filters */
-    bool groups_first;     /* tasks of one group follow each other, whatever the image */
     int64_t run, runs;     /* the same of blocks of input channels that are summed at a time */
 
     LLVMValueRef image, row, rows;        /* of the task: its first row and how many */

@@ -96,18 +96,31 @@ static void pack_row(const agate_amx *a, LLVMValueRef target, LLVMValueRef block
     clear_range(a, target, last, end);
 }
 
+/* The copy's rows of a phase of the image's, from `target` on. */
+typedef struct phase_rows {
+    agate_loop loop;
+    LLVMValueRef target, y; /* of a row; `y`: which of the image it is, if there is such */
+} phase_rows;
+
+static phase_rows phase_rows_begin(const agate_amx *a, LLVMValueRef target, int64_t phase)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef rows = agate_emit_add(e, a->rows, agate_emit_int(e, agate_amx_reach(&a->y)));
+    phase_rows r = {.loop = agate_loop_begin(e, agate_emit_int(e, 0), rows, 1, NULL, 0)};
+    LLVMValueRef y = agate_emit_mul(e, agate_emit_add(e, a->row, r.loop.index), a->y.stride);
+
+    r.y = agate_emit_add(e, y, agate_emit_int(e, phase - a->y.pad));
+    r.target = agate_amx_at(e, target, r.loop.index, a->pitch * a->position_size);
+    return r;
+}
+
 static void pack_phase(const agate_amx *a, LLVMValueRef target, LLVMValueRef block, int64_t phase_y,
                        int64_t phase_x)
 {
-    agate_emitter *e = a->e;
-    int64_t reach = agate_amx_reach(&a->y);
-    LLVMValueRef rows = agate_emit_add(e, a->rows, agate_emit_int(e, reach));
-    agate_loop loop = agate_loop_begin(e, agate_emit_int(e, 0), rows, 1, NULL, 0);
-    LLVMValueRef y = agate_emit_mul(e, agate_emit_add(e, a->row, loop.index), a->y.stride);
+    phase_rows r = phase_rows_begin(a, target, phase_y);
 
-    y = agate_emit_add(e, y, agate_emit_int(e, phase_y - a->y.pad));
-    pack_row(a, agate_amx_at(e, target, loop.index, a->pitch * AGATE_AMX_ROW), block, y, phase_x);
-    agate_loop_end(e, &loop, NULL);
+    pack_row(a, r.target, block, r.y, phase_x);
+    agate_loop_end(a->e, &r.loop, NULL);
 }
 
 void agate_amx_pack(agate_amx *a)
@@ -217,18 +230,14 @@ static void copy_row(const agate_amx *a, LLVMValueRef target, LLVMValueRef y)
 
 void agate_amx_pack_few(agate_amx *a)
 {
-    agate_emitter *e = a->e;
-    LLVMValueRef target = e->workspace;
+    LLVMValueRef target = a->e->workspace;
 
     for (int64_t phase = 0; phase < a->y.stride; phase++) {
         if (!agate_amx_reads_phase(&a->y, phase))
             continue;
-        LLVMValueRef rows = agate_emit_add(e, a->rows, agate_emit_int(e, agate_amx_reach(&a->y)));
-        agate_loop loop = agate_loop_begin(e, agate_emit_int(e, 0), rows, 1, NULL, 0);
-        LLVMValueRef y = agate_emit_mul(e, agate_emit_add(e, a->row, loop.index), a->y.stride);
-        copy_row(a, agate_amx_at(e, target, loop.index, a->pitch * a->position_size),
-                 agate_emit_add(e, y, agate_emit_int(e, phase - a->y.pad)));
-        agate_loop_end(e, &loop, NULL);
-        target = agate_amx_at(e, target, agate_emit_int(e, 1), a->phase_size);
+        phase_rows r = phase_rows_begin(a, target, phase);
+        copy_row(a, r.target, r.y);
+        agate_loop_end(a->e, &r.loop, NULL);
+        target = agate_amx_at(a->e, target, agate_emit_int(a->e, 1), a->phase_size);
     }
 }

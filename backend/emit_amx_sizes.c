@@ -161,7 +161,6 @@ void agate_amx_measure(agate_amx *a, const agate_node *kernel)
     a->bands =
         agate_ceil_div(a->y.out, a->band); /* the last may have fewer rows: tiles fill those of the others */
     a->groups = cut(count_blocks(a), a->tiles.ocs, &a->group);
-    a->groups_first = a->tiles.order == AGATE_AMX_GROUPS_FIRST;
     a->runs = cut(a->blocks, a->tiles.kc / agate_max(1, a->taps * AGATE_AMX_BLOCK), &a->run);
     measure_input(a);
     int64_t blocks_of_positions = agate_ceil_div(a->band * a->pitch, AGATE_AMX_POSITIONS);
@@ -181,7 +180,5 @@ agate_dim agate_tasks_amx_conv(const agate_node *kernel)
     agate_amx a = {0};
 
     agate_amx_measure(&a, kernel);
-    agate_dim images = a.anchor->results[0].type.dims[0];
-    int64_t each = a.bands * a.groups;
-    return (agate_dim){images.scale * each, images.offset * each};
+    return agate_dim_times(a.anchor->results[0].type.dims[0], a.bands * a.groups);
 }

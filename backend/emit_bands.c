@@ -58,8 +58,7 @@ agate_dim agate_tasks_bands(const agate_node *kernel)
 {
     bands b = {0};
     measure(&b, kernel);
-    agate_dim images = b.pair.between->type.dims[0];
-    return (agate_dim){images.scale * b.bands * b.groups, images.offset * b.bands * b.groups};
+    return agate_dim_times(b.pair.between->type.dims[0], b.bands * b.groups);
 }
 
 /* ---- the ring ----------------------------------------------------------------------------------------------- */

@@ -199,7 +199,8 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
     c->dtype = (agate_dtype)agate_unwidened(anchor->operands[0])->type.dtype;
     c->products = products_of(anchor, tiles);
     c->unit = c->products == AGATE_PRODUCTS_TAPS || anchor->op != AGATE_OP_conv ? c->dtype : AGATE_F32;
-    if (c->products == AGATE_PRODUCTS_PAIRS || c->products == AGATE_PRODUCTS_WIDENED) {
+    c->paired = c->products == AGATE_PRODUCTS_PAIRS || c->products == AGATE_PRODUCTS_WIDENED;
+    if (c->paired) {
         c->image_stride /= 2;
         c->channels /= 2;
         c->block /= 2;
@@ -260,8 +261,7 @@ agate_dim agate_conv_tasks(const agate_node *kernel)
     agate_conv c = {0};
     measure(&c, kernel);
     task_grid grid = cut_tasks(&c);
-    agate_dim images = c.anchor->results[0].type.dims[0];
-    return (agate_dim){images.scale * grid.bands * grid.groups, images.offset * grid.bands * grid.groups};
+    return agate_dim_times(c.anchor->results[0].type.dims[0], grid.bands * grid.groups);
 }
 
 void agate_conv_open(agate_conv *c, agate_emitter *e, void (*emit_tile)(agate_conv *c))

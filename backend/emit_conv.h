@@ -51,6 +51,7 @@ struct agate_conv {
     agate_dtype dtype; /* of the input in memory */
     agate_dtype
         unit; /* what offsets of inputs count: f32s, or pairs as large as these; taps, and a pool's, 16 bits each */
+    bool paired;          /* `image_stride`, `channels` and `block` count pairs of channels */
     int64_t image_stride; /* from one input image to the next */
     int64_t columns;      /* of weights: taps of a row, or pairs of them */
     int64_t channels;     /* inputs of one group */

@@ -23,9 +23,7 @@ static int64_t blocks_of_group(const agate_conv *c)
 /* Whole blocks of channels that come closest to `kc` products; 0: all of them. */
 static int64_t blocks_of_part(const agate_conv *c)
 {
-    int64_t products = c->y.taps * c->x.taps * c->block;
-    if (c->products == AGATE_PRODUCTS_PAIRS || c->products == AGATE_PRODUCTS_WIDENED)
-        products *= 2;
+    int64_t products = c->y.taps * c->x.taps * c->block * (c->paired ? 2 : 1);
     return c->tiles.kc > 0 ? agate_max(1, (c->tiles.kc + products / 2) / products) : 0;
 }
 

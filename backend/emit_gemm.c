@@ -102,8 +102,7 @@ agate_dim agate_tasks_gemm(const agate_node *kernel)
     gemm g = {0};
     measure(&g, kernel);
     task_grid grid = cut_tasks(&g);
-    int64_t each = grid.bands * grid.groups;
-    return (agate_dim){g.batch.scale * each, g.batch.offset * each};
+    return agate_dim_times(g.batch, grid.bands * grid.groups);
 }
 
 /* ---- one tile -------------------------------------------------------------------------------------------

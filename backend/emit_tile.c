@@ -11,9 +11,10 @@ void agate_tile_clamp(int32_t vectors, int32_t points, int32_t *out_vectors, int
     *out_points = (int32_t)agate_min(*out_points, AGATE_MAX_POINTS);
 }
 
-static LLVMValueRef advance(agate_emitter *e, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef index,
-                            int64_t stride, int64_t offset)
+LLVMValueRef agate_tile_advance(agate_emitter *e, agate_dtype unit, LLVMValueRef base, LLVMValueRef index,
+                                int64_t stride, int64_t offset)
 {
+    LLVMTypeRef type = agate_emit_type(e, unit, 1);
     if (index) {
         LLVMValueRef distance = agate_emit_mul(e, index, stride);
         base = LLVMBuildGEP2(e->builder, type, base, &distance, 1, "");
@@ -28,13 +29,7 @@ static LLVMValueRef advance(agate_emitter *e, LLVMTypeRef type, LLVMValueRef bas
 LLVMValueRef agate_emit_advance(agate_emitter *e, LLVMValueRef base, LLVMValueRef index, int64_t stride,
                                 int64_t offset)
 {
-    return advance(e, agate_emit_type(e, AGATE_F32, 1), base, index, stride, offset);
-}
-
-LLVMValueRef agate_tile_advance(agate_emitter *e, agate_dtype unit, LLVMValueRef base, LLVMValueRef index,
-                                int64_t stride, int64_t offset)
-{
-    return advance(e, agate_emit_type(e, unit, 1), base, index, stride, offset);
+    return agate_tile_advance(e, AGATE_F32, base, index, stride, offset);
 }
 
 /* What offsets of the tile's inputs count. */

@@ -116,9 +116,7 @@ agate_dim agate_tasks_winograd(const agate_node *kernel)
     winograd w = {0};
 
     measure(&w, kernel);
-    agate_dim images = w.anchor->results[0].type.dims[0];
-    int64_t tasks = w.runs * w.groups;
-    return (agate_dim){images.scale * tasks, images.offset * tasks};
+    return agate_dim_times(w.anchor->results[0].type.dims[0], w.runs * w.groups);
 }
 
 /* ---- lines of the transforms ---------------------------------------------------------------------------- */

@@ -6,15 +6,10 @@ static bool has_rows(const agate_value *value)
     return value->type.rank > 0 && value->type.dims[0].scale != 0;
 }
 
-/* Rows of elements: N of them, or a multiple. */
+/* N of them, or a multiple; no other dimension can follow the batch. */
 static bool is_whole(const agate_value *value)
 {
-    if (!has_rows(value) || value->type.dims[0].offset != 0)
-        return false;
-    for (int32_t i = 1; i < value->type.rank; i++)
-        if (value->type.dims[i].scale != 0)
-            return false;
-    return true;
+    return has_rows(value) && value->type.dims[0].offset == 0;
 }
 
 static bool only_first_has_rows(const agate_node *node)
@@ -117,8 +112,7 @@ static bool is_by_rows(const agate_node *node)
     for (int32_t i = 0; i < node->operand_count; i++)
         reads |= has_rows(node->operands[i]);
     for (int32_t i = 0; i < node->result_count; i++)
-        if (reads ? !is_whole(&node->results[i])
-                  : has_rows(&node->results[i]) && !is_whole(&node->results[i]))
+        if ((reads || has_rows(&node->results[i])) && !is_whole(&node->results[i]))
             return false;
     if (agate_node_has(node, AGATE_TERMINATOR) || !reads)
         return true;

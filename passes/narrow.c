@@ -177,16 +177,16 @@ static void choose_taps(const narrower *n, agate_node *kernel, const agate_node 
 static void choose_products(const narrower *n, agate_node *kernel)
 {
     const agate_node *conv = agate_kernel_anchor(kernel);
+    const agate_planes planes = planes_of(n, kernel);
 
-    if (!conv || conv->op != AGATE_OP_conv || planes_of(n, kernel).count == 0 ||
-        planes_of(n, kernel).dtype != AGATE_BF16)
+    if (!conv || conv->op != AGATE_OP_conv || planes.count == 0 || planes.dtype != AGATE_BF16)
         return;
     if (!n->tiles) {
         if (is_stem(conv))
             choose_taps(n, kernel, conv);
         return;
     }
-    const char *reason = refuses_tiles(kernel, conv, planes_of(n, kernel).count);
+    const char *reason = refuses_tiles(kernel, conv, planes.count);
     if (reason)
         agate_pass_remark(n->pass, kernel, "no products of tiles: %s", reason);
     else if (agate_pass_spend(n->pass, kernel, "products of bf16 tiles"))

@@ -80,7 +80,6 @@ static void add_layer(report *r, const agate_difference *d, const char *schedule
     json_array_append_new(r->layers, layer);
 }
 
-/* An agate_difference_fn. */
 /* Does the kernel make more than one value? Further planes of one are part of it. */
 static bool makes_several(const agate_node *kernel)
 {
@@ -90,6 +89,7 @@ static bool makes_several(const agate_node *kernel)
     return false;
 }
 
+/* An agate_difference_fn. */
 static void hear(void *user, const agate_node *kernel, int32_t result, const agate_difference *difference)
 {
     report *r = user;

@@ -31,8 +31,7 @@ static const agate_cli_option options[] = {
     AGATE_CLI_COMPILE_BASE_ROWS(settings, compile),
     {"precision", AGATE_CLI_COMMAS, "P", offsetof(settings, precisions),
      "of products in convolutions and of weights: f32 (default), f32x6, f32x3, f16 or bf16; several go into "
-     "one "
-     "file"},
+     "one file"},
     AGATE_CLI_CACHE_ROWS(settings, cache),
     {0},
 };

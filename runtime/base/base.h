@@ -138,6 +138,12 @@ static inline int64_t agate_dim_at(agate_dim dim, int64_t batch)
     return dim.scale * batch + dim.offset;
 }
 
+/* `count` times as much, where neither factor is large. */
+static inline agate_dim agate_dim_times(agate_dim dim, int64_t count)
+{
+    return (agate_dim){dim.scale * count, dim.offset * count};
+}
+
 /* Each returns false on overflow, or where the result is no dimension (N*N, a fraction of N). */
 bool agate_dim_add(agate_dim a, agate_dim b, agate_dim *out_dim);
 bool agate_dim_mul(agate_dim a, agate_dim b, agate_dim *out_dim);

@@ -71,6 +71,10 @@ bool agate_amx_decode(const uint8_t *code, agate_amx_instruction *out_instructio
 const char *agate_amx_execute(agate_amx_tiles *tiles, const agate_amx_instruction *instruction,
                               const uint64_t registers[17]);
 
+/* What its operand in memory begins with, and the index register times the scale: a tile's rows lie that far apart. */
+uint8_t *agate_amx_memory(const agate_amx_instruction *instruction, const uint64_t registers[17],
+                          uint64_t *out_stride);
+
 /* Counts what an instruction that was executed has read (count.c). Not thread-safe. */
 void agate_amx_count(const agate_amx_tiles *tiles, const agate_amx_instruction *instruction,
                      const uint64_t registers[17]);

@@ -92,11 +92,10 @@ void agate_amx_count(const agate_amx_tiles *tiles, const agate_amx_instruction *
         end_kernel();
     if (i->op != AGATE_AMX_TILELOADD)
         return;
-    const uintptr_t base = i->base == AGATE_AMX_NO_REGISTER ? 0 : (uintptr_t)registers[i->base],
-                    stride =
-                        i->index == AGATE_AMX_NO_REGISTER ? 0 : (uintptr_t)registers[i->index] * i->scale;
+    uint64_t stride;
+    const uintptr_t base = (uintptr_t)agate_amx_memory(i, registers, &stride);
     for (uintptr_t row = 0; row < tiles->shape[tile].rows; row++) {
-        const uintptr_t at = base + (uintptr_t)(intptr_t)i->displacement + row * stride;
+        const uintptr_t at = base + row * stride;
         for (uintptr_t line = at / LINE; line <= (at + tiles->shape[tile].row_bytes - 1) / LINE; line++)
             load_line(tile >= 6 ? &weights : &inputs, line);
     }

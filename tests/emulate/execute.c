@@ -100,8 +100,9 @@ static uint64_t read_register(const uint64_t registers[17], int number)
     return number == AGATE_AMX_NO_REGISTER ? 0 : registers[number];
 }
 
-static uint8_t *operand(const agate_amx_instruction *i, const uint64_t registers[17])
+uint8_t *agate_amx_memory(const agate_amx_instruction *i, const uint64_t registers[17], uint64_t *out_stride)
 {
+    *out_stride = read_register(registers, i->index) * i->scale;
     return (uint8_t *)(uintptr_t)(read_register(registers, i->base) + (uint64_t)(int64_t)i->displacement);
 }
 
@@ -216,8 +217,8 @@ static fault multiply_tiles(agate_amx_tiles *tiles, int c, int a, int b)
 const char *agate_amx_execute(agate_amx_tiles *tiles, const agate_amx_instruction *i,
                               const uint64_t registers[17])
 {
-    uint8_t *memory = operand(i, registers);
-    const uint64_t stride = read_register(registers, i->index) * i->scale;
+    uint64_t stride;
+    uint8_t *memory = agate_amx_memory(i, registers, &stride);
 
     switch (i->op) {
     case AGATE_AMX_LDTILECFG:
