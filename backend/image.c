@@ -144,6 +144,7 @@ static void put_arg(agate_text *plan, const agate_module_arg *arg)
     put_dim(plan, arg->offset);
     put_type(plan, &arg->type);
     put_dim(plan, arg->reach_bytes);
+    put(plan, arg->last_step);
 }
 
 static void put_attr(agate_text *plan, const agate_attr_info *info, const agate_attrs *attrs)
@@ -247,7 +248,7 @@ agate_status agate_image_add(agate_image *image, const agate_module *module)
     assert(image->variant_count < AGATE_COUNT(image->variants));
     put_dim(part, module->slab_size_bytes);
     put(part, (uint64_t)module->workspace_size_bytes);
-    put(part, module->by_rows);
+    put(part, module->by_rows_steps);
     put_values(part, module->inputs, module->input_count);
     put_values(part, module->outputs, module->output_count);
     put_constants(image, module);

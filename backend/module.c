@@ -1,5 +1,6 @@
 /* module.c: the plan of a compiled graph as data: where each value lies, and the steps in order. */
 #include "backend/emit.h"
+#include "backend/lives.h"
 #include "backend/units.h"
 #include "ir/cost.h"
 #include "ir/map.h"
@@ -13,6 +14,7 @@ typedef struct builder {
     const agate_units *units;
     const agate_machine *machine;
     agate_map constants; /* data -> its number + 1 */
+    agate_lives lives;
     agate_module_arg *args;
     agate_module_step *steps;
     agate_module_copy *copies;
@@ -77,6 +79,7 @@ static agate_status add_arg(builder *b, const agate_value *value, agate_module_a
     } else if (root->place.kind == AGATE_PLACE_SLAB) {
         arg.storage = AGATE_STORAGE_SLAB;
         arg.offset = root->place.offset;
+        arg.last_step = agate_lives_last(&b->lives, value);
     } else {
         return agate_error_at(agate_error_make(AGATE_CODE_INTERNAL, "a value has no place in memory"),
                               root->node->origin, NULL);
@@ -228,6 +231,7 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
                  .machine = options->machine};
 
     b.constants.arena = b.arena;
+    agate_lives_init(&b.lives, graph, b.arena);
     make_room(&b);
     add_inputs(&b);
     AGATE_TRY(add_steps(&b));
@@ -247,7 +251,7 @@ agate_status agate_module_build(agate_compiled *compiled, const agate_graph *gra
                 agate_max(module->workspace_size_bytes, agate_workspace_bytes(node));
     if (!agate_graph_slab_size(graph, &module->slab_size_bytes))
         return too_large();
-    module->by_rows = agate_graph_is_by_rows(graph);
+    module->by_rows_steps = agate_graph_kernels_by_rows(graph);
     module->metadata = agate_metadata_copy(graph->metadata, b.arena);
     return agate_constants_place(compiled);
 }

@@ -119,13 +119,43 @@ static bool is_by_rows(const agate_node *node)
     return node->op == AGATE_OP_kernel ? agate_graph_is_by_rows(node->body) : keeps_rows(node);
 }
 
-bool agate_graph_is_by_rows(const agate_graph *graph)
+static bool has_whole_params(const agate_graph *graph)
 {
     for (int32_t i = 0; i < graph->param_count; i++)
         if (has_rows(graph->params[i]) && !is_whole(graph->params[i]))
             return false;
+    return true;
+}
+
+bool agate_graph_is_by_rows(const agate_graph *graph)
+{
+    if (!has_whole_params(graph))
+        return false;
     AGATE_EACH_NODE (node, graph)
         if (!is_by_rows(node))
             return false;
     return true;
+}
+
+/* Parts of one batch may write their rows at the same time, and would write what has none over each other. */
+static bool writes_rows(const agate_node *kernel)
+{
+    for (int32_t i = 0; i < kernel->result_count; i++)
+        if (!has_rows(&kernel->results[i]))
+            return false;
+    return kernel->strategy != AGATE_STRATEGY_library;
+}
+
+uint32_t agate_graph_kernels_by_rows(const agate_graph *graph)
+{
+    uint32_t count = 0;
+
+    if (!has_whole_params(graph))
+        return 0;
+    AGATE_EACH_NODE (node, graph) {
+        if (!is_by_rows(node) || (node->op == AGATE_OP_kernel && !writes_rows(node)))
+            break;
+        count += node->op == AGATE_OP_kernel;
+    }
+    return count;
 }

@@ -9,4 +9,8 @@
  * rows of its results. No, where an op is not known to be so. */
 bool agate_graph_is_by_rows(const agate_graph *graph);
 
+/* How many of its first kernels may run so, whatever follows them: none is a call of a reference kernel, and what they write has
+ * rows. */
+uint32_t agate_graph_kernels_by_rows(const agate_graph *graph);
+
 #endif

@@ -349,8 +349,8 @@ AGATE_API uint64_t agate_clock_ns(void);
 
 /* ---- profiles ------------------------------------------------------------------------------------------- */
 
-/* One step of a run, or of a slice of the batch, if caches hold more when a few rows go through all steps before the next few. The
- * strings live as long as the model. */
+/* One step of a run, or of a slice of the batch, if caches hold more when a few rows go through several steps before the next few. Where
+ * a session has more threads than one, profiled runs are not cut into slices. The strings live as long as the model. */
 typedef struct agate_step_profile {
     size_t index;       /* in the model's order, from 0 */
     const char *name;   /* of the compiled function, as debuggers see it, or "library" */

@@ -116,6 +116,7 @@ static agate_module_arg take_arg(reader *r)
     arg.offset = take_dim(r);
     arg.type = take_type(r);
     arg.reach_bytes = take_dim(r);
+    arg.last_step = (uint32_t)take_number(r, UINT32_MAX);
     return arg;
 }
 
@@ -376,7 +377,7 @@ agate_status agate_image_load(const agate_image_variant *variant, const void *we
     if (module.slab_size_bytes.scale < 0 || module.slab_size_bytes.offset < 0)
         fail(&r, "the slab is of less than no bytes");
     module.workspace_size_bytes = (int64_t)take_number(&r, INT64_MAX);
-    module.by_rows = take_number(&r, 1);
+    module.by_rows_steps = (uint32_t)take_number(&r, UINT32_MAX);
     module.inputs = take_values(&r, &module.input_count);
     module.outputs = take_values(&r, &module.output_count);
     AGATE_TRY(status_of(&r, "inputs and outputs"));

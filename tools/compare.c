@@ -144,7 +144,7 @@ static void step_done(void *user, const agate_step_profile *step)
 
     for (int32_t i = 0; i < kernel->result_count && c->status == AGATE_OK; i++)
         c->status = copy_result(c, &kernel->results[i],
-                                session->buffers[row->first_arg + row->operand_count + (uint32_t)i]);
+                                session->whole.buffers[row->first_arg + row->operand_count + (uint32_t)i]);
 }
 
 static agate_status run_compiled(comparison *c, const agate_tensor *inputs)

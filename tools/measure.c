@@ -92,13 +92,13 @@ static agate_status profile_run(const task *t, uint32_t steps, uint64_t *out_ns)
 static agate_status profile_runs(const task *t)
 {
     const uint32_t steps = agate_model_module(t->runner->model)->step_count;
-    const int64_t rows = agate_max(1, agate_session_slice_rows(t->runner->session, t->m->batch)),
-                  slices = agate_max(1, agate_ceil_div(t->m->batch, rows));
+    const int64_t parts =
+        agate_session_cut(t->runner->session, t->m->batch).count + 2; /* the rest, and the whole */
     agate_measurement *m = t->m;
     uint64_t total = 0, ns;
 
     m->step_times = calloc(2 * (size_t)steps + 1, sizeof *m->step_times);
-    m->spans = calloc((size_t)slices * steps + 1, sizeof *m->spans);
+    m->spans = calloc((size_t)parts * steps + 1, sizeof *m->spans);
     if (!m->step_times || !m->spans)
         return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory for a profile");
     m->run_times = m->step_times + steps;

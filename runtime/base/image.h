@@ -14,10 +14,10 @@
  *     this file)
  *     variants:        needs (agate_cpu_feature bits), text isa, text precision, bytes of its part
  *     then each one's part:
- *     dimension slab bytes, workspace bytes of a thread
+ *     dimension slab bytes, workspace bytes of a thread, steps that keep rows apart
  *     inputs, outputs: text name, type
  *     constants:       offset in the weights, bytes
- *     arguments:       storage, index, dimension offset, type, dimension reach
+ *     arguments:       storage, index, dimension offset, type, dimension reach, last step
  *     steps:           text function, text label, text origin, first argument, operands, results, dimension tasks,
  *                      dimensions flops, scalar instructions, divisions, text kernel ("": the function is compiled code); else the
  *                      reference kernel's name (runtime/ref/ref.def), text scalar op or "", attributes: text name and value each
@@ -36,7 +36,7 @@
 #include "runtime/base/module.h"
 
 #define AGATE_IMAGE_MAGIC   "agateimg" /* 8 bytes */
-#define AGATE_IMAGE_VERSION 6
+#define AGATE_IMAGE_VERSION 7
 
 /* Name of the plan in a compiled file, and of both parts in an object that is to be linked into something else. */
 #define AGATE_PLAN_SYMBOL     "agate_artifact_v1"

@@ -9,7 +9,7 @@
 
 #include "runtime/base/call.h"
 
-#define AGATE_MODULE_VERSION 5
+#define AGATE_MODULE_VERSION 6
 
 /* Compiled code: computes tasks first <= t < last. `buffers` are the step's arguments, operands then results. Buffers in
  * the slab (at offsets that are) and constants are aligned to AGATE_ALIGNMENT, the caller's inputs and outputs to their
@@ -40,6 +40,7 @@ typedef struct agate_module_arg {
     /* From its first byte to behind its last, as it lies in memory: with pads of blocks, and with the channels of others that
      * lie between its images. Those of the caller are dense. */
     agate_dim reach_bytes;
+    uint32_t last_step; /* SLAB: after this step nobody reads the value, nor one that it is a part of */
 } agate_module_arg;
 
 typedef struct agate_module_step {
@@ -90,7 +91,9 @@ typedef struct agate_module {
     uint32_t input_count, output_count, constant_count, arg_count, step_count, copy_count;
     agate_dim slab_size_bytes;
     int64_t workspace_size_bytes; /* of each thread; 0 or more */
-    bool by_rows; /* steps may run for some rows of the batch at a time: none needs another (ir/by_rows.h) */
+    /* So many of the first steps may run for some rows of the batch at a time, for several parts of it at once: none needs another
+     * row, or writes what has none (ir/by_rows.h). */
+    uint32_t by_rows_steps;
     const agate_metadata *metadata; /* NULL: nothing is known of the file */
 } agate_module;
 

@@ -81,14 +81,14 @@ static const agate_module_value residual_inputs[] = {{"x", {ROWS}}};
 static const agate_module_value residual_outputs[] = {
     {"y", {ROWS}}, {"same", {ROWS}}, {"answer", {AGATE_I64, 1, {{0, 2}}}}};
 static const agate_module_arg residual_args[] = {
-    {AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES},
-    {AGATE_STORAGE_CONSTANT, 0, {0, 0}, {AGATE_F32, 1, {{0, WIDTH}}}, {0, WIDTH * 4}},
-    {AGATE_STORAGE_SLAB, 0, {0, 0}, {ROWS}, ROWS_BYTES},
-    {AGATE_STORAGE_SLAB, 0, {0, 0}, {ROWS}, ROWS_BYTES},
-    {AGATE_STORAGE_SLAB, 0, {WIDTH * 4, 0}, {ROWS}, ROWS_BYTES},
-    {AGATE_STORAGE_SLAB, 0, {WIDTH * 4, 0}, {ROWS}, ROWS_BYTES},
-    {AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES},
-    {AGATE_STORAGE_OUTPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES},
+    {AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES, 0},
+    {AGATE_STORAGE_CONSTANT, 0, {0, 0}, {AGATE_F32, 1, {{0, WIDTH}}}, {0, WIDTH * 4}, 0},
+    {AGATE_STORAGE_SLAB, 0, {0, 0}, {ROWS}, ROWS_BYTES, 1},
+    {AGATE_STORAGE_SLAB, 0, {0, 0}, {ROWS}, ROWS_BYTES, 1},
+    {AGATE_STORAGE_SLAB, 0, {WIDTH * 4, 0}, {ROWS}, ROWS_BYTES, 2},
+    {AGATE_STORAGE_SLAB, 0, {WIDTH * 4, 0}, {ROWS}, ROWS_BYTES, 2},
+    {AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES, 0},
+    {AGATE_STORAGE_OUTPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES, 0},
 };
 /* FLOPs enough that the runtime finds every step worth all of its threads. */
 #define STEP(fn, arg, operands)                                                                              \
@@ -109,8 +109,8 @@ static const agate_module_step residual_steps[] = {
     {STEP(add_rows, 5, 2)},
 };
 static const agate_module_copy residual_copies[] = {
-    {{AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES}, 1},
-    {{AGATE_STORAGE_CONSTANT, 1, {0, 0}, {AGATE_I64, 1, {{0, 2}}}, {0, 16}}, 2},
+    {{AGATE_STORAGE_INPUT, 0, {0, 0}, {ROWS}, ROWS_BYTES, 0}, 1},
+    {{AGATE_STORAGE_CONSTANT, 1, {0, 0}, {AGATE_I64, 1, {{0, 2}}}, {0, 16}, 0}, 2},
 };
 static const agate_module residual = {
     .version = AGATE_MODULE_VERSION,
@@ -129,7 +129,7 @@ static const agate_module residual = {
     .step_count = AGATE_COUNT(residual_steps),
     .copy_count = 2,
     .slab_size_bytes = {2 * WIDTH * 4, 0},
-    .by_rows = true,
+    .by_rows_steps = 1,
 };
 
 /* ---- helpers ------------------------------------------------------------------------------------------- */

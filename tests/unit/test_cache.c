@@ -491,7 +491,7 @@ START_TEST(only_whole_files_are_loaded)
         const char *reason;
     } changes[] = {
         {other_version, AGATE_CODE_UNSUPPORTED,
-         "compiled to format 7, and this runtime reads 6; compile it again"},
+         "compiled to format 8, and this runtime reads 7; compile it again"},
         {longer_body, AGATE_CODE_INVALID_MODEL, "damaged"},
         {endless_weights, AGATE_CODE_INVALID_MODEL, "damaged"},
     };

@@ -128,8 +128,8 @@ END_TEST
 static const agate_module_value pair_values[] = {{"a", {AGATE_F32, 2, {{1, 0}, {0, 2}}}},
                                                  {"b", {AGATE_U8, 1, {{2, 1}}}}};
 static const agate_module_copy pair_copies[] = {
-    {{AGATE_STORAGE_INPUT, 0, {0, 0}, {AGATE_F32, 2, {{1, 0}, {0, 2}}}, {8, 0}}, 0},
-    {{AGATE_STORAGE_INPUT, 1, {0, 0}, {AGATE_U8, 1, {{2, 1}}}, {2, 1}}, 1}};
+    {{AGATE_STORAGE_INPUT, 0, {0, 0}, {AGATE_F32, 2, {{1, 0}, {0, 2}}}, {8, 0}, 0}, 0},
+    {{AGATE_STORAGE_INPUT, 1, {0, 0}, {AGATE_U8, 1, {{2, 1}}}, {2, 1}, 0}, 1}};
 static const agate_module pair = {
     .version = AGATE_MODULE_VERSION,
     .isa = "sse2",
