@@ -12,7 +12,17 @@ static bool is_whole(const agate_value *value)
     return has_rows(value) && value->type.dims[0].offset == 0;
 }
 
-static bool only_first_has_rows(const agate_node *node)
+/* ---- the rules of ops ----------------------------------------------------------------------------------- */
+
+/* Inference lets no op take a part of a dimension that follows the batch, or pad it. */
+AGATE_ROWS(any)
+{
+    (void)node;
+    return true;
+}
+
+/* The others serve all rows alike. What has all elements in their order, as a reshape, has them row by row. */
+AGATE_ROWS(first)
 {
     for (int32_t i = 1; i < node->operand_count; i++)
         if (has_rows(node->operands[i]))
@@ -21,7 +31,7 @@ static bool only_first_has_rows(const agate_node *node)
 }
 
 /* Operands that broadcast to the result have their rows where it has its. */
-static bool ranks_agree(const agate_node *node)
+AGATE_ROWS(ranks)
 {
     for (int32_t i = 0; i < node->operand_count; i++)
         if (has_rows(node->operands[i]) && node->operands[i]->type.rank != node->results[0].type.rank)
@@ -29,8 +39,30 @@ static bool ranks_agree(const agate_node *node)
     return true;
 }
 
-static bool lacks_axis_0(const agate_ints *axes)
+AGATE_ROWS(axis)
 {
+    return node->attrs.axis.axis != 0;
+}
+
+AGATE_ROWS(resample)
+{
+    return agate_rows_axis(node) && agate_rows_first(node);
+}
+
+AGATE_ROWS(arg)
+{
+    return node->attrs.arg.axis != 0;
+}
+
+AGATE_ROWS(perm)
+{
+    return node->attrs.perm.perm.v[0] == 0;
+}
+
+AGATE_ROWS(reduce)
+{
+    const agate_ints *axes = &node->attrs.reduce.axes;
+
     for (int32_t i = 0; i < axes->count; i++)
         if (axes->v[i] == 0)
             return false;
@@ -38,7 +70,7 @@ static bool lacks_axis_0(const agate_ints *axes)
 }
 
 /* A stack of matrices that follows the batch, by one matrix, or by as many. */
-static bool multiplies_rows(const agate_node *node)
+AGATE_ROWS(matmul)
 {
     const agate_value *lhs = node->operands[0], *rhs = node->operands[1];
 
@@ -48,7 +80,7 @@ static bool multiplies_rows(const agate_node *node)
            (!has_rows(lhs) || lhs->type.rank == rhs->type.rank);
 }
 
-static bool gathers_rows(const agate_node *node)
+AGATE_ROWS(gather)
 {
     const agate_value *data = node->operands[0], *indices = node->operands[1];
     const int64_t axis = node->attrs.axis.axis;
@@ -56,54 +88,12 @@ static bool gathers_rows(const agate_node *node)
     return has_rows(data) ? axis != 0 && !has_rows(indices) : axis == 0;
 }
 
-/* Of an op with an operand that has rows, and a result that has. */
-static bool keeps_rows(const agate_node *node)
+AGATE_ROWS(body)
 {
-    if ((int)node->op < (int)AGATE_SCALAR_COUNT)
-        return ranks_agree(node);
-    switch (node->op) {
-    case AGATE_OP_conv:
-    case AGATE_OP_winograd:
-    case AGATE_OP_max_pool:
-    case AGATE_OP_avg_pool:
-    case AGATE_OP_batch_norm:
-    case AGATE_OP_cast:
-    case AGATE_OP_reorder:
-    case AGATE_OP_reshape: /* elements stay in their order, which is row by row */
-        return only_first_has_rows(node);
-    case AGATE_OP_matmul:
-        return multiplies_rows(node);
-    case AGATE_OP_reduce_sum:
-    case AGATE_OP_reduce_mean:
-    case AGATE_OP_reduce_max:
-    case AGATE_OP_reduce_min:
-    case AGATE_OP_reduce_prod:
-        return lacks_axis_0(&node->attrs.reduce.axes);
-    case AGATE_OP_arg_max:
-    case AGATE_OP_arg_min:
-        return node->attrs.arg.axis != 0;
-    case AGATE_OP_softmax:
-    case AGATE_OP_log_softmax:
-    case AGATE_OP_concat:
-    case AGATE_OP_interleave:
-    case AGATE_OP_join:
-        return node->attrs.axis.axis != 0;
-    case AGATE_OP_resample:
-        return node->attrs.axis.axis != 0 && only_first_has_rows(node);
-    case AGATE_OP_transpose:
-        return node->attrs.perm.perm.v[0] == 0;
-    case AGATE_OP_slice: /* inference lets no op take a part of a dimension that follows the batch, or pad it */
-    case AGATE_OP_part:
-    case AGATE_OP_pad:
-        return true;
-    case AGATE_OP_expand:
-        return ranks_agree(node);
-    case AGATE_OP_gather:
-        return gathers_rows(node);
-    default:
-        return false;
-    }
+    return agate_graph_is_by_rows(node->body);
 }
+
+/* ---- graphs --------------------------------------------------------------------------------------------- */
 
 static bool is_by_rows(const agate_node *node)
 {
@@ -114,9 +104,7 @@ static bool is_by_rows(const agate_node *node)
     for (int32_t i = 0; i < node->result_count; i++)
         if ((reads || has_rows(&node->results[i])) && !is_whole(&node->results[i]))
             return false;
-    if (agate_node_has(node, AGATE_TERMINATOR) || !reads)
-        return true;
-    return node->op == AGATE_OP_kernel ? agate_graph_is_by_rows(node->body) : keeps_rows(node);
+    return !reads || agate_node_info(node)->keeps_rows(node);
 }
 
 static bool has_whole_params(const agate_graph *graph)

@@ -4,6 +4,13 @@
 
 #include "ir/graph.h"
 
+/* The rules of ops.def's column `rows`. */
+#define AGATE_ROWS(name) bool agate_rows_##name(const agate_node *node)
+
+#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family, rows) AGATE_ROWS(rows);
+#include "ir/ops.def"
+#undef AGATE_OP
+
 /* Has every value whose outermost dimension follows the batch, in its row i, nothing but what row i of the graph's parameters makes,
  * with values that have no batch? Then the graph may run for some rows of its parameters at a time, each time writing those
  * rows of its results. No, where an op is not known to be so. */

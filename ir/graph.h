@@ -17,7 +17,7 @@ typedef struct agate_value agate_value;
 /* ---- ops ---------------------------------------------------------------------------------------------- */
 
 typedef enum agate_op {
-#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family) AGATE_OP_##id,
+#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family, rows) AGATE_OP_##id,
 #include "ir/ops.def"
 #undef AGATE_OP
     AGATE_OP_COUNT
@@ -55,6 +55,9 @@ typedef enum agate_trait {
  * On a fault appends one sentence to `fault` and returns false. */
 typedef bool (*agate_infer_fn)(agate_node *node, agate_type *out_type, agate_text *fault);
 
+/* Does row i of the results of `node` come of row i of its operands alone? Asked where some operand and every result have rows. */
+typedef bool (*agate_rows_fn)(const agate_node *node);
+
 typedef struct agate_op_info {
     const char *name;
     int32_t operand_min;
@@ -64,6 +67,7 @@ typedef struct agate_op_info {
     agate_infer_fn infer;   /* NULL: the type is given (data, kernel) or there is no result (terminators) */
     agate_ref_fn reference; /* NULL: none */
     agate_family family;
+    agate_rows_fn keeps_rows; /* NULL: it has no operands */
 } agate_op_info;
 
 extern const agate_op_info agate_op_table[AGATE_OP_COUNT];

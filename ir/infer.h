@@ -11,7 +11,7 @@
 
 #define AGATE_INFER(name) bool agate_infer_##name(agate_node *node, agate_type *out_type, agate_text *fault)
 
-#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family) AGATE_INFER(infer);
+#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family, rows) AGATE_INFER(infer);
 #include "ir/ops.def"
 #undef AGATE_OP
 

@@ -1,4 +1,5 @@
 /* ops.c: the tables of ops, strategies and tiles, from their .def files. */
+#include "ir/by_rows.h"
 #include "ir/graph.h"
 #include "ir/infer.h"
 #include "runtime/ref/table.h"
@@ -7,6 +8,7 @@
 #define agate_ref_none    NULL
 #define agate_infer_none  NULL
 #define agate_infer_given NULL
+#define agate_rows_none   NULL
 #define A                 AGATE_ANCHOR
 #define V                 AGATE_VIEW
 #define C                 AGATE_CONSTANT
@@ -16,9 +18,9 @@
 
 const agate_op_info agate_op_table[AGATE_OP_COUNT] = {
 /* clang-format off */
-#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family)                                  \
+#define AGATE_OP(id, text, lo, hi, attrs, traits, infer, reference, family, rows)                            \
     [AGATE_OP_##id] = {text, lo, hi, AGATE_SET_##attrs, traits, agate_infer_##infer, agate_ref_##reference,  \
-                       AGATE_FAMILY_##family},
+                       AGATE_FAMILY_##family, agate_rows_##rows},
 /* clang-format on */
 #include "ir/ops.def"
 #undef AGATE_OP
