@@ -176,7 +176,7 @@ static void measure_conv(agate_conv *c)
 
 static agate_tile_products products_of(const agate_node *anchor, const agate_tiles *tiles)
 {
-    if (anchor->op != AGATE_OP_conv || !agate_is_half(agate_unwidened(anchor->operands[0])))
+    if (anchor->op != AGATE_OP_conv || !agate_is_half(agate_unwidened(anchor->operands[1])))
         return AGATE_PRODUCTS_F32;
     if (anchor->operands[1]->type.layout.kind == AGATE_LAYOUT_o_taps)
         return AGATE_PRODUCTS_TAPS;
@@ -198,8 +198,8 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
     c->block = is_channel_blocked(x) ? c->lanes : 1;
     c->dtype = (agate_dtype)agate_unwidened(anchor->operands[0])->type.dtype;
     c->products = products_of(anchor, tiles);
-    c->unit = c->products == AGATE_PRODUCTS_TAPS || anchor->op != AGATE_OP_conv ? c->dtype : AGATE_F32;
     c->paired = c->products == AGATE_PRODUCTS_PAIRS || c->products == AGATE_PRODUCTS_WIDENED;
+    c->unit = c->paired ? AGATE_F32 : c->dtype;
     if (c->paired) {
         c->image_stride /= 2;
         c->channels /= 2;
@@ -374,8 +374,17 @@ LLVMValueRef agate_conv_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap
     LLVMValueRef row =
         agate_emit_add(e, agate_emit_mul(e, c->row.at, c->y.stride), agate_emit_mul(e, tap, c->y.dilation));
     row = agate_emit_add(e, row, agate_emit_int(e, -c->y.pad));
-    return agate_emit_advance(e, inputs, LLVMBuildURem(e->builder, row, agate_emit_int(e, c->ring), ""),
-                              row_size(c), 0);
+    row = LLVMBuildURem(e->builder, row, agate_emit_int(e, c->ring), "");
+    return agate_tile_advance(e, c->unit, inputs, row, row_size(c), 0);
+}
+
+LLVMValueRef agate_conv_load(const agate_conv *c, LLVMValueRef address, int64_t count)
+{
+    agate_emitter *e = c->e;
+    LLVMValueRef input =
+        LLVMBuildLoad2(e->builder, agate_emit_type(e, c->unit, (int32_t)count), address, "x");
+    LLVMSetAlignment(input, (unsigned)count * (unsigned)agate_dtype_size(c->unit));
+    return agate_emit_cast(e, c->unit, AGATE_F32, input);
 }
 
 /* ---- the walk ------------------------------------------------------------------------------------------ */

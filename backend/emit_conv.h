@@ -48,9 +48,8 @@ struct agate_conv {
     int64_t ring;         /* > 0: the input has this many rows, of which row y lies in place y modulo that */
     int64_t groups;
     agate_tile_products products;
-    agate_dtype dtype; /* of the input in memory */
-    agate_dtype
-        unit; /* what offsets of inputs count: f32s, or pairs as large as these; taps, and a pool's, 16 bits each */
+    agate_dtype dtype;    /* of the input in memory */
+    agate_dtype unit;     /* what offsets of inputs count: `dtype`, or pairs as large as an f32 */
     bool paired;          /* `image_stride`, `channels` and `block` count pairs of channels */
     int64_t image_stride; /* from one input image to the next */
     int64_t columns;      /* of weights: taps of a row, or pairs of them */
@@ -108,6 +107,9 @@ void agate_conv_clip(agate_conv *c, agate_conv_level *level, LLVMValueRef number
  * that moved on to what kernel row `tap` reads. */
 LLVMValueRef agate_conv_row(agate_conv *c, LLVMValueRef inputs);
 LLVMValueRef agate_conv_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap);
+
+/* The `count` inputs at `address`, in f32 whatever they are in memory, or as many pairs of them. */
+LLVMValueRef agate_conv_load(const agate_conv *c, LLVMValueRef address, int64_t count);
 
 /* One tile of a depthwise convolution, and of a pool. */
 void agate_depthwise_tile(agate_conv *c);

@@ -18,9 +18,8 @@ static void sum_column(agate_conv *c, agate_tile *tile, const LLVMValueRef *weig
             if (i * c->x.stride + kw * c->x.dilation != column || !(c->pixel.span->live[kw] >> i & 1))
                 continue;
             if (!input) {
-                LLVMValueRef address = agate_emit_advance(e, inputs, NULL, 0, column * c->lanes);
-                input = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_F32, c->lanes), address, "x");
-                LLVMSetAlignment(input, (unsigned)c->lanes * 4);
+                LLVMValueRef address = agate_tile_advance(e, c->unit, inputs, NULL, 0, column * c->lanes);
+                input = agate_conv_load(c, address, c->lanes);
             }
             tile->sums[i] = agate_emit_fma(e, input, weights[kw], tile->sums[i]);
         }
@@ -33,10 +32,11 @@ void agate_depthwise_tile(agate_conv *c)
     agate_tile tile = {.lanes = c->lanes, .vectors = 1, .points = (int32_t)c->pixel.span->run.width};
     LLVMValueRef weights = e->params[c->anchor->operands[1]->index], inputs = c->input;
     weights = agate_emit_advance(e, weights, c->channel.at, c->y.taps * c->x.taps * c->lanes, 0);
-    inputs = agate_emit_advance(e, inputs, c->image, c->image_stride, 0);
-    inputs = agate_emit_advance(e, inputs, c->channel.at, c->plane * row, 0);
+    inputs = agate_tile_advance(e, c->unit, inputs, c->image, c->image_stride, 0);
+    inputs = agate_tile_advance(e, c->unit, inputs, c->channel.at, c->plane * row, 0);
     inputs = agate_conv_row(c, inputs);
-    inputs = agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->lanes, -c->x.pad * c->lanes);
+    inputs =
+        agate_tile_advance(e, c->unit, inputs, c->pixel.at, c->x.stride * c->lanes, -c->x.pad * c->lanes);
 
     LLVMValueRef lo, hi;
     agate_conv_start(c, &tile);

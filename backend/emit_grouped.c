@@ -5,8 +5,12 @@
  *
  * Where a vector holds whole groups whose inputs lie together in one block, a step loads them and spreads input i of each
  * group over the lanes of that group; else input i of each group is loaded by itself, and each lane takes its group's. Nothing of one group is multiplied into another, so Inf and NaN stay where they are. A sum runs
- * over kernel rows, kernel columns and the inputs of the group, taps outside the image left out. */
+ * over kernel rows, kernel columns and the inputs of the group, taps outside the image left out.
+ *
+ * What is kept as bf16 or f16 is made f32 as it is loaded; or, where weights of bf16 come in pairs of inputs, a step takes a pair in
+ * the place of an input, and adds both products. */
 #include "backend/emit_conv.h"
+#include "ir/narrow.h"
 
 #define MAX_LANES 64
 
@@ -15,12 +19,18 @@ static int64_t outputs_of_group(const agate_conv *c)
     return agate_max(1, c->filters / c->anchor->attrs.conv.group);
 }
 
+/* Inputs that a vector of whole groups reads. */
+static int64_t inputs_of_vector(const agate_conv *c)
+{
+    return c->lanes / outputs_of_group(c) * c->channels;
+}
+
 /* Does every vector hold the same number of whole groups, with all of their inputs in one block? */
 static bool holds_whole_groups(const agate_conv *c)
 {
-    int64_t outputs = outputs_of_group(c);
-    return c->lanes % outputs == 0 && c->channels > 0 && c->channels <= outputs &&
-           c->lanes % c->channels == 0;
+    if (c->lanes % outputs_of_group(c) || c->channels == 0)
+        return false;
+    return c->block % inputs_of_vector(c) == 0;
 }
 
 /* The most groups that a vector meets. */
@@ -33,20 +43,32 @@ static int32_t groups_of_vector(const agate_conv *c)
     return (int32_t)agate_min(count, c->anchor->attrs.conv.group);
 }
 
-/* Inputs that a vector of whole groups reads. */
-static int64_t inputs_of_vector(const agate_conv *c)
+/* From the weights of an input of a group, or of a pair, to those of the next; from tap to tap in a row. */
+static int64_t of_input(const agate_conv *c)
 {
-    return c->lanes / outputs_of_group(c) * c->channels;
+    return c->paired ? c->lanes : c->y.taps * c->x.taps * c->lanes;
 }
 
-static LLVMValueRef load(agate_emitter *e, LLVMValueRef base, int64_t offset, int64_t count)
+static int64_t of_tap(const agate_conv *c)
 {
-    LLVMValueRef address = agate_emit_advance(e, base, NULL, 0, offset);
-    LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, 1);
-    LLVMValueRef value = LLVMBuildLoad2(e->builder, LLVMVectorType(f32, (unsigned)count), address, "");
+    return c->paired ? c->channels * c->lanes : c->lanes;
+}
 
-    LLVMSetAlignment(value, (unsigned)count * 4);
+static LLVMValueRef load_weights(agate_conv *c, LLVMValueRef weights, int64_t offset)
+{
+    agate_emitter *e = c->e;
+    LLVMValueRef address = agate_emit_advance(e, weights, NULL, 0, offset);
+    LLVMValueRef value = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_F32, c->lanes), address, "w");
+
+    LLVMSetAlignment(value, (unsigned)c->lanes * 4);
     return value;
+}
+
+/* `inputs` moved on by `index` (may be NULL: 0) times `stride`, plus `offset`. */
+static LLVMValueRef advance(agate_conv *c, LLVMValueRef inputs, LLVMValueRef index, int64_t stride,
+                            int64_t offset)
+{
+    return agate_tile_advance(c->e, c->unit, inputs, index, stride, offset);
 }
 
 /* Where a tile's inputs come from. */
@@ -57,6 +79,12 @@ typedef struct source {
     LLVMValueRef before[MAX_LANES]; /* lanes of the groups in front of it */
 } source;
 
+/* What a vector of whole groups reads of column `column`. */
+static LLVMValueRef load_groups(agate_conv *c, const source *from, int64_t column)
+{
+    return agate_conv_load(c, advance(c, from->inputs, NULL, 0, column * c->block), inputs_of_vector(c));
+}
+
 /* Input `i` of each group at every lane of that group. */
 static LLVMValueRef spread(agate_conv *c, LLVMValueRef inputs, int64_t i)
 {
@@ -64,6 +92,8 @@ static LLVMValueRef spread(agate_conv *c, LLVMValueRef inputs, int64_t i)
     LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
     LLVMValueRef from[c->lanes];
 
+    if (inputs_of_vector(c) == 1)
+        return agate_emit_splat(e, inputs, c->lanes);
     for (int64_t lane = 0; lane < c->lanes; lane++)
         from[lane] = LLVMConstInt(i32, (uint64_t)(lane / outputs_of_group(c) * c->channels + i), 0);
     return LLVMBuildShuffleVector(e->builder, inputs, LLVMGetPoison(LLVMTypeOf(inputs)),
@@ -76,12 +106,11 @@ static LLVMValueRef input_at(agate_conv *c, const source *from, int64_t i, int64
     agate_emitter *e = c->e;
 
     if (from->group_count == 0)
-        return spread(c, load(e, from->inputs, column * c->block, inputs_of_vector(c)), i);
+        return spread(c, load_groups(c, from, column), i);
     LLVMValueRef all = NULL;
     for (int32_t g = from->group_count - 1; g >= 0; g--) {
-        LLVMValueRef address = agate_emit_advance(e, from->input[g], NULL, 0, column * c->block);
-        LLVMValueRef x = LLVMBuildLoad2(e->builder, agate_emit_type(e, AGATE_F32, 1), address, "x");
-        x = agate_emit_splat(e, x, c->lanes);
+        LLVMValueRef address = advance(c, from->input[g], NULL, 0, column * c->block);
+        LLVMValueRef x = agate_emit_splat(e, agate_conv_load(c, address, 1), c->lanes);
         all = all ? LLVMBuildSelect(e->builder, from->before[g + 1], x, all, "") : x;
     }
     return all;
@@ -99,7 +128,6 @@ static void sum_column(agate_conv *c, agate_tile *tile, const source *from, LLVM
                        int64_t count, int64_t column)
 {
     agate_emitter *e = c->e;
-    int64_t taps = c->y.taps * c->x.taps;
 
     for (int64_t i = 0; i < count; i++) {
         LLVMValueRef input = NULL;
@@ -109,8 +137,9 @@ static void sum_column(agate_conv *c, agate_tile *tile, const source *from, LLVM
                     continue;
                 if (!input)
                     input = input_at(c, from, i, column);
-                LLVMValueRef weight = load(e, weights, (i * taps + kw) * c->lanes, c->lanes);
-                tile->sums[point] = agate_emit_fma(e, input, weight, tile->sums[point]);
+                LLVMValueRef weight = load_weights(c, weights, i * of_input(c) + kw * of_tap(c));
+                tile->sums[point] = c->paired ? agate_emit_pair_products(e, input, weight, tile->sums[point])
+                                              : agate_emit_fma(e, input, weight, tile->sums[point]);
             }
     }
     for (int32_t point = 0; point < tile->points; point++)
@@ -136,13 +165,12 @@ static int64_t plane_of(const agate_conv *c)
 /* The first channel at the pixel of the tile's first point and tap. */
 static LLVMValueRef first_pixel(agate_conv *c)
 {
-    agate_emitter *e = c->e;
     int64_t row = c->x.in * c->block;
-    LLVMValueRef inputs = e->params[c->anchor->operands[0]->index];
+    LLVMValueRef inputs = c->input;
 
-    inputs = agate_emit_advance(e, inputs, c->image, c->image_stride, 0);
-    inputs = agate_emit_advance(e, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
-    return agate_emit_advance(e, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
+    inputs = advance(c, inputs, c->image, c->image_stride, 0);
+    inputs = advance(c, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
+    return advance(c, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
 }
 
 /* `inputs` at another channel. */
@@ -151,8 +179,8 @@ static LLVMValueRef at_channel(agate_conv *c, LLVMValueRef inputs, LLVMValueRef 
     LLVMValueRef block, within;
 
     agate_emit_divide(c->e, channel, c->block, &block, &within);
-    inputs = agate_emit_advance(c->e, inputs, block, plane_of(c), 0);
-    return agate_emit_advance(c->e, inputs, within, 1, 0);
+    inputs = advance(c, inputs, block, plane_of(c), 0);
+    return advance(c, inputs, within, 1, 0);
 }
 
 /* One kernel row of groups that vectors cut apart: lane by lane the input of the right group, one input a turn. */
@@ -174,7 +202,7 @@ static void sum_parts(agate_conv *c, agate_tile *tile, LLVMValueRef weights, LLV
         LLVMValueRef channel = agate_emit_add(e, agate_emit_mul(e, group, c->channels), loop.index);
         from.input[g] = at_channel(c, inputs, channel);
     }
-    weights = agate_emit_advance(e, weights, loop.index, c->y.taps * c->x.taps * c->lanes, 0);
+    weights = agate_emit_advance(e, weights, loop.index, of_input(c), 0);
     sum_columns(c, tile, &from, agate_emit_opaque(e, weights), 1);
     agate_tile_loop_end(e, tile, &loop);
 }
@@ -184,14 +212,15 @@ static void grouped_tile(agate_conv *c)
     agate_emitter *e = c->e;
     agate_tile tile = {.lanes = c->lanes, .vectors = 1, .points = (int32_t)c->pixel.span->run.width};
     LLVMValueRef inputs = first_pixel(c), lo, hi;
-    LLVMValueRef weights = agate_emit_advance(e, e->params[c->anchor->operands[1]->index], c->channel.at,
-                                              c->channels * c->y.taps * c->x.taps * c->lanes, 0);
+    LLVMValueRef weights = e->params[agate_unwidened(c->anchor->operands[1])->index];
+    weights =
+        agate_emit_advance(e, weights, c->channel.at, c->channels * c->y.taps * c->x.taps * c->lanes, 0);
 
     agate_conv_start(c, &tile);
     agate_conv_taps(c, &lo, &hi);
     agate_loop kh = agate_tile_loop_begin(e, &tile, lo, hi, 1);
-    weights = agate_emit_advance(e, weights, kh.index, c->x.taps * c->lanes, 0);
-    inputs = agate_emit_advance(e, inputs, kh.index, c->y.dilation * c->x.in * c->block, 0);
+    weights = agate_emit_advance(e, weights, kh.index, c->x.taps * of_tap(c), 0);
+    inputs = advance(c, inputs, kh.index, c->y.dilation * c->x.in * c->block, 0);
     if (holds_whole_groups(c)) {
         LLVMValueRef channel = agate_emit_mul(e, c->channel.at, inputs_of_vector(c));
         source from = {.inputs = agate_emit_opaque(e, at_channel(c, inputs, channel))};

@@ -18,10 +18,7 @@ static bool meets(const agate_conv *c, int32_t point, int64_t tap, int64_t colum
 static LLVMValueRef load_column(agate_conv *c, LLVMValueRef inputs, int64_t column)
 {
     agate_emitter *e = c->e;
-    LLVMValueRef address = agate_tile_advance(e, c->unit, inputs, NULL, 0, column * c->lanes);
-    LLVMValueRef input = LLVMBuildLoad2(e->builder, agate_emit_type(e, c->dtype, c->lanes), address, "x");
-    LLVMSetAlignment(input, (unsigned)c->lanes * (unsigned)agate_dtype_size(c->dtype));
-    return agate_emit_cast(e, c->dtype, AGATE_F32, input);
+    return agate_conv_load(c, agate_tile_advance(e, c->unit, inputs, NULL, 0, column * c->lanes), c->lanes);
 }
 
 static void join(agate_conv *c, LLVMValueRef *sum, LLVMValueRef value)

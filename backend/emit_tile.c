@@ -96,13 +96,8 @@ static bool sums_pairs(const agate_tile *tile)
 static factor factor_of(agate_emitter *e, const agate_tile *tile, LLVMValueRef loaded)
 {
     LLVMTypeRef f32 = agate_emit_type(e, AGATE_F32, tile->lanes);
-    if (tile->products == AGATE_PRODUCTS_F32 || tile->products == AGATE_PRODUCTS_WEIGHTS)
+    if (tile->products == AGATE_PRODUCTS_F32 || tile->products == AGATE_PRODUCTS_WEIGHTS || sums_pairs(tile))
         return (factor){.even = loaded};
-    if (sums_pairs(tile)) {
-        LLVMTypeRef bf16 = LLVMBFloatTypeInContext(e->context);
-        LLVMTypeRef pairs = LLVMVectorType(bf16, 2 * (unsigned)tile->lanes);
-        return (factor){.even = LLVMBuildBitCast(e->builder, loaded, pairs, "")};
-    }
     LLVMValueRef bits = LLVMBuildBitCast(e->builder, loaded, agate_emit_type(e, AGATE_U32, tile->lanes), "");
     LLVMValueRef even = LLVMBuildShl(e->builder, bits, agate_emit_number(e, AGATE_U32, 16, tile->lanes), "");
     LLVMValueRef odd =
@@ -140,14 +135,21 @@ static factor spread_input(agate_emitter *e, const agate_tile *tile, LLVMValueRe
     return (factor){agate_emit_splat(e, even, tile->lanes), agate_emit_splat(e, odd, tile->lanes)};
 }
 
+LLVMValueRef agate_emit_pair_products(agate_emitter *e, LLVMValueRef x, LLVMValueRef w, LLVMValueRef sum)
+{
+    LLVMTypeRef bf16 = LLVMBFloatTypeInContext(e->context);
+    LLVMTypeRef pairs = LLVMVectorType(bf16, 2 * (unsigned)agate_emit_lanes(sum));
+    LLVMValueRef args[] = {sum, LLVMBuildBitCast(e->builder, x, pairs, ""),
+                           LLVMBuildBitCast(e->builder, w, pairs, "")};
+
+    return agate_llvm_intrinsic(e->module, e->builder, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, 0, args, 3);
+}
+
 static LLVMValueRef add_products(agate_emitter *e, const agate_tile *tile, factor x, factor w,
                                  LLVMValueRef sum)
 {
-    if (sums_pairs(tile)) {
-        LLVMValueRef args[] = {sum, x.even, w.even};
-        return agate_llvm_intrinsic(e->module, e->builder, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, 0, args,
-                                    3);
-    }
+    if (sums_pairs(tile))
+        return agate_emit_pair_products(e, x.even, w.even, sum);
     sum = agate_emit_fma(e, x.even, w.even, sum);
     return tile->products == AGATE_PRODUCTS_WIDENED ? agate_emit_fma(e, x.odd, w.odd, sum) : sum;
 }

@@ -60,6 +60,9 @@ void agate_tile_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, i
 void agate_tile_pair_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
                           LLVMValueRef inputs, int64_t input_offset, uint32_t first, uint32_t second);
 
+/* `sum` and the two products of each pair of bf16 numbers in vectors `x` and `w`, by AVX512-BF16's instruction. */
+LLVMValueRef agate_emit_pair_products(agate_emitter *e, LLVMValueRef x, LLVMValueRef w, LLVMValueRef sum);
+
 /* An empty piece of assembly that claims to change memory and `count` vectors (at most AGATE_MAX_CARRIED). It costs no
  * instruction, but the optimizer moves no load across it and merges none with one behind it: else it keeps weights and
  * inputs loaded early, or shared by neighbouring taps, in registers, and pushes the sums out to the stack. */

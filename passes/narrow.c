@@ -14,8 +14,9 @@
  * target has AMX, convolutions are those of f32x3.
  *
  * A kernel computes in f32 as before: what it reads is widened, what it writes is rounded once. Only values in blocked layout
- * are kept so, those that a convolution reads and that all readers can take; values that views tie together are all, or none.
- * The rest, the graph's inputs and outputs among them, stays as it is.
+ * are kept so, those that a convolution multiplies as they are and that all readers can take; values that views tie together are
+ * all, or none. The rest, the graph's inputs and outputs among them, stays as it is: what a depthwise convolution alone reads lies
+ * in a core's cache, or in a band (fuse-bands), from where f32 comes as fast, and needs no widening.
  *
  * A convolution of few channels, whose input is plain, multiplies pairs of taps where the target sums pairs of products. Its input
  * is rounded once: by the kernel that makes it, where no other reads it, else by one of its own.
@@ -243,7 +244,30 @@ static const char *refuses_pairs(const agate_node *kernel, const agate_node *con
     return owns_weights(kernel, conv) ? NULL : "a convolution whose weights are not its own reads it";
 }
 
-static const char *refuses_use(const agate_node *kernel, const agate_use *use)
+/* Does each lane have inputs of its own: is it depthwise, or of groups that do not fill vectors? */
+static bool goes_by_lanes(const agate_node *conv)
+{
+    return conv->operands[0]->type.rank == 4 && conv->operands[0]->type.layout.kind == AGATE_LAYOUT_channel &&
+           conv->operands[1]->type.layout.kind == AGATE_LAYOUT_o;
+}
+
+/* Is the kernel asked for products of bf16, and does the target sum pairs of these, at twice the rate of f32? */
+static bool sums_pairs(const narrower *n, const agate_node *kernel)
+{
+    agate_planes planes = planes_of(n, kernel);
+
+    return planes.dtype == AGATE_BF16 && planes.count == 1 && agate_has_pair_products(n->pass->machine);
+}
+
+/* Do its weights stay f32, and make f32 of what they are multiplied by? In groups that have pairs of channels they need not. */
+static bool keeps_weights(const narrower *n, const agate_node *kernel, const agate_node *conv)
+{
+    bool pairs = conv->operands[1]->type.dims[1].offset % 2 == 0 && sums_pairs(n, kernel);
+
+    return goes_by_lanes(conv) && !(pairs && owns_weights(kernel, conv));
+}
+
+static const char *refuses_use(const narrower *n, const agate_node *kernel, const agate_use *use)
 {
     const agate_node *node = use->node;
 
@@ -258,6 +282,8 @@ static const char *refuses_use(const agate_node *kernel, const agate_use *use)
     case AGATE_FAMILY_conv:
         if (use->index != 0)
             return "it is no input of the convolution it feeds";
+        if (goes_by_lanes(node) && sums_pairs(n, kernel))
+            return NULL;
         return has_tiles(kernel) || has_taps(kernel) ? NULL : refuses_pairs(kernel, node);
     case AGATE_FAMILY_terminator:
         return "a kernel hands it on";
@@ -267,7 +293,7 @@ static const char *refuses_use(const agate_node *kernel, const agate_use *use)
 }
 
 /* Why the kernel cannot read operand `index` in 16 bits. */
-static const char *refuses_operand(const agate_node *kernel, int32_t index)
+static const char *refuses_operand(const narrower *n, const agate_node *kernel, int32_t index)
 {
     const agate_value *param = kernel->body->params[index];
     const char *reason =
@@ -277,7 +303,7 @@ static const char *refuses_operand(const agate_node *kernel, int32_t index)
         !is_tapped(&(agate_use){(agate_node *)kernel, index}))
         reason = "a kernel that is no convolution of few channels reads it as well";
     for (int32_t i = 0; i < param->use_count && !reason; i++)
-        reason = refuses_use(kernel, &param->uses[i]);
+        reason = refuses_use(n, kernel, &param->uses[i]);
     return reason;
 }
 
@@ -327,6 +353,8 @@ static void tie(agate_value *a, agate_value *b)
     } else if (x != y) {
         y->reason = y->reason ? y->reason : x->reason;
         y->feeds_conv |= x->feeds_conv;
+        y->is_multiplied |= x->is_multiplied;
+        y->is_widened |= x->is_widened;
         ask_half(y, x->halved_as);
         ask_planes(y, x->wanted);
         y->stays_blocked = y->is_viewed = true;
@@ -366,15 +394,18 @@ static void ask_kernel(const narrower *n, agate_node *kernel)
         agate_edge *e = agate_edge_of(kernel->operands[i]);
         if (!e)
             continue;
-        const char *reason = refuses_operand(kernel, i);
+        const char *reason = refuses_operand(n, kernel, i);
         if (is_conv && is_input(anchor, i) && planes.count == 0)
             reason = "a convolution that stays f32 reads it";
         if (reason)
             refuse(kernel->operands[i], reason);
-        if (is_conv && is_input(anchor, i))
+        if (is_conv && is_input(anchor, i)) {
             ask_planes(e, planes);
-        else if (is_conv && planes.count == 1)
+            e->is_multiplied |= !keeps_weights(n, kernel, anchor);
+            e->is_widened |= keeps_weights(n, kernel, anchor);
+        } else if (is_conv && planes.count == 1) {
             ask_half(e, planes.dtype);
+        }
         e->feeds_conv |= is_conv && planes.count > 0;
         e->stays_blocked |= !has_tiles(kernel);
         e->read_as_f32 |= !has_tiles(kernel);
@@ -420,7 +451,7 @@ static agate_narrowing narrowing_of(const narrower *n, const agate_node *kernel)
     if (has_tiles(kernel) || has_taps(kernel))
         return (agate_narrowing)kernel->scratch;
     if (anchor && anchor->op == AGATE_OP_conv && reads_narrow(kernel, anchor))
-        return AGATE_NARROW_PAIRS;
+        return keeps_weights(n, kernel, anchor) ? AGATE_NARROW_NOTHING : AGATE_NARROW_PAIRS;
     if (planes_of(n, kernel).count == 1 && anchor && anchor->op == AGATE_OP_matmul &&
         has_panels(kernel, anchor) && agate_pass_spend(n->pass, kernel, "weights of 16 bits"))
         return AGATE_NARROW_WEIGHTS;
@@ -449,6 +480,8 @@ static const char *refuses_edge(const agate_edge *e)
         return e->reason;
     if (!e->feeds_conv || e->wanted.count == 0)
         return "no convolution reads it";
+    if (e->is_widened && !e->is_multiplied)
+        return "convolutions that multiply it keep weights of f32";
     if (e->wanted.count > 1 && e->is_viewed)
         return "it is viewed with others";
     return e->wanted.count > 1 && e->read_as_f32 ? "a kernel that has no products of tiles reads it" : NULL;

@@ -18,6 +18,8 @@ typedef struct agate_edge {
     struct agate_edge *into;
     const char *reason; /* why not; NULL: it may */
     bool feeds_conv;    /* a kernel of a convolution reads it */
+    bool is_multiplied; /* a convolution multiplies it as it is, */
+    bool is_widened;    /* ... or one whose weights stay f32 */
     bool is_narrow;
     agate_dtype
         halved_as; /* as a shortcut it takes half the memory traffic in one plane of this; of several it would take no less */

@@ -121,6 +121,15 @@ static bool is_of_taps(const agate_node *conv)
            conv->attrs.conv.dilations.v[1] == 1 && is_laid_out(conv, AGATE_LAYOUT_plain, AGATE_LAYOUT_o_taps);
 }
 
+/* Input and weights of groups are bf16, laid out for products of pairs of a group's channels. */
+static bool is_of_pairs_in_groups(const agate_node *conv)
+{
+    return agate_is_bf16(agate_unwidened(conv->operands[0])) &&
+           agate_is_bf16(agate_unwidened(conv->operands[1])) &&
+           conv->operands[1]->type.dims[1].offset % 2 == 0 &&
+           is_laid_out(conv, AGATE_LAYOUT_channel, AGATE_LAYOUT_o_pairs);
+}
+
 /* One input, and any number of filters, in a group. */
 static bool has_lone_inputs(const agate_node *conv)
 {
@@ -389,8 +398,8 @@ const char *agate_depthwise_applies(const agate_candidate *c)
     const char *reason = not_blocked_conv(c);
     if (reason)
         return reason;
-    if (reads_half(c->anchor))
-        return "an operand is of 16 bits";
+    if (agate_is_half(agate_unwidened(c->anchor->operands[1])))
+        return "its weights are of 16 bits";
     if (is_cut(c->anchor))
         return "its channels are cut into parts";
     if (!agate_is_depthwise(c->anchor))
@@ -421,18 +430,23 @@ const char *agate_grouped_conv_applies(const agate_candidate *c)
     const char *reason = not_blocked_conv(c);
     if (reason)
         return reason;
-    if (reads_half(c->anchor))
-        return "an operand is of 16 bits";
     if (is_cut(c->anchor))
         return "its channels are cut into parts";
     if (agate_is_depthwise(c->anchor))
         return "depthwise";
     if (agate_groups_fill_blocks(c->anchor, c->anchor->results[0].type.layout.block))
         return "its groups fill vectors";
+    if (is_of_pairs_in_groups(c->anchor))
+        return agate_has_pair_products(c->machine) ? NULL
+                                                   : "the target has no sums of pairs of bf16 products";
+    if (agate_is_half(agate_unwidened(c->anchor->operands[1])))
+        return "its weights are of 16 bits";
     return is_laid_out(c->anchor, AGATE_LAYOUT_channel, AGATE_LAYOUT_o) ? NULL : "weights not packed for it";
 }
 
 agate_tiles agate_grouped_conv_plan(const agate_candidate *c)
 {
-    return agate_depthwise_plan(c);
+    agate_tiles tiles = agate_depthwise_plan(c);
+    tiles.dp = is_of_pairs_in_groups(c->anchor);
+    return tiles;
 }
