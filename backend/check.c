@@ -15,7 +15,7 @@ static const agate_family anchors[AGATE_STRATEGY_COUNT] = {
     [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,       [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,
     [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,   [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator,
     [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,       [AGATE_STRATEGY_rows] = AGATE_FAMILY_reduce,
-    [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,        [AGATE_STRATEGY_amx_bands] = AGATE_FAMILY_conv,
 };
 
 static bool has_loops(agate_family family)
@@ -62,6 +62,18 @@ static bool is_in_parts(const agate_node *kernel, const agate_node *conv, const 
     return count > 1;
 }
 
+static const char *refuse_amx(const agate_node *kernel, const agate_node *conv)
+{
+    const agate_value *planes[AGATE_MAX_PLANES];
+    const char *reason = agate_amx_refuses(conv);
+
+    if (reason)
+        return reason;
+    return kernel->tiles.products == agate_plane_products(agate_planes_of(conv->operands[0], planes))
+               ? NULL
+               : "tile products is not how many products its planes take";
+}
+
 /* A pair of ops, of which no more is kept than a stack has room for. */
 static const char *refuse_bands(const agate_node *kernel)
 {
@@ -70,9 +82,11 @@ static const char *refuse_bands(const agate_node *kernel)
 
     if (reason)
         return reason;
-    return agate_bands_bytes(&bands, &kernel->tiles) > AGATE_BANDS_BYTES
-               ? "it keeps more of what is between its two ops than a thread's stack has room for"
-               : NULL;
+    if (bands.tiled != (kernel->strategy == AGATE_STRATEGY_amx_bands))
+        return bands.tiled ? "its convolution is for AMX's tiles" : "its convolution is not for AMX's tiles";
+    if (agate_bands_bytes(&bands, &kernel->tiles) > AGATE_BANDS_BYTES)
+        return "it keeps more of what is between its two ops than a thread's stack has room for";
+    return bands.tiled ? refuse_amx(kernel, bands.producer) : NULL;
 }
 
 /* A pool in register tiles of pixels. */
@@ -90,18 +104,6 @@ static const char *refuse_pool_tiles(const agate_node *kernel, const agate_node 
         return "its blocks of channels are no vectors";
     return pool->attrs.pool.kernel.v[1] > AGATE_MAX_STATIC_TAPS ? "its window is too wide to be written out"
                                                                 : NULL;
-}
-
-static const char *refuse_amx(const agate_node *kernel, const agate_node *conv)
-{
-    const agate_value *planes[AGATE_MAX_PLANES];
-    const char *reason = agate_amx_refuses(conv);
-
-    if (reason)
-        return reason;
-    return kernel->tiles.products == agate_plane_products(agate_planes_of(conv->operands[0], planes))
-               ? NULL
-               : "tile products is not how many products its planes take";
 }
 
 const char *agate_emit_refuses(const agate_node *kernel)
@@ -129,7 +131,7 @@ const char *agate_emit_refuses(const agate_node *kernel)
     if (kernel->strategy == AGATE_STRATEGY_rows) {
         if (!agate_reduces_rows(kernel->body))
             return "it is more than reductions over the same axes and scalar ops on the rows";
-    } else if (kernel->strategy == AGATE_STRATEGY_bands) {
+    } else if (kernel->strategy == AGATE_STRATEGY_bands || kernel->strategy == AGATE_STRATEGY_amx_bands) {
         const char *reason = refuse_bands(kernel);
         if (reason)
             return reason;

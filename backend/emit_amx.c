@@ -301,7 +301,7 @@ static agate_loop positions_begin(const agate_amx *a, block *k)
     k->last = agate_emit_min(e, a->positions, agate_emit_add(e, loop.index, agate_emit_int(e, POSITIONS)));
     LLVMValueRef size = agate_emit_int(e, POSITIONS), half = agate_emit_int(e, AGATE_AMX_ROWS);
     k->is_half = NULL;
-    if (ends_in_half(a, a->band) || ends_in_half(a, a->y.out - (a->bands - 1) * a->band)) {
+    if (a->varies || ends_in_half(a, a->band) || ends_in_half(a, a->y.out - (a->bands - 1) * a->band)) {
         k->is_half = LLVMBuildICmp(e->builder, LLVMIntSLE, agate_emit_sub(e, k->last, k->first), half, "");
         size = LLVMBuildSelect(e->builder, k->is_half, half, size, "");
     }
@@ -377,17 +377,16 @@ static void emit_group(agate_amx *a, LLVMValueRef group)
     }
 }
 
-/* The band's rows, and where its tiles of inputs lie. */
-static void open_band(agate_amx *a, LLVMValueRef band)
+/* Rows from `row` on, `rows` of them, and where their tiles of inputs lie. */
+static void open_rows(agate_amx *a, LLVMValueRef row, LLVMValueRef rows)
 {
     agate_emitter *e = a->e;
 
-    a->row = agate_emit_mul(e, band, a->band);
-    a->rows =
-        agate_emit_min(e, agate_emit_sub(e, agate_emit_int(e, a->y.out), a->row), agate_emit_int(e, a->band));
+    a->row = row;
+    a->rows = rows;
     /* Up to the last row's last pixel. */
     a->positions =
-        agate_emit_add(e, agate_emit_mul(e, a->rows, a->pitch), agate_emit_int(e, a->x.out - a->pitch));
+        agate_emit_add(e, agate_emit_mul(e, rows, a->pitch), agate_emit_int(e, a->x.out - a->pitch));
     for (int32_t p = 0; p < a->planes; p++) {
         if (!a->direct) {
             a->bases[p] = advance_by(a, e->workspace, p * a->plane_size);
@@ -396,8 +395,18 @@ static void open_band(agate_amx *a, LLVMValueRef band)
         const agate_value *input = a->inputs[p];
         LLVMValueRef base =
             advance(a, e->params[input->index], a->image, 2 * agate_emit_image_stride(&input->type));
-        a->bases[p] = advance(a, base, a->row, a->pitch * AGATE_AMX_ROW);
+        a->bases[p] = advance(a, base, row, a->pitch * AGATE_AMX_ROW);
     }
+}
+
+static void open_band(agate_amx *a, LLVMValueRef band)
+{
+    agate_emitter *e = a->e;
+    LLVMValueRef row = agate_emit_mul(e, band, a->band);
+
+    open_rows(
+        a, row,
+        agate_emit_min(e, agate_emit_sub(e, agate_emit_int(e, a->y.out), row), agate_emit_int(e, a->band)));
 }
 
 static bool touches_plain(const agate_amx *a)
@@ -431,18 +440,50 @@ static LLVMValueRef open_task(agate_amx *a, LLVMValueRef task, LLVMValueRef *out
     return group;
 }
 
+static void pack(agate_amx *a)
+{
+    if (a->few)
+        agate_amx_pack_few(a);
+    else
+        agate_amx_pack(a);
+}
+
+void agate_amx_open(agate_amx *a, agate_emitter *e)
+{
+    a->e = e;
+    a->plain = touches_plain(a);
+    a->sums = agate_emit_reserve(e, agate_emit_type(e, AGATE_F32, 1), SUMS_BYTES / (int64_t)sizeof(float),
+                                 AGATE_AMX_ROW);
+    if (a->taps > 1)
+        a->taps_table = agate_emit_constant(e, "taps", a->tap_at, (size_t)a->taps * sizeof a->tap_at[0]);
+    configure_tiles(a);
+}
+
+void agate_amx_close(const agate_amx *a)
+{
+    call(a, "llvm.x86.tilerelease", NULL, 0);
+}
+
+void agate_amx_walk(agate_amx *a, LLVMValueRef lo, LLVMValueRef hi)
+{
+    agate_emitter *e = a->e;
+    agate_branch branch = agate_branch_begin(e, LLVMBuildICmp(e->builder, LLVMIntSLT, lo, hi, ""));
+
+    assert(a->groups == 1);
+    open_rows(a, lo, agate_emit_sub(e, hi, lo));
+    if (!a->direct)
+        pack(a);
+    emit_group(a, NULL);
+    agate_branch_end(e, &branch, NULL, NULL);
+}
+
 void agate_emit_amx_conv(agate_emitter *e)
 {
-    agate_amx a = {.e = e};
+    agate_amx a = {0};
     LLVMValueRef stays;
 
-    agate_amx_measure(&a, e->kernel);
-    a.plain = touches_plain(&a);
-    a.sums = agate_emit_reserve(e, agate_emit_type(e, AGATE_F32, 1), SUMS_BYTES / (int64_t)sizeof(float),
-                                AGATE_AMX_ROW);
-    if (a.taps > 1)
-        a.taps_table = agate_emit_constant(e, "taps", a.tap_at, (size_t)a.taps * sizeof a.tap_at[0]);
-    configure_tiles(&a);
+    agate_amx_measure(&a, e->kernel, agate_emit_anchor_of(e->kernel), &e->kernel->tiles);
+    agate_amx_open(&a, e);
     agate_loop tasks = agate_task_begin(e);
     LLVMValueRef group = open_task(&a, tasks.index, &stays);
     if (!a.direct) {
@@ -450,13 +491,10 @@ void agate_emit_amx_conv(agate_emitter *e)
         LLVMValueRef begins = LLVMBuildICmp(e->builder, LLVMIntEQ, tasks.index, e->first, "");
         LLVMValueRef others = LLVMBuildNot(e->builder, stays, "");
         agate_branch branch = agate_branch_begin(e, LLVMBuildOr(e->builder, begins, others, ""));
-        if (a.few)
-            agate_amx_pack_few(&a);
-        else
-            agate_amx_pack(&a);
+        pack(&a);
         agate_branch_end(e, &branch, NULL, NULL);
     }
     emit_group(&a, group);
     agate_loop_end(e, &tasks, NULL);
-    call(&a, "llvm.x86.tilerelease", NULL, 0);
+    agate_amx_close(&a);
 }

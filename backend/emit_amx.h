@@ -45,6 +45,7 @@ typedef struct agate_amx {
     bool direct;   /* the input is read where it lies */
     bool few;      /* the input's channels lie apart, in plain memory */
     bool plain;    /* some operand or result is: there, channels past the last must not be touched */
+    bool varies;   /* rows that are computed at a time: any number up to `band` */
 
     int64_t pitch;         /* positions from row to row */
     int64_t position_size; /* of the input as it is read: from position to position */
@@ -65,8 +66,18 @@ typedef struct agate_amx {
     LLVMValueRef taps_table;
 } agate_amx;
 
-/* What the kernel is cut into, from its types and tiles. Nothing is emitted. */
-void agate_amx_measure(agate_amx *a, const agate_node *kernel);
+/* What the kernel is cut into, from the types of its convolution and these tiles. Nothing is emitted. */
+void agate_amx_measure(agate_amx *a, const agate_node *kernel, const agate_node *conv,
+                       const agate_tiles *tiles);
+
+/* Begins a call: configures tiles and makes room for sums. */
+void agate_amx_open(agate_amx *a, agate_emitter *e);
+
+/* Ends it: releases them. */
+void agate_amx_close(const agate_amx *a);
+
+/* All filters of rows lo <= y < hi of image a->image, at most `band` of them. */
+void agate_amx_walk(agate_amx *a, LLVMValueRef lo, LLVMValueRef hi);
 
 /* Does any tap read in this phase of the stride? */
 bool agate_amx_reads_phase(const agate_conv_axis *axis, int64_t phase);
@@ -88,5 +99,6 @@ static inline int64_t agate_amx_pixel_channels(const agate_amx *a)
 }
 
 int64_t agate_amx_workspace_bytes(const agate_node *kernel);
+int64_t agate_amx_bands_workspace_bytes(const agate_node *kernel);
 
 #endif

@@ -139,14 +139,14 @@ static int64_t cut(int64_t all, int64_t most, int64_t *out_each)
     return *out_each > 0 ? agate_ceil_div(all, *out_each) : 0;
 }
 
-void agate_amx_measure(agate_amx *a, const agate_node *kernel)
+void agate_amx_measure(agate_amx *a, const agate_node *kernel, const agate_node *conv,
+                       const agate_tiles *tiles)
 {
-    const agate_node *conv = agate_emit_anchor_of(kernel);
     const agate_type *w = &conv->operands[1]->type;
 
     a->kernel = kernel;
     a->anchor = conv;
-    a->tiles = kernel->tiles;
+    a->tiles = *tiles;
     a->planes = agate_planes_of(conv->operands[0], a->inputs);
     (void)agate_planes_of(conv->operands[1], a->weights);
     a->y = agate_conv_axis_of(conv, 0);
@@ -171,7 +171,7 @@ int64_t agate_amx_workspace_bytes(const agate_node *kernel)
 {
     agate_amx a = {0};
 
-    agate_amx_measure(&a, kernel);
+    agate_amx_measure(&a, kernel, agate_emit_anchor_of(kernel), &kernel->tiles);
     return a.workspace_size;
 }
 
@@ -179,6 +179,6 @@ agate_dim agate_tasks_amx_conv(const agate_node *kernel)
 {
     agate_amx a = {0};
 
-    agate_amx_measure(&a, kernel);
+    agate_amx_measure(&a, kernel, agate_emit_anchor_of(kernel), &kernel->tiles);
     return agate_dim_times(a.anchor->results[0].type.dims[0], a.bands * a.groups);
 }

@@ -1,10 +1,11 @@
-/* emit_bands.c: strategy bands: a convolution and its one reader, by bands of rows (ir/bands.h).
+/* emit_bands.c: strategies bands and amx_bands: a convolution and its one reader, by bands of rows (ir/bands.h).
  *
  *     tasks      image, band of output rows, group of channel tiles (where the reader works channel by channel)
  *     in a task  for each `rows` output rows: the producer's rows that they need and that are not there yet, then they
  *
  * The rows between the two lie in a ring on the stack, row y in place y modulo its size, and never reach memory that is
  * shared. What two bands both need is computed twice, by the same sums. */
+#include "backend/emit_amx.h"
 #include "backend/emit_conv.h"
 #include "backend/emit_parts.h"
 #include "ir/bands.h"
@@ -13,6 +14,7 @@ typedef struct bands {
     agate_emitter *e;
     agate_bands pair;
     agate_conv producer, consumer;
+    agate_amx tiled; /* the producer, if it is for AMX's tiles */
     agate_ring ring;
     int64_t rows;          /* of the output that a turn computes */
     int64_t band, bands;   /* output rows of a task, how many such */
@@ -35,6 +37,17 @@ static int64_t channel_tiles(const agate_conv *c)
     return agate_max(1, agate_ceil_div(agate_ceil_div(c->filters, c->lanes), c->vectors));
 }
 
+/* A turn makes no more rows than its window covers; weights are read for each anew, and not fetched ahead. */
+static void measure_tiled(bands *b, const agate_node *kernel)
+{
+    agate_tiles tiles = kernel->tiles;
+
+    tiles.oh = (int32_t)agate_bands_reach(&b->pair, b->rows);
+    tiles.ocs = tiles.order = tiles.ahead = 0;
+    agate_amx_measure(&b->tiled, kernel, b->pair.producer, &tiles);
+    b->tiled.varies = true;
+}
+
 static void measure(bands *b, const agate_node *kernel)
 {
     const char *reason = agate_bands_find(kernel->body, &b->pair);
@@ -44,10 +57,13 @@ static void measure(bands *b, const agate_node *kernel)
 
     assert(!reason);
     (void)reason;
-    agate_conv_measure(&b->producer, kernel, b->pair.producer, &producer, b->pair.producer_by_lane);
+    if (!b->pair.tiled)
+        agate_conv_measure(&b->producer, kernel, b->pair.producer, &producer, b->pair.producer_by_lane);
     agate_conv_measure(&b->consumer, kernel, b->pair.consumer, &consumer, b->pair.by_channel);
-    int64_t height = agate_max(1, b->consumer.y.out), all = channel_tiles(&b->producer);
+    int64_t height = agate_max(1, b->consumer.y.out), all = b->pair.tiled ? 1 : channel_tiles(&b->producer);
     b->rows = agate_min(agate_max(tiles->rows, 1), height);
+    if (b->pair.tiled)
+        measure_tiled(b, kernel);
     b->band = tiles->oh > 0 ? agate_min(tiles->oh, height) : height;
     b->bands = agate_ceil_div(height, b->band);
     b->group = b->pair.by_channel && tiles->ocs > 0 ? agate_min(tiles->ocs, all) : all;
@@ -103,9 +119,10 @@ static void clip_channels(bands *b, LLVMValueRef number, LLVMValueRef memory)
     agate_emitter *e = b->e;
     agate_conv *c = &b->consumer;
 
-    agate_conv_clip(&b->producer, &b->producer.channel, number, b->group);
+    if (!b->pair.tiled)
+        agate_conv_clip(&b->producer, &b->producer.channel, number, b->group);
     b->ring.base = memory;
-    if (!b->pair.by_channel) {
+    if (!b->pair.by_channel || b->pair.tiled) {
         agate_conv_clip(c, &c->channel, agate_emit_int(e, 0), c->channel.tile_count);
     } else {
         c->channel.lo = first_block(b, b->producer.channel.lo);
@@ -125,7 +142,10 @@ static void produce(bands *b, LLVMValueRef lo, LLVMValueRef hi)
     b->producer.row.lo = lo;
     b->producer.row.hi = hi;
     b->e->ring = &b->ring;
-    agate_conv_walk(&b->producer);
+    if (b->pair.tiled)
+        agate_amx_walk(&b->tiled, lo, hi);
+    else
+        agate_conv_walk(&b->producer);
     b->e->ring = NULL;
 }
 
@@ -155,7 +175,10 @@ void agate_emit_bands(agate_emitter *e)
     bands b = {.e = e};
     measure(&b, e->kernel);
     bool pool = b.pair.consumer->op != AGATE_OP_conv;
-    agate_conv_open(&b.producer, e, b.pair.producer_by_lane ? agate_depthwise_tile : agate_conv_tile);
+    if (b.pair.tiled)
+        agate_amx_open(&b.tiled, e);
+    else
+        agate_conv_open(&b.producer, e, b.pair.producer_by_lane ? agate_depthwise_tile : agate_conv_tile);
     agate_conv_open(&b.consumer, e,
                     pool                ? agate_pool_tile
                     : b.pair.by_channel ? agate_depthwise_tile
@@ -167,8 +190,9 @@ void agate_emit_bands(agate_emitter *e)
     LLVMValueRef digits[3];
     LLVMValueRef extents[3] = {NULL, agate_emit_int(e, b.bands), agate_emit_int(e, b.groups)};
     agate_emit_digits(e, tasks.index, extents, 3, digits);
-    b.producer.image = b.consumer.image = digits[0];
-    agate_conv_clip(&b.producer, &b.producer.pixel, none, b.producer.pixel.tile_count);
+    b.producer.image = b.consumer.image = b.tiled.image = digits[0];
+    if (!b.pair.tiled)
+        agate_conv_clip(&b.producer, &b.producer.pixel, none, b.producer.pixel.tile_count);
     agate_conv_clip(&b.consumer, &b.consumer.pixel, none, b.consumer.pixel.tile_count);
     clip_channels(&b, digits[2], memory);
     LLVMValueRef first = agate_emit_mul(e, digits[1], b.band);
@@ -178,4 +202,24 @@ void agate_emit_bands(agate_emitter *e)
     LLVMValueRef made = turn(&b, rows.index, end, rows.carried[0]);
     agate_loop_end(e, &rows, &made);
     agate_loop_end(e, &tasks, NULL);
+    if (b.pair.tiled)
+        agate_amx_close(&b.tiled);
+}
+
+agate_dim agate_tasks_amx_bands(const agate_node *kernel)
+{
+    return agate_tasks_bands(kernel);
+}
+
+void agate_emit_amx_bands(agate_emitter *e)
+{
+    agate_emit_bands(e);
+}
+
+int64_t agate_amx_bands_workspace_bytes(const agate_node *kernel)
+{
+    bands b = {0};
+
+    measure(&b, kernel);
+    return b.tiled.workspace_size;
 }

@@ -31,6 +31,8 @@ int64_t agate_workspace_bytes(const agate_node *kernel)
     switch (kernel->strategy) {
     case AGATE_STRATEGY_amx_conv:
         return agate_amx_workspace_bytes(kernel);
+    case AGATE_STRATEGY_amx_bands:
+        return agate_amx_bands_workspace_bytes(kernel);
     case AGATE_STRATEGY_winograd:
         return agate_winograd_workspace_bytes(kernel);
     default:

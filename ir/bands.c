@@ -50,7 +50,7 @@ static bool is_given(const agate_value *value)
 
 static const char *refuse_operands(const agate_bands *b)
 {
-    for (int32_t i = 0; i < b->producer->operand_count; i++)
+    for (int32_t i = 0; i < b->producer->operand_count && !b->tiled; i++)
         if (agate_unwidened(b->producer->operands[i])->node)
             return "its operands are computed in the kernel";
     for (int32_t i = 1; i < b->consumer->operand_count; i++)
@@ -132,6 +132,21 @@ static agate_layout_kind weights_of(const agate_bands *b, bool plain)
     return plain || b->producer_by_lane ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi;
 }
 
+/* Sums in tiles leave as vectors, whatever blocks the convolution says; a pool reads them in blocks of a vector. */
+static const char *refuse_tiled(agate_bands *b)
+{
+    const agate_layout *between = &b->between->type.layout;
+
+    b->block = between->block;
+    if (agate_node_info(b->consumer)->family != AGATE_FAMILY_window)
+        return "what AMX's tiles make is read by no pool";
+    if (!agate_type_same_dims(&b->producer->results[0].type, &b->between->type) ||
+        between->kind != AGATE_LAYOUT_channel || between->block != AGATE_AMX_LANES ||
+        !agate_layout_equal(b->consumer->results[0].type.layout, *between))
+        return "not in blocked layout";
+    return NULL;
+}
+
 static const char *refuse_layouts(agate_bands *b)
 {
     const agate_node *conv = b->producer;
@@ -175,7 +190,7 @@ static const char *refuse_types(const agate_graph *body, const agate_bands *b)
 {
     const agate_type *wanted = &b->consumer->results[0].type;
 
-    for (int32_t i = 0; i < body->param_count; i++)
+    for (int32_t i = 0; i < body->param_count && !b->tiled; i++)
         if (body->params[i]->type.dtype != AGATE_F32 && !is_multiplied(b, body->params[i]))
             return "not all f32";
     if (wanted->dtype != AGATE_F32 || b->between->type.dtype != AGATE_F32)
@@ -197,6 +212,7 @@ const char *agate_bands_find(const agate_graph *body, agate_bands *out_bands)
     *out_bands = (agate_bands){0};
 
     const char *reason = find_pair(body, out_bands);
+    out_bands->tiled = !reason && !agate_amx_refuses(out_bands->producer);
     if (!reason && agate_conv_parts(out_bands->producer, parts) != 1)
         reason = "its channels are cut into parts";
     if (!reason)
@@ -206,7 +222,7 @@ const char *agate_bands_find(const agate_graph *body, agate_bands *out_bands)
     if (!reason)
         reason = refuse_consumer(out_bands);
     if (!reason)
-        reason = refuse_layouts(out_bands);
+        reason = out_bands->tiled ? refuse_tiled(out_bands) : refuse_layouts(out_bands);
     return reason ? reason : refuse_types(body, out_bands);
 }
 

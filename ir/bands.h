@@ -7,7 +7,7 @@
  *     yield %c                                                                        behind which more scalar ops may stand
  *
  * The consumer is a pool, a depthwise convolution, or a dense 1x1 convolution with stride 1. What stands behind it reads
- * nothing of what stands in front of it.
+ * nothing of what stands in front of it. In front of a pool the producer may be one for AMX's tiles (ir/narrow.h).
  */
 #ifndef AGATE_BANDS_H
 #define AGATE_BANDS_H
@@ -21,6 +21,7 @@ typedef struct agate_bands {
     const agate_node *producer, *consumer;
     const agate_value *between;          /* the consumer's first operand */
     bool producer_by_lane;               /* the producer is depthwise; else dense */
+    bool tiled;                          /* the producer is dense, for AMX's tiles */
     bool by_channel;                     /* a channel of the consumer reads that channel alone */
     int64_t taps, stride, dilation, pad; /* of the consumer's rows; pad: above */
     int32_t block;                       /* channels of a block */

@@ -161,12 +161,12 @@ static const char *judge(pair *p, double *out_gain)
     agate_candidate candidate = {p->pass->machine, &kernel, agate_kernel_anchor(&kernel)};
     agate_bands bands;
     agate_bands_find(p->body, &bands);
-    reason = agate_bands_applies(&candidate);
+    reason = bands.tiled ? agate_amx_bands_applies(&candidate) : agate_bands_applies(&candidate);
     if (!reason && !bands.producer_by_lane && !bands.by_channel)
         reason = "two dense convolutions read what is between them often enough to compute meanwhile";
     if (reason)
         return reason;
-    *out_gain = agate_bands_gain(&candidate);
+    *out_gain = bands.tiled ? agate_amx_bands_gain(&candidate) : agate_bands_gain(&candidate);
     return *out_gain > 0 ? NULL : "computing by rows costs more than it spares to move what is between them";
 }
 

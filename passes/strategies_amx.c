@@ -1,5 +1,6 @@
-/* strategies_amx.c: when strategy amx_conv applies, and its tiles. Sizes are chosen by what comes from which cache, as counted where
+/* strategies_amx.c: when strategies amx_conv and amx_bands apply, and their tiles. Sizes are chosen by what comes from which cache, as counted where
  * the instructions are executed in software: no machine with AMX was there to measure on. */
+#include "ir/bands.h"
 #include "ir/narrow.h"
 #include "ir/parts.h"
 #include "passes/strategy.h"
@@ -14,7 +15,11 @@
 #define MULTIPLY_CYCLES 16
 #define SECOND_CYCLES   1.0
 #define THIRD_CYCLES    8.0
+#define COPY_CYCLES     8.0 /* of a line of what tiles read, made of the input */
 #define LINE            64
+
+static const char no_tiles[] =
+    "the target has no AMX tiles of bf16, or not the AVX512-BF16 that goes with them";
 
 const char *agate_amx_conv_applies(const agate_candidate *c)
 {
@@ -24,7 +29,7 @@ const char *agate_amx_conv_applies(const agate_candidate *c)
     if (reason)
         return reason;
     if (!agate_has_tile_products(c->machine))
-        return "the target has no AMX tiles of bf16, or not the AVX512-BF16 that goes with them";
+        return no_tiles;
     return agate_conv_not_alone(c);
 }
 
@@ -173,21 +178,118 @@ static void choose_prefetch(const amx_shape *s, agate_tiles *tiles)
         tiles->ahead = (int32_t)agate_ceil_div(lines, agate_max(1, blocks));
 }
 
-agate_tiles agate_amx_conv_plan(const agate_candidate *c)
+/* What every block of tiles is summed by; `*out_run`: blocks of channels at a time. */
+static agate_tiles sum_tiles(const amx_shape *s, const agate_machine *machine, int64_t *out_run)
 {
-    amx_shape s = shape_of(c->anchor);
-    int64_t block = s.taps * AGATE_AMX_BLOCK; /* products of a block of channels */
-    int64_t block_bytes = 2 * s.planes * AGATE_AMX_BLOCK * block;
-    int64_t fit = agate_max(1, c->machine->l1_bytes / 2 / block_bytes);
+    int64_t block = s->taps * AGATE_AMX_BLOCK; /* products of a block of channels */
+    int64_t block_bytes = 2 * s->planes * AGATE_AMX_BLOCK * block;
+    int64_t fit = agate_max(1, machine->l1_bytes / 2 / block_bytes);
     agate_tiles tiles = {.v = AGATE_AMX_LANES,
                          .oc = 2,
                          .ow = 2 * AGATE_AMX_LANES,
                          .dp = 1,
-                         .products = agate_plane_products((int32_t)s.planes)};
+                         .products = agate_plane_products((int32_t)s->planes)};
 
-    if (s.blocks > fit)
+    if (s->blocks > fit)
         tiles.kc = (int32_t)(fit * block);
-    choose_tasks(&s, c->machine, agate_min(fit, s.blocks), &tiles);
+    *out_run = agate_min(fit, s->blocks);
+    return tiles;
+}
+
+agate_tiles agate_amx_conv_plan(const agate_candidate *c)
+{
+    amx_shape s = shape_of(c->anchor);
+    int64_t run;
+    agate_tiles tiles = sum_tiles(&s, c->machine, &run);
+
+    choose_tasks(&s, c->machine, run, &tiles);
     choose_prefetch(&s, &tiles);
     return tiles;
+}
+
+/* ---- with a pool behind it ------------------------------------------------------------------------------------ */
+
+static int64_t height_of(const agate_bands *b)
+{
+    return agate_max(1, b->consumer->results[0].type.dims[2].offset);
+}
+
+static bool fits_stack(const agate_bands *b, const agate_tiles *tiles)
+{
+    return agate_bands_bytes(b, tiles) <= AGATE_BANDS_BYTES;
+}
+
+const char *agate_amx_bands_applies(const agate_candidate *c)
+{
+    agate_bands b;
+    const char *reason = agate_bands_find(c->kernel->body, &b);
+
+    if (reason)
+        return reason;
+    if (!b.tiled)
+        return "its convolution is none for AMX's tiles";
+    if (!agate_has_tile_products(c->machine))
+        return no_tiles;
+    for (int32_t i = 0; i < c->kernel->result_count; i++)
+        if (c->kernel->results[i].type.layout.kind != AGATE_LAYOUT_channel)
+            return "not in blocked layout";
+    return fits_stack(&b, &(agate_tiles){.rows = 1})
+               ? NULL
+               : "what is between its two ops is too wide to be kept on a stack";
+}
+
+/* As many rows a turn as the stack has room for, in bands and turns that are as even as can be: each turn copies rows of the input that
+ * the one before it had. */
+agate_tiles agate_amx_bands_plan(const agate_candidate *c)
+{
+    agate_bands b;
+    int64_t run;
+
+    agate_bands_find(c->kernel->body, &b);
+    amx_shape s = shape_of(b.producer);
+    agate_tiles tiles = sum_tiles(&s, c->machine, &run);
+    int64_t height = height_of(&b), rows = agate_ceil_div(height, agate_min(height, TASKS / 2));
+    tiles.px = agate_depthwise_points(c->machine, b.consumer->results[0].type.dims[3].offset);
+    tiles.oh = (int32_t)rows;
+    tiles.rows = (int32_t)rows;
+    while (tiles.rows > 1 && !fits_stack(&b, &tiles))
+        tiles.rows--;
+    tiles.rows = (int32_t)agate_ceil_div(rows, agate_ceil_div(rows, tiles.rows));
+    tiles.ring = (int32_t)agate_bands_ring(&b, &tiles);
+    return tiles;
+}
+
+/* Lines of the input that are copied where `bands` times so many rows of the result are made. */
+static double copied_lines(const amx_shape *s, const agate_node *conv, int64_t bands, int64_t rows)
+{
+    const agate_type *w = &conv->operands[1]->type;
+    int64_t reach = (w->dims[2].offset - 1) * conv->attrs.conv.dilations.v[0] / conv->attrs.conv.strides.v[0];
+
+    return s->copied ? (double)(s->row_bytes * bands * (rows + reach)) / LINE : 0;
+}
+
+double agate_amx_bands_gain(const agate_candidate *c)
+{
+    agate_bands b;
+
+    agate_bands_find(c->kernel->body, &b);
+    const agate_node *conv = b.producer;
+    const amx_shape s = shape_of(conv);
+    const agate_tiles fused = agate_amx_bands_plan(c),
+                      alone = agate_amx_conv_plan(&(agate_candidate){c->machine, c->kernel, conv});
+    const int64_t bytes = 4 * conv->results[0].type.dims[1].offset * s.rows * s.width;
+    if (bytes <= SECOND_BYTES / 2) /* it waits in the second cache */
+        return 0;
+    const double saved = 2 * (double)bytes / LINE * THIRD_CYCLES;
+
+    const int64_t turns = agate_ceil_div(height_of(&b), fused.rows), rows = fused.rows * b.stride;
+    const int64_t again =
+        agate_ceil_div(height_of(&b), fused.oh) * agate_max(0, agate_bands_reach(&b, 1) - b.stride);
+    const double products =
+        (double)count_products(&s, agate_min(rows, s.rows)) * (1 + (double)again / (double)s.rows) -
+        (double)count_products(&s, agate_max(1, alone.oh));
+    const int64_t bands = agate_ceil_div(s.rows, agate_max(1, alone.oh));
+    const double lines = copied_lines(&s, conv, turns, rows) - copied_lines(&s, conv, bands, alone.oh);
+    const double weights = (double)(s.weight_bytes / LINE * (turns - bands)) * SECOND_CYCLES;
+    return saved - products * MULTIPLY_CYCLES - lines * COPY_CYCLES - weights;
 }

@@ -60,6 +60,8 @@ const char *agate_bands_applies(const agate_candidate *c)
 
     if (reason)
         return reason;
+    if (b.tiled)
+        return "its convolution is for AMX's tiles";
     agate_tiles tiles = least_tiles(c->machine, &b);
     for (int32_t i = 0; i < c->kernel->result_count; i++)
         if (c->kernel->results[i].type.layout.kind != AGATE_LAYOUT_channel)

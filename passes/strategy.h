@@ -36,6 +36,9 @@ agate_tiles agate_direct_conv_rows(const agate_machine *machine, const agate_nod
  * bands than in two kernels. Not above 0: it does not pay. */
 double agate_bands_gain(const agate_candidate *candidate);
 
+/* The same of a pair which agate_amx_bands_applies took. */
+double agate_amx_bands_gain(const agate_candidate *candidate);
+
 /* Pixels of a depthwise convolution's register tile, where rows have `width`. */
 int32_t agate_depthwise_points(const agate_machine *machine, int64_t width);
 

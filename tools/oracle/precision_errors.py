@@ -120,7 +120,8 @@ def measure(settings, network, scratch):
         histogram = Histogram()
         for name in convolutions:
             histogram.add(right[name], answers[name])
-        tiles = facts.get('strategies', {}).get('amx_conv', 0)
+        strategies = facts.get('strategies', {})
+        tiles = sum(strategies.get(name, 0) for name in ('amx_bands', 'amx_conv'))
         of_convolutions.append([precision, str(tiles), f'{histogram.rms():.3g}', f'{histogram.largest:.3g}',
                                 *map(share_text, histogram.shares())])
     print(f'{network.name}: {len(convolutions)} convolutions, {sum(right[name].size for name in convolutions)} values')
