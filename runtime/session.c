@@ -80,7 +80,7 @@ agate_status agate_session_reserve(agate_session *session, int64_t batch, agate_
                                    agate_parts *out_parts)
 {
     agate_parts parts = {0};
-    int64_t others = 0, size;
+    int64_t others = 0, size, largest_whole = 0;
     AGATE_TRY(agate_frame_measure(&session->whole, batch, cut.steps, &parts.whole_bytes));
     if (cut.steps > 0)
         AGATE_TRY(agate_frame_measure(&session->slices[0], cut.rows, 0, &parts.first_bytes));
@@ -90,6 +90,9 @@ agate_status agate_session_reserve(agate_session *session, int64_t batch, agate_
         __builtin_add_overflow(parts.whole_bytes, parts.first_bytes, &size) ||
         __builtin_add_overflow(size, others, &size) || size > INT64_MAX / 2)
         return agate_batch_too_large(batch);
+    if (cut.steps > 0) /* a smaller batch that runs whole may take more, and shall find it there */
+        AGATE_TRY(agate_frame_measure(&session->whole, session->slicing.least_rows - 1, 0, &largest_whole));
+    size = agate_max(size, largest_whole);
     if (!agate_slab_reserve(&session->slab, size))
         return agate_error_make(
             AGATE_CODE_OUT_OF_MEMORY,
@@ -97,16 +100,6 @@ agate_status agate_session_reserve(agate_session *session, int64_t batch, agate_
             (long long)size, (long long)batch);
     *out_parts = parts;
     return AGATE_OK;
-}
-
-/* For all batches up to `max_batch`: the largest that runs whole may take more memory than one in slices. */
-static agate_status reserve(agate_session *session, int64_t max_batch)
-{
-    const agate_cut cut = agate_slicing_cut(&session->slicing, max_batch), none = {0};
-    agate_parts parts;
-    AGATE_TRY(agate_session_reserve(session, max_batch, cut, &parts));
-    return cut.steps > 0 ? agate_session_reserve(session, session->slicing.least_rows - 1, none, &parts)
-                         : AGATE_OK;
 }
 
 static agate_status fill(agate_session *session, const agate_session_options *options)
@@ -118,7 +111,9 @@ static agate_status fill(agate_session *session, const agate_session_options *op
                                                              options->parallel_user, &session->pool)
                                 : agate_pool_create(threads, &session->pool));
     AGATE_TRY(make_frames(session, threads));
-    return reserve(session, options->max_batch ? options->max_batch : 1);
+    const int64_t most = options->max_batch ? options->max_batch : 1;
+    agate_parts parts;
+    return agate_session_reserve(session, most, agate_slicing_cut(&session->slicing, most), &parts);
 }
 
 agate_status agate_session_create(agate_model *model, const agate_session_options *options,

@@ -218,6 +218,30 @@ START_TEST(slices_have_the_bits_of_the_batch)
 }
 END_TEST
 
+/* A batch that is cut takes less than some smaller ones that are not. */
+START_TEST(smaller_batches_find_their_memory)
+{
+    for (int32_t threads = 1; threads <= agate_min(2, agate_cpu_count()); threads++) {
+        agate_runner runner = runner_of(sliced, threads);
+        size_t before = 0;
+
+        for (int64_t batch = 9; batch > 0; batch--) {
+            agate_tensor inputs[2], outputs[4] = {{0}};
+
+            make_inputs(batch, 32, inputs);
+            must(agate_runner_allocate_outputs(&runner, batch, outputs));
+            must(agate_session_run(runner.session, inputs, 2, outputs, runner.output_count));
+            if (before)
+                ck_assert_uint_eq(agate_session_slab_size(runner.session), before);
+            before = agate_session_slab_size(runner.session);
+            agate_tensor_free(outputs, runner.output_count);
+            agate_tensor_free(inputs, 2);
+        }
+        agate_runner_deinit(&runner);
+    }
+}
+END_TEST
+
 /* ---- how batches are cut -------------------------------------------------------------------------------- */
 
 #define KIB ((int64_t)1 << 10)
@@ -338,6 +362,7 @@ int main(void)
     tcase_add_test(graphs, slices_end_where_rows_are_aligned);
     tcase_add_test(graphs, every_row_is_in_one_slice_or_in_the_rest);
     tcase_add_loop_test(bits, slices_have_the_bits_of_the_batch, 0, AGATE_COUNT(trials));
+    tcase_add_test(bits, smaller_batches_find_their_memory);
     tcase_add_test(bits, a_deadline_ends_slices_of_all_threads);
     suite_add_tcase(suite, bits);
     return suite_run(suite);
