@@ -22,10 +22,11 @@
  * is rounded once: by the kernel that makes it, where no other reads it, else by one of its own.
  *
  * Where the target has AMX, dense convolutions become products of its tiles: weights are laid out for these, and values that such
- * convolutions alone read lie in blocks of 32 channels, a row of a tile. An input that stays f32 is rounded in the kernel. There,
- * two or three bf16 numbers may stand for an f32 (f32x3, f32x6; ir/narrow.h): the kernel that makes a value splits it, and has a
- * result for each plane. Without AMX these two precisions would be slower than f32, and nothing is done. Nodes may have precisions
- * of their own; a value that convolutions of different precisions read stays f32.
+ * convolutions alone read lie in blocks of 32 channels, a row of a tile; those tied by views, where each fills such blocks. An input
+ * that stays f32 is rounded in the kernel. There, two or three bf16 numbers may stand for an f32 (f32x3, f32x6; ir/narrow.h): the
+ * kernel that makes a value splits it, and has a result for each plane, which have views of their own. Without AMX these two
+ * precisions would be slower than f32, and nothing is done. Nodes may have precisions of their own; a value that convolutions of
+ * different precisions read stays f32.
  *
  * Needs layouts and merged convolutions; breaks nothing.
  */
@@ -58,7 +59,7 @@ static agate_planes planes_of(const narrower *n, const agate_node *kernel)
 
 agate_edge *agate_edge_of(const agate_value *value)
 {
-    agate_edge *e = (agate_edge *)(intptr_t)value->scratch;
+    agate_edge *e = agate_own_edge(value);
 
     while (e && e->into)
         e = e->into;
@@ -357,9 +358,32 @@ static void tie(agate_value *a, agate_value *b)
         y->is_widened |= x->is_widened;
         ask_half(y, x->halved_as);
         ask_planes(y, x->wanted);
-        y->stays_blocked = y->is_viewed = true;
+        y->stays_blocked |= x->stays_blocked;
+        y->read_as_f32 |= x->read_as_f32;
+        y->is_viewed = true;
         x->into = y;
     }
+}
+
+/* Do the channels of `type`, and those among which they lie, fill blocks of tiles? */
+static bool fills_tile_blocks(const agate_type *type)
+{
+    return type->dims[1].offset % AGATE_AMX_BLOCK == 0 && agate_type_pitch(type) % AGATE_AMX_BLOCK == 0;
+}
+
+/* Its operands and its result are kept alike, and in blocks of tiles only where each begins with one. */
+static void tie_view(agate_node *view)
+{
+    agate_value *result = agate_result(view);
+    bool fills = fills_tile_blocks(&result->type) &&
+                 (view->op != AGATE_OP_part || view->attrs.slice.starts.v[1] % AGATE_AMX_BLOCK == 0);
+
+    for (int32_t i = 0; i < view->operand_count; i++) {
+        fills &= fills_tile_blocks(&view->operands[i]->type);
+        tie(view->operands[i], result);
+    }
+    if (!fills && agate_edge_of(result))
+        agate_edge_of(result)->stays_blocked = true;
 }
 
 /* May the kernel write in blocks of another size than those it computes in? */
@@ -419,12 +443,12 @@ static void ask(const narrower *n, agate_graph *graph)
             ask_kernel(n, node);
             continue;
         }
-        bool view = node->op == AGATE_OP_join || node->op == AGATE_OP_part;
+        if (node->op == AGATE_OP_join || node->op == AGATE_OP_part) {
+            tie_view(node);
+            continue;
+        }
         for (int32_t i = 0; i < node->operand_count; i++)
-            if (view)
-                tie(node->operands[i], agate_result(node));
-            else
-                refuse(node->operands[i], "it is needed in f32");
+            refuse(node->operands[i], "it is needed in f32");
     }
 }
 
@@ -458,22 +482,44 @@ static agate_narrowing narrowing_of(const narrower *n, const agate_node *kernel)
     return AGATE_NARROW_NOTHING;
 }
 
+/* A view of narrow values, and one like it for each further plane. */
+static void rewrite_view(const narrower *n, agate_node *view, const agate_edge *e)
+{
+    agate_value *result = agate_result(view), **planes = agate_own_edge(result)->planes;
+    agate_value **operands = AGATE_NEW_N(n->pass->scratch, agate_value *, view->operand_count);
+
+    result->type.dtype = e->wanted.dtype;
+    if (!e->stays_blocked)
+        result->type.layout.block = AGATE_AMX_BLOCK;
+    planes[0] = result;
+    for (int32_t i = 1; i < e->wanted.count; i++) {
+        for (int32_t k = 0; k < view->operand_count; k++)
+            operands[k] = agate_own_edge(view->operands[k])->planes[i];
+        agate_node *other = agate_node_create(view->graph, view, view->op, operands, view->operand_count, 1);
+        other->attrs = view->attrs;
+        other->origin = view->origin;
+        other->results[0].type = result->type;
+        planes[i] = agate_result(other);
+    }
+}
+
 /* In execution order: operands have their new types. Returns whether weights were rounded. */
 static bool rewrite(const narrower *n, agate_node *node)
 {
-    if (node->op != AGATE_OP_kernel) {
-        for (int32_t i = 0; i < node->result_count; i++)
-            if (agate_narrow_edge(&node->results[i]))
-                node->results[i].type.dtype = agate_narrow_edge(&node->results[i])->wanted.dtype;
+    if (node->op == AGATE_OP_join || node->op == AGATE_OP_part) {
+        if (agate_narrow_edge(agate_result(node)))
+            rewrite_view(n, node, agate_narrow_edge(agate_result(node)));
         return false;
     }
+    if (node->op != AGATE_OP_kernel)
+        return false;
     agate_narrowing how = narrowing_of(n, node);
     if (!agate_narrow_kernel(node, how, planes_of(n, node)))
         agate_pass_remark(n->pass, node, "memory is too short for weights in 16 bits");
     return how != AGATE_NARROW_NOTHING;
 }
 
-/* Several planes are kept of what kernels of tiles alone read, as views could not tie them together. */
+/* Several planes are kept of what kernels of tiles alone read; what views tie together lies in blocks of tiles then. */
 static const char *refuses_edge(const agate_edge *e)
 {
     if (e->reason)
@@ -482,8 +528,8 @@ static const char *refuses_edge(const agate_edge *e)
         return "no convolution reads it";
     if (e->is_widened && !e->is_multiplied)
         return "convolutions that multiply it keep weights of f32";
-    if (e->wanted.count > 1 && e->is_viewed)
-        return "it is viewed with others";
+    if (e->wanted.count > 1 && e->is_viewed && e->stays_blocked)
+        return "it is viewed with others, in smaller blocks than those of tiles";
     return e->wanted.count > 1 && e->read_as_f32 ? "a kernel that has no products of tiles reads it" : NULL;
 }
 

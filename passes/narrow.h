@@ -27,11 +27,18 @@ typedef struct agate_edge {
     bool read_as_f32;    /* a kernel that has no products of tiles reads it */
     agate_planes wanted; /* by the convolutions that read it; none was met yet: 0 of them */
     bool stays_blocked; /* something reads or writes it by vectors: its blocks of channels stay as they are */
-    agate_value *planes[AGATE_MAX_PLANES]; /* once its kernel is rewritten */
+    agate_value *
+        planes[AGATE_MAX_PLANES]; /* of this value, whatever it is tied to, once what makes it is rewritten */
 } agate_edge;
 
 /* That of `value` or of what it is tied to; NULL: it stays what it is. Kept in value->scratch. */
 agate_edge *agate_edge_of(const agate_value *value);
+
+/* Its own, which holds its planes. */
+static inline agate_edge *agate_own_edge(const agate_value *value)
+{
+    return (agate_edge *)(intptr_t)value->scratch;
+}
 
 /* The edge if it becomes so; else NULL. */
 static inline agate_edge *agate_narrow_edge(const agate_value *value)

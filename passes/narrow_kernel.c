@@ -121,7 +121,7 @@ static void read_operands(agate_node *kernel, int32_t block)
         agate_value *planes[AGATE_MAX_PLANES] = {kernel->operands[i]};
         int32_t plane_count = 1;
         for (; e && plane_count < e->wanted.count; plane_count++)
-            planes[plane_count] = e->planes[plane_count];
+            planes[plane_count] = agate_own_edge(planes[0])->planes[plane_count];
         agate_value *value = e ? widen_param(kernel, i, planes, plane_count) : body->params[i];
         if (block > 0)
             read_blocks(first, value, conv, block);
@@ -254,23 +254,24 @@ static int32_t count_results(const agate_node *kernel)
 }
 
 /* Splits result `index` right behind what makes it, with its part (ir/parts.h); further planes are results from `extra` on. */
-static void narrow_result(agate_node *kernel, int32_t index, agate_edge *e, int32_t extra)
+static void narrow_result(agate_node *kernel, int32_t index, const agate_edge *e, int32_t extra)
 {
     agate_node *yield = agate_kernel_yield(kernel), *before = yield->operands[index]->node->next;
     agate_value *parts[AGATE_MAX_PLANES], *value = yield->operands[index];
     int32_t block = e->stays_blocked ? kernel->results[index].type.layout.block : AGATE_AMX_BLOCK;
+    int32_t pitch = kernel->results[index].type.layout.pitch;
+    agate_edge *own = agate_own_edge(&kernel->results[index]);
 
     build_planes(before, build_blocks(before, value, block), e->wanted, parts);
     for (int32_t i = 0; i < e->wanted.count; i++) {
         agate_value *result = &kernel->results[i == 0 ? index : extra + i - 1];
-        int32_t pitch = result->type.layout.pitch;
         result->type = parts[i]->type;
-        result->type.layout.pitch = i == 0 ? pitch : 0;
+        result->type.layout.pitch = pitch;
         if (i == 0)
             agate_node_set_operand(yield, index, parts[i]);
         else
             agate_node_add_operand(yield, parts[i]);
-        e->planes[i] = result;
+        own->planes[i] = result;
     }
 }
 
@@ -281,7 +282,7 @@ static void write_results(agate_node *kernel)
     agate_node *yield = agate_kernel_yield(wider);
 
     for (int32_t i = 0; i < own; i++) {
-        agate_edge *e = agate_narrow_edge(&wider->results[i]);
+        const agate_edge *e = agate_narrow_edge(&wider->results[i]);
         if (e) {
             narrow_result(wider, i, e, extra);
             extra += e->wanted.count - 1;
