@@ -23,28 +23,34 @@ def residual(relu, added, plain, **others):
     return {'conv relu': relu, 'conv add relu': added, 'conv': plain, **others}
 
 
+def bottleneck(blocks, **others):
+    """A residual network of 1x1, 3x3 and 1x1; the first block's last convolution and its shortcut's are one (merge-sums)."""
+    return residual(2 * blocks + 2, blocks - 1, 3, concat=1, **others)
+
+
 # `a b -> 2` is a kernel with two results: the sum that goes on to the next shortcut, and its norm and relu.
 EXPECTED = {
     'resnet18': residual(9, 8, 3, **TOP),
     'resnet34': residual(17, 16, 3, **TOP),
-    'resnet50': residual(33, 16, 4, **TOP),
-    'resnet101': residual(67, 33, 4, **TOP),
-    'resnet152': residual(101, 50, 4, **TOP),
+    'resnet50': bottleneck(16, **TOP),
+    'resnet101': bottleneck(33, **TOP),
+    'resnet152': bottleneck(50, **TOP),
     'resnet18_tf': residual(9, 8, 3, transpose=1, **TOP),
     'plain18': {'conv relu': 17, **TOP},
     'plain34': {'conv relu': 33, **TOP},
     'resnet18v2': {'conv': 4, 'conv relu': 8, 'conv add mul add relu': 4, 'conv add mul add relu -> 2': 4,
                    'max_pool mul add relu -> 2': 1, 'reduce_mean': 1, 'matmul add': 1},
-    'resnet50v2': {'conv': 5, 'conv relu': 32, 'conv add mul add relu': 4, 'conv add mul add relu -> 2': 12,
-                   'max_pool mul add relu': 1, 'reduce_mean': 1, 'matmul add': 1},
+    'resnet50v2': {'conv': 4, 'conv relu': 32, 'conv add mul add relu': 4, 'conv add mul add relu -> 2': 11,
+                   'conv mul add relu -> 2': 1, 'max_pool mul add relu': 1, 'concat': 1, 'reduce_mean': 1,
+                   'matmul add': 1},
     'cifar20': {'conv relu': 10, 'conv add relu': 7, **CIFAR},
     'resnet20_cifar10': {'conv relu': 10, 'conv add relu': 7, **CIFAR},
     'resnet56_cifar10': {'conv relu': 28, 'conv add relu': 25, **CIFAR},
     'mlperf_tiny_resnet8': residual(4, 3, 2, **{'reduce_mean': 1, 'matmul add': 1, 'softmax': 1}),
     'digits': residual(4, 3, 2, **{'reduce_mean': 1, 'matmul add': 1}),
-    'keras_resnet50': residual(33, 16, 4, softmax=1, **TOP),
-    'keras_resnet50_logits': residual(33, 16, 4, **TOP),
-    'keras_resnet50_nhwc': residual(33, 16, 4, softmax=1, transpose=1, **TOP),
+    'keras_resnet50': bottleneck(16, softmax=1, **TOP),
+    'keras_resnet50_logits': bottleneck(16, **TOP),
+    'keras_resnet50_nhwc': bottleneck(16, softmax=1, transpose=1, **TOP),
     'dlib_resnet34': residual(17, 13, 0, avg_pool=3, **{'conv pad add relu': 3}, **TOP),
 }
 SPELLINGS = re.compile(r'_(bn|b1|opset\d+|muladd|folded)(?=_|$)')
