@@ -41,22 +41,6 @@ typedef struct narrower {
     bool tiles; /* the target has them */
 } narrower;
 
-/* What stands for an operand of the kernel's products. */
-static agate_planes planes_of(const narrower *n, const agate_node *kernel)
-{
-    const agate_node *anchor = agate_kernel_anchor(kernel);
-    const agate_pass *pass = n->pass;
-    agate_precision precision =
-        anchor ? agate_precision_of(pass->node_precisions, pass->precision, anchor) : AGATE_PRECISION_f32;
-    agate_planes planes = {agate_precision_dtype(precision), agate_precision_planes(precision)};
-
-    if (planes.count > 1 && !n->tiles)
-        return (agate_planes){0};
-    /* Three products of bf16 in tiles are more exact than one of f16, and take a fifth of the time of one in f32. */
-    bool splits = n->tiles && planes.dtype == AGATE_F16 && anchor->op == AGATE_OP_conv;
-    return splits ? (agate_planes){AGATE_BF16, 2} : planes;
-}
-
 agate_edge *agate_edge_of(const agate_value *value)
 {
     agate_edge *e = agate_own_edge(value);
@@ -74,127 +58,6 @@ static void refuse(agate_value *value, const char *reason)
         e->reason = reason;
 }
 
-/* Kept in kernel->scratch while the pass runs. */
-static bool has_tiles(const agate_node *kernel)
-{
-    return kernel->scratch == AGATE_NARROW_TILES;
-}
-
-static bool has_taps(const agate_node *kernel)
-{
-    return kernel->scratch == AGATE_NARROW_TAPS;
-}
-
-/* ---- which kernels -------------------------------------------------------------------------------------- */
-
-/* Weights that this convolution alone reads. */
-static bool owns_weights(const agate_node *kernel, const agate_node *conv)
-{
-    const agate_value *param = conv->operands[1];
-    const agate_value *weights = param->node ? NULL : kernel->operands[param->index];
-
-    return weights && param->use_count == 1 && agate_is_constant(weights);
-}
-
-/* Of few channels, which lie apart? */
-static bool is_stem(const agate_node *conv)
-{
-    return conv->operands[0]->type.rank == 4 && conv->operands[0]->type.layout.kind == AGATE_LAYOUT_plain &&
-           conv->operands[1]->type.layout.kind == AGATE_LAYOUT_o && conv->attrs.conv.group == 1 &&
-           conv->results[0].type.layout.kind == AGATE_LAYOUT_channel;
-}
-
-/* A tile of 16 by 16 sums takes 16 cycles for each step and product, however short; vectors take half of one for each 16 products of
- * f32. */
-static bool takes_longer_in_tiles(const agate_node *conv, int32_t planes)
-{
-    const agate_type *w = &conv->operands[1]->type;
-    int64_t products = w->dims[1].offset * w->dims[2].offset * w->dims[3].offset, steps;
-
-    (void)agate_amx_few_pairs(conv, &steps);
-    return 2 * steps * w->dims[2].offset * agate_plane_products(planes) >= products;
-}
-
-/* Why the convolution of few channels cannot be one of products of tiles. */
-static const char *refuses_few_tiles(const agate_node *kernel, const agate_node *conv, int32_t planes)
-{
-    const char *reason = agate_amx_few_refuse(conv);
-
-    if (conv->operands[0]->node)
-        return "what it reads is made in its kernel";
-    if (!reason)
-        reason = agate_amx_sizes_refuse(conv);
-    if (!reason && agate_reduces_rows(kernel->body))
-        reason = "its result is not in blocked layout";
-    if (!reason && takes_longer_in_tiles(conv, planes))
-        reason = "so few products to a tile would take longer than in f32";
-    if (reason)
-        return reason;
-    return owns_weights(kernel, conv) ? NULL : "its weights are not its own";
-}
-
-/* Why the convolution cannot be one of products of tiles. */
-static const char *refuses_tiles(const agate_node *kernel, const agate_node *conv, int32_t planes)
-{
-    const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type;
-
-    if (is_stem(conv))
-        return refuses_few_tiles(kernel, conv, planes);
-    if (x->layout.kind != AGATE_LAYOUT_channel || x->rank != 4 || conv->operands[0]->node)
-        return "it reads what is plain, or made in its kernel";
-    if (w->layout.kind != AGATE_LAYOUT_oi)
-        return "it is no dense convolution of one group";
-    if (conv->results[0].type.layout.kind != AGATE_LAYOUT_channel || agate_reduces_rows(kernel->body))
-        return "its result is not in blocked layout";
-    const char *reason = agate_amx_sizes_refuse(conv);
-    if (reason)
-        return reason;
-    return owns_weights(kernel, conv) ? NULL : "its weights are not its own";
-}
-
-/* Why the convolution of few channels cannot be one of products of pairs of taps. */
-static const char *refuses_taps(const narrower *n, const agate_node *kernel, const agate_node *conv)
-{
-    if (!agate_has_pair_products(n->pass->machine))
-        return "widened, its few channels would take as long as in f32";
-    if (agate_dim_is(conv->operands[1]->type.dims[3], 1))
-        return "its filters are one tap wide";
-    if (conv->attrs.conv.dilations.v[1] != 1)
-        return "the taps of its filters are no neighbours";
-    if (conv->operands[0]->node || conv->operands[0]->use_count > 1)
-        return "what it reads is made in its kernel, or needed there in f32";
-    return owns_weights(kernel, conv) ? NULL : "its weights are not its own";
-}
-
-static void choose_taps(const narrower *n, agate_node *kernel, const agate_node *conv)
-{
-    const char *reason = refuses_taps(n, kernel, conv);
-
-    if (reason)
-        agate_pass_remark(n->pass, kernel, "no products of pairs: %s", reason);
-    else if (agate_pass_spend(n->pass, kernel, "products of pairs of taps"))
-        kernel->scratch = AGATE_NARROW_TAPS;
-}
-
-static void choose_products(const narrower *n, agate_node *kernel)
-{
-    const agate_node *conv = agate_kernel_anchor(kernel);
-    const agate_planes planes = planes_of(n, kernel);
-
-    if (!conv || conv->op != AGATE_OP_conv || planes.count == 0 || planes.dtype != AGATE_BF16)
-        return;
-    if (!n->tiles) {
-        if (is_stem(conv))
-            choose_taps(n, kernel, conv);
-        return;
-    }
-    const char *reason = refuses_tiles(kernel, conv, planes.count);
-    if (reason)
-        agate_pass_remark(n->pass, kernel, "no products of tiles: %s", reason);
-    else if (agate_pass_spend(n->pass, kernel, "products of bf16 tiles"))
-        kernel->scratch = AGATE_NARROW_TILES;
-}
-
 /* ---- which values --------------------------------------------------------------------------------------- */
 
 /* Is `use` that of a kernel that multiplies pairs of taps, as what it rounds? */
@@ -202,7 +65,7 @@ static bool is_tapped(const agate_use *use)
 {
     const agate_node *kernel = use->node;
 
-    return kernel->op == AGATE_OP_kernel && has_taps(kernel) &&
+    return kernel->op == AGATE_OP_kernel && agate_narrow_has_taps(kernel) &&
            agate_kernel_anchor(kernel)->operands[0] == kernel->body->params[use->index];
 }
 
@@ -242,7 +105,8 @@ static const char *refuses_pairs(const agate_node *kernel, const agate_node *con
         return "a convolution by lanes reads it";
     if (w->dims[1].offset % 2)
         return "a convolution of an odd number of channels reads it";
-    return owns_weights(kernel, conv) ? NULL : "a convolution whose weights are not its own reads it";
+    return agate_narrow_owns_weights(kernel, conv) ? NULL
+                                                   : "a convolution whose weights are not its own reads it";
 }
 
 /* Does each lane have inputs of its own: is it depthwise, or of groups that do not fill vectors? */
@@ -255,7 +119,7 @@ static bool goes_by_lanes(const agate_node *conv)
 /* Is the kernel asked for products of bf16, and does the target sum pairs of these, at twice the rate of f32? */
 static bool sums_pairs(const narrower *n, const agate_node *kernel)
 {
-    agate_planes planes = planes_of(n, kernel);
+    agate_planes planes = agate_narrow_planes(n->pass, kernel);
 
     return planes.dtype == AGATE_BF16 && planes.count == 1 && agate_has_pair_products(n->pass->machine);
 }
@@ -265,7 +129,7 @@ static bool keeps_weights(const narrower *n, const agate_node *kernel, const aga
 {
     bool pairs = conv->operands[1]->type.dims[1].offset % 2 == 0 && sums_pairs(n, kernel);
 
-    return goes_by_lanes(conv) && !(pairs && owns_weights(kernel, conv));
+    return goes_by_lanes(conv) && !(pairs && agate_narrow_owns_weights(kernel, conv));
 }
 
 static const char *refuses_use(const narrower *n, const agate_node *kernel, const agate_use *use)
@@ -285,7 +149,8 @@ static const char *refuses_use(const narrower *n, const agate_node *kernel, cons
             return "it is no input of the convolution it feeds";
         if (goes_by_lanes(node) && sums_pairs(n, kernel))
             return NULL;
-        return has_tiles(kernel) || has_taps(kernel) ? NULL : refuses_pairs(kernel, node);
+        return agate_narrow_has_tiles(kernel) || agate_narrow_has_taps(kernel) ? NULL
+                                                                               : refuses_pairs(kernel, node);
     case AGATE_FAMILY_terminator:
         return "a kernel hands it on";
     default:
@@ -391,7 +256,7 @@ static bool writes_any_blocks(const agate_node *kernel, const agate_node *anchor
 {
     agate_part parts[AGATE_MAX_PARTS];
 
-    return has_tiles(kernel) || (anchor && agate_node_family(anchor) == AGATE_FAMILY_window) ||
+    return agate_narrow_has_tiles(kernel) || (anchor && agate_node_family(anchor) == AGATE_FAMILY_window) ||
            (anchor && anchor->op == AGATE_OP_conv && agate_conv_parts(anchor, parts) == 1);
 }
 
@@ -404,7 +269,7 @@ static bool is_input(const agate_node *conv, int32_t index)
 static void ask_kernel(const narrower *n, agate_node *kernel)
 {
     const agate_node *yield = agate_kernel_yield(kernel), *anchor = agate_kernel_anchor(kernel);
-    const agate_planes planes = planes_of(n, kernel);
+    const agate_planes planes = agate_narrow_planes(n->pass, kernel);
     bool is_conv = anchor && anchor->op == AGATE_OP_conv;
 
     for (int32_t i = 0; i < kernel->result_count; i++) {
@@ -431,8 +296,8 @@ static void ask_kernel(const narrower *n, agate_node *kernel)
             ask_half(e, planes.dtype);
         }
         e->feeds_conv |= is_conv && planes.count > 0;
-        e->stays_blocked |= !has_tiles(kernel);
-        e->read_as_f32 |= !has_tiles(kernel);
+        e->stays_blocked |= !agate_narrow_has_tiles(kernel);
+        e->read_as_f32 |= !agate_narrow_has_tiles(kernel);
     }
 }
 
@@ -464,19 +329,20 @@ static bool reads_narrow(const agate_node *kernel, const agate_node *conv)
 /* A matrix product of few rows takes as long as its weights come from memory: half of them take half as long. */
 static bool has_panels(const agate_node *kernel, const agate_node *matmul)
 {
-    return matmul->operands[1]->type.layout.kind == AGATE_LAYOUT_panel && owns_weights(kernel, matmul) &&
-           matmul->operands[1]->type.dtype == AGATE_F32 && matmul->operands[1]->type.layout.block % 2 == 0;
+    return matmul->operands[1]->type.layout.kind == AGATE_LAYOUT_panel &&
+           agate_narrow_owns_weights(kernel, matmul) && matmul->operands[1]->type.dtype == AGATE_F32 &&
+           matmul->operands[1]->type.layout.block % 2 == 0;
 }
 
 static agate_narrowing narrowing_of(const narrower *n, const agate_node *kernel)
 {
     const agate_node *anchor = agate_kernel_anchor(kernel);
 
-    if (has_tiles(kernel) || has_taps(kernel))
+    if (agate_narrow_has_tiles(kernel) || agate_narrow_has_taps(kernel))
         return (agate_narrowing)kernel->scratch;
     if (anchor && anchor->op == AGATE_OP_conv && reads_narrow(kernel, anchor))
         return keeps_weights(n, kernel, anchor) ? AGATE_NARROW_NOTHING : AGATE_NARROW_PAIRS;
-    if (planes_of(n, kernel).count == 1 && anchor && anchor->op == AGATE_OP_matmul &&
+    if (agate_narrow_planes(n->pass, kernel).count == 1 && anchor && anchor->op == AGATE_OP_matmul &&
         has_panels(kernel, anchor) && agate_pass_spend(n->pass, kernel, "weights of 16 bits"))
         return AGATE_NARROW_WEIGHTS;
     return AGATE_NARROW_NOTHING;
@@ -514,7 +380,7 @@ static bool rewrite(const narrower *n, agate_node *node)
     if (node->op != AGATE_OP_kernel)
         return false;
     agate_narrowing how = narrowing_of(n, node);
-    if (!agate_narrow_kernel(node, how, planes_of(n, node)))
+    if (!agate_narrow_kernel(node, how, agate_narrow_planes(n->pass, node)))
         agate_pass_remark(n->pass, node, "memory is too short for weights in 16 bits");
     return how != AGATE_NARROW_NOTHING;
 }
@@ -567,7 +433,7 @@ static void decline(const narrower *n, const agate_graph *graph)
 static bool has_work(const narrower *n, const agate_graph *graph)
 {
     AGATE_EACH_NODE (node, graph)
-        if (node->op == AGATE_OP_kernel && planes_of(n, node).count > 0)
+        if (node->op == AGATE_OP_kernel && agate_narrow_planes(n->pass, node).count > 0)
             return true;
     return false;
 }
@@ -586,7 +452,7 @@ bool agate_pass_narrow(agate_pass *pass, agate_graph *graph)
     AGATE_EACH_NODE (node, graph) {
         node->scratch = AGATE_NARROW_NOTHING;
         if (node->op == AGATE_OP_kernel)
-            choose_products(&n, node);
+            agate_narrow_choose(pass, node);
     }
     collect(&n, graph);
     ask(&n, graph);

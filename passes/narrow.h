@@ -1,4 +1,5 @@
-/* narrow.h: what pass narrow decides (narrow.c) and what its rewriting of kernels carries out (narrow_kernel.c). */
+/* narrow.h: what pass narrow decides of kernels (narrow_products.c) and of values (narrow.c), and what its rewriting carries out
+ * (narrow_kernel.c). */
 #ifndef AGATE_PASSES_NARROW_H
 #define AGATE_PASSES_NARROW_H
 
@@ -55,6 +56,25 @@ typedef enum agate_narrowing {
     AGATE_NARROW_TAPS,    /* ... of bf16, in pairs of taps, where channels are few */
     AGATE_NARROW_TILES    /* ... of bf16, in AMX tiles */
 } agate_narrowing;
+
+/* What stands for an operand of the kernel's products. */
+agate_planes agate_narrow_planes(const agate_pass *pass, const agate_node *kernel);
+
+/* Decides whether the kernel multiplies in tiles, or pairs of taps: kept in kernel->scratch while the pass runs. */
+void agate_narrow_choose(agate_pass *pass, agate_node *kernel);
+
+static inline bool agate_narrow_has_tiles(const agate_node *kernel)
+{
+    return kernel->scratch == AGATE_NARROW_TILES;
+}
+
+static inline bool agate_narrow_has_taps(const agate_node *kernel)
+{
+    return kernel->scratch == AGATE_NARROW_TAPS;
+}
+
+/* Are the weights of `conv`, or of a matrix product, read by it alone? */
+bool agate_narrow_owns_weights(const agate_node *kernel, const agate_node *conv);
 
 /* Rewrites what `kernel` reads and writes; in its products `planes` stand for an f32. Returns false where memory for weights is
  * short: then some of the kernel stays f32. */
