@@ -48,7 +48,7 @@ void agate_writer_release(agate_writer *writer)
     free(writer);
 }
 
-/* ---- parts of objects ----------------------------------------------------------------------------------- */
+/* ---- parts of objects ---------------------------------------------------------------------------------- */
 
 static bool write_plan(const void *user, FILE *file)
 {
@@ -100,7 +100,7 @@ static bool write_data(const void *user, FILE *file)
     return agate_elf_write(file, d->parts, d->count);
 }
 
-/* ---- objects -------------------------------------------------------------------------------------------- */
+/* ---- objects ------------------------------------------------------------------------------------------- */
 
 static agate_status write_file(const char *path, bool (*write)(const void *user, FILE *file),
                                const void *user)
@@ -187,7 +187,7 @@ agate_status agate_writer_close(agate_writer *writer, size_t *out_count)
     return status;
 }
 
-/* ---- the linked file ------------------------------------------------------------------------------------ */
+/* ---- the linked file ----------------------------------------------------------------------------------- */
 
 /* Large pieces at multiples of their size: the system then keeps the file in huge pages from the start. */
 #define PIECE_BYTES (2 * AGATE_HUGE_PAGE_BYTES)

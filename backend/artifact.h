@@ -16,28 +16,29 @@ typedef struct agate_writer_options {
     const char *directory;    /* is there and empty: 0.o, 1.o, ... are written into it */
     const char *weights_path; /* a file for the weights; NULL: they go into the linked file */
     const char *weights_name; /* of that file as the loader finds it, beside the linked file */
-    bool
-        relocatable; /* the objects are to be linked into something else: the weights go into the last of them */
+    /* the objects are to be linked into something else: the weights go into the last of them */
+    bool relocatable;
 } agate_writer_options;
 
 AGATE_MUST_USE agate_status agate_writer_create(const agate_writer_options *options,
                                                 agate_writer **out_writer);
 void agate_writer_release(agate_writer *writer); /* NULL is accepted */
 
-/* Compiles every kernel of a planned graph for one instruction set and writes the objects. What is added later is
- * preferred where a CPU can run both, of one precision. `graph` is only read, and may go afterwards. */
+/* Compiles every kernel of a planned graph for one instruction set and writes the objects. What is added
+ * later is preferred where a CPU can run both, of one precision. `graph` is only read, and may go
+ * afterwards. */
 AGATE_MUST_USE agate_status agate_writer_add(agate_writer *writer, const agate_graph *graph,
                                              const agate_codegen_options *options);
 
-/* Writes what comes last of the objects. *out_count in all are to be linked. The same graphs and options give the same
- * bytes. Errors name the file. */
+/* Writes what comes last of the objects. *out_count in all are to be linked. The same graphs and options give
+ * the same bytes. Errors name the file. */
 AGATE_MUST_USE agate_status agate_writer_close(agate_writer *writer, size_t *out_count);
 
-/* Makes what was linked from the objects, not relocatable, a file that agate_model_load_artifact takes: appends the
- * weights and the seal. */
+/* Makes what was linked from the objects, not relocatable, a file that agate_model_load_artifact takes:
+ * appends the weights and the seal. */
 AGATE_MUST_USE agate_status agate_writer_seal(const agate_writer *writer, const char *path);
 
-/* ---- image.c -------------------------------------------------------------------------------------------- */
+/* ---- image.c ------------------------------------------------------------------------------------------- */
 
 /* A constant among the weights. */
 typedef struct agate_image_weight {

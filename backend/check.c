@@ -1,4 +1,5 @@
-/* check.c: is a kernel what its strategy can emit? The schedule sees to that; a hand-edited text may not have it. */
+/* check.c: is a kernel what its strategy can emit? The schedule sees to that; a hand-edited text may not have
+ * it. */
 #include "backend/emit_conv.h"
 #include "backend/emit_winograd.h"
 #include "backend/units.h"
@@ -6,8 +7,8 @@
 #include "ir/narrow.h"
 #include "ir/parts.h"
 
-/* The family of the anchor that a strategy is for; AGATE_FAMILY_terminator: none at all, AGATE_FAMILY_kernel: any with loops
- * (agate_emit_inner). */
+/* The family of the anchor that a strategy is for; AGATE_FAMILY_terminator: none at all, AGATE_FAMILY_kernel:
+ * any with loops (agate_emit_inner). */
 static const agate_family anchors[AGATE_STRATEGY_COUNT] = {
     [AGATE_STRATEGY_winograd] = AGATE_FAMILY_winograd, [AGATE_STRATEGY_direct_conv] = AGATE_FAMILY_conv,
     [AGATE_STRATEGY_amx_conv] = AGATE_FAMILY_conv,     [AGATE_STRATEGY_depthwise] = AGATE_FAMILY_conv,

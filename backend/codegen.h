@@ -8,9 +8,9 @@
 
 /* ---- llvm_library.c ------------------------------------------------------------------------------------ */
 
-/* Loads LLVM's library, once, and makes it know its x86-64 target. No function of LLVM's may be called before this; those below
- * that make a target machine or a linker begin with it. AGATE_CODE_NOT_FOUND, to be tried again, where LLVM is not installed.
- * Thread-safe. */
+/* Loads LLVM's library, once, and makes it know its x86-64 target. No function of LLVM's may be called before
+ * this; those below that make a target machine or a linker begin with it. AGATE_CODE_NOT_FOUND, to be tried
+ * again, where LLVM is not installed. Thread-safe. */
 AGATE_MUST_USE agate_status agate_llvm_load(void);
 
 /* ---- target.c ------------------------------------------------------------------------------------------ */
@@ -32,8 +32,8 @@ typedef struct agate_codegen_times {
 } agate_codegen_times;
 
 /* Emits, optimizes and compiles a scheduled kernel as the function `symbol`. The buffer is the caller's, to
- * dispose of with LLVMDisposeMemoryBuffer. `scratch` is rewound; `times` grow. Thread-safe for distinct targets, arenas
- * and times. */
+ * dispose of with LLVMDisposeMemoryBuffer. `scratch` is rewound; `times` grow. Thread-safe for distinct
+ * targets, arenas and times. */
 AGATE_MUST_USE agate_status agate_codegen_kernel(const agate_node *kernel, const char *symbol,
                                                  LLVMTargetMachineRef target, agate_arena *scratch,
                                                  agate_codegen_output output, agate_codegen_times *times,

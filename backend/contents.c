@@ -1,5 +1,5 @@
-/* contents.c: what a compiled model keeps of its graph beside code: the contents of constants, which are made here, each
- * where it stays; and its metadata. */
+/* contents.c: what a compiled model keeps of its graph beside code: the contents of constants, which are made
+ * here, each where it stays; and its metadata. */
 #include "backend/units.h"
 
 /* ---- constants ----------------------------------------------------------------------------------------- */

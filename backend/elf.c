@@ -87,7 +87,7 @@ static void lay_out(layout *l, const agate_elf_part *parts, size_t count)
     };
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 /* Zeros up to `to`, less than a page away. */
 static bool fill(FILE *file, uint64_t *at, uint64_t to)
@@ -135,7 +135,7 @@ bool agate_elf_write(FILE *file, const agate_elf_part *parts, size_t count)
     return done;
 }
 
-/* ---- changing one --------------------------------------------------------------------------------------- */
+/* ---- changing one -------------------------------------------------------------------------------------- */
 
 static bool read_at(int file, void *bytes, size_t size_bytes, uint64_t at)
 {

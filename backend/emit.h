@@ -97,8 +97,8 @@ void agate_emit_divide(agate_emitter *e, LLVMValueRef a, int64_t divisor, LLVMVa
 /* Calls intrinsic `name` ("llvm.fmuladd"), overloaded on the type of the first argument. */
 LLVMValueRef agate_emit_intrinsic(agate_emitter *e, const char *name, LLVMValueRef *args, uint32_t count);
 
-/* The same address or number, of which the optimizer knows nothing: what is read behind an address is addressed by plain
- * distances from one register, and no time is spent on looking for something better. */
+/* The same address or number, of which the optimizer knows nothing: what is read behind an address is
+ * addressed by plain distances from one register, and no time is spent on looking for something better. */
 LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef value);
 
 /* ---- coordinates --------------------------------------------------------------------------------------- */
@@ -140,7 +140,8 @@ LLVMValueRef agate_emit_live(agate_emitter *e, LLVMValueRef at, LLVMValueRef ext
 /* Narrows coords->live by `condition`: lanes' own, or one i1 for all. */
 void agate_coords_guard(agate_emitter *e, agate_coords *coords, LLVMValueRef condition);
 
-/* Elements from one image of `type` to the next: where it lies among others' channels, those are in between. */
+/* Elements from one image of `type` to the next: where it lies among others' channels, those are in
+ * between. */
 int64_t agate_emit_image_stride(const agate_type *type);
 
 /* Memory on the stack, once for the whole function. */
@@ -157,10 +158,12 @@ LLVMValueRef agate_emit_value(agate_emitter *e, const agate_value *value, const 
 /* Says that `value` is `vector` at the coordinates of the next agate_emit_finish. */
 void agate_emit_bind(agate_emitter *e, const agate_value *value, LLVMValueRef vector);
 
-/* Evaluates and stores every yielded value (of e->part), or e->ring's value, at `coords`, then forgets the bindings. */
+/* Evaluates and stores every yielded value (of e->part), or e->ring's value, at `coords`, then forgets the
+ * bindings. */
 void agate_emit_finish(agate_emitter *e, const agate_coords *coords);
 
-/* The anchor of the body: the first node that is neither pointwise, cast, move, resampling nor constant; NULL: none. */
+/* The anchor of the body: the first node that is neither pointwise, cast, move, resampling nor constant;
+ * NULL: none. */
 const agate_node *agate_emit_anchor(const agate_emitter *e);
 const agate_node *agate_emit_anchor_of(const agate_node *kernel);
 
@@ -172,7 +175,8 @@ LLVMValueRef agate_emit_scalar(agate_emitter *e, agate_scalar_op op, agate_dtype
                                const agate_attrs *attrs, const LLVMValueRef *operands);
 LLVMValueRef agate_emit_cast(agate_emitter *e, agate_dtype from, agate_dtype to, LLVMValueRef value);
 
-/* bf16 or f16 made f32, which is exact, and f32 rounded to these, to the nearest, of two the even one (emit_half.c). */
+/* bf16 or f16 made f32, which is exact, and f32 rounded to these, to the nearest, of two the even one
+ * (emit_half.c). */
 LLVMValueRef agate_emit_widened(agate_emitter *e, agate_dtype from, LLVMValueRef value);
 LLVMValueRef agate_emit_rounded(agate_emitter *e, agate_dtype to, LLVMValueRef value);
 

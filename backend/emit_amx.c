@@ -1,12 +1,15 @@
 /* emit_amx.c: strategy amx_conv (emit_amx.h): tasks, sums of products of tiles, and what is made of them.
  *
- *     tasks      image, band of rows, group of blocks of 32 filters; group, image, band where weights are to come once for a batch
- *     in a task  the rows it reads are copied, unless the call's task before left them; then for each block of filters, each run of
- *                input channels and each 32 positions: the products of planes, the smallest first, each over taps and channels
+ *     tasks      image, band of rows, group of blocks of 32 filters; group, image, band where weights are to
+ *                come once for a batch
+ *     in a task  the rows it reads are copied, unless the call's task before left them; then for each block
+ *                of filters, each run of input channels and each 32 positions: the products of planes, the
+ *                smallest first, each over taps and channels
  *
- * A run's weights fit the first cache; with more than one run, totals are kept between them, 4 KB for 32 positions, to which a
- * run's sums are added: the same blocked summation as in other strategies. A call configures the tiles and releases them, so that
- * no thread sleeps with live tiles, whoever owns it, and nothing but kernels knows of them. */
+ * A run's weights fit the first cache; with more than one run, totals are kept between them, 4 KB for 32
+ * positions, to which a run's sums are added: the same blocked summation as in other strategies. A call
+ * configures the tiles and releases them, so that no thread sleeps with live tiles, whoever owns it, and
+ * nothing but kernels knows of them. */
 #include "backend/emit_amx.h"
 #include "backend/emit_parts.h"
 #include "backend/llvm_shim.h"
@@ -22,7 +25,7 @@ LLVMValueRef agate_amx_at(agate_emitter *e, LLVMValueRef base, LLVMValueRef inde
     return LLVMBuildGEP2(e->builder, LLVMInt8TypeInContext(e->context), base, &distance, 1, "");
 }
 
-/* ---- tiles ---------------------------------------------------------------------------------------------- */
+/* ---- tiles --------------------------------------------------------------------------------------------- */
 
 /* Tile registers: sums of positions m and filters n, inputs m, weights n. */
 #define SUM_TILE(m, n) (2 * (m) + (n))
@@ -56,7 +59,8 @@ static LLVMValueRef advance_by(const agate_amx *a, LLVMValueRef base, int64_t by
     return advance(a, base, agate_emit_int(a->e, bytes), 1);
 }
 
-/* Palette 1: eight tiles of 16 rows of 64 bytes, but for as many columns of inputs and rows of weights as there are pairs. */
+/* Palette 1: eight tiles of 16 rows of 64 bytes, but for as many columns of inputs and rows of weights as
+ * there are pairs. */
 static void configure_tiles(const agate_amx *a)
 {
     struct {
@@ -77,7 +81,7 @@ static void configure_tiles(const agate_amx *a)
     call(a, "llvm.x86.ldtilecfg", &at, 1);
 }
 
-/* ---- sums ----------------------------------------------------------------------------------------------- */
+/* ---- sums ---------------------------------------------------------------------------------------------- */
 
 /* What one block of tiles is summed from, and where. */
 typedef struct block {
@@ -93,8 +97,8 @@ typedef struct block {
     LLVMValueRef totals;         /* of the runs before; NULL: there are none */
 } block;
 
-/* Fetches the block's share of the tile of weights that stands where this one does in the next run: the next one's input channels, or
- * behind the last the next filters'. */
+/* Fetches the block's share of the tile of weights that stands where this one does in the next run: the next
+ * one's input channels, or behind the last the next filters'. */
 static void prefetch(const agate_amx *a, const block *k, LLVMValueRef weights)
 {
     LLVMValueRef at = advance(a, weights, k->ahead, 1);
@@ -163,8 +167,9 @@ static void multiply_planes(const agate_amx *a, const block *k, int32_t p, int32
     agate_loop_end(e, &blocks, NULL);
 }
 
-/* Sums of the run's products, to `target`. The smallest come first, and what would be below the last digit of the largest is left
- * out: of two planes the product of the two smaller parts, of three those whose places add up to more than two. */
+/* Sums of the run's products, to `target`. The smallest come first, and what would be below the last digit of
+ * the largest is left out: of two planes the product of the two smaller parts, of three those whose places
+ * add up to more than two. */
 static void sum_run(const agate_amx *a, const block *k, LLVMValueRef target)
 {
     for (int32_t m = 0; m < 2; m++)
@@ -211,7 +216,7 @@ static void add_run(const agate_amx *a, const block *k)
     agate_branch_end(e, &branch, NULL, NULL);
 }
 
-/* ---- results -------------------------------------------------------------------------------------------- */
+/* ---- results ------------------------------------------------------------------------------------------- */
 
 static LLVMValueRef filter_of(const agate_amx *a, const block *k, int64_t vector)
 {
@@ -282,7 +287,7 @@ static void finish_block(const agate_amx *a, const block *k)
     agate_loop_end(e, &rows, NULL);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 /* Do the last positions of `rows` rows fill no more than one tile? */
 static bool ends_in_half(const agate_amx *a, int64_t rows)
@@ -420,7 +425,8 @@ static bool touches_plain(const agate_amx *a)
     return false;
 }
 
-/* Opens task `task`: its image and band; returns its group. `*out_stays`: the task before read the same input. */
+/* Opens task `task`: its image and band; returns its group. `*out_stays`: the task before read the same
+ * input. */
 static LLVMValueRef open_task(agate_amx *a, LLVMValueRef task, LLVMValueRef *out_stays)
 {
     agate_emitter *e = a->e;

@@ -1,19 +1,23 @@
-/* emit_amx.h: strategy amx_conv: a dense convolution as products of tiles of bf16 (Intel AMX: "Intel 64 and IA-32 Architectures
- * Software Developer's Manual", volume 1, chapter 18; "Optimization Reference Manual", chapter 20).
+/* emit_amx.h: strategy amx_conv: a dense convolution as products of tiles of bf16 (Intel AMX: "Intel 64 and
+ * IA-32 Architectures Software Developer's Manual", volume 1, chapter 18; "Optimization Reference Manual",
+ * chapter 20).
  *
- * A tile of inputs is 16 positions of an image by the 32 channels that lie together, a tile of weights those channels by 16
- * filters, and a tile of sums 16 positions by 16 filters. A block of 2 x 2 tiles of sums, 32 positions by 32 filters, stays in
- * registers over a part of the taps and input channels; four loads serve four products.
+ * A tile of inputs is 16 positions of an image by the 32 channels that lie together, a tile of weights those
+ * channels by 16 filters, and a tile of sums 16 positions by 16 filters. A block of 2 x 2 tiles of sums, 32
+ * positions by 32 filters, stays in registers over a part of the taps and input channels; four loads serve
+ * four products.
  *
- * Positions follow each other at equal distances, so that all taps of a filter read tiles alike. A 1x1 convolution of stride 1
- * whose input lies in blocks of 32 channels reads it there. Any other reads a copy of the rows that a task needs, in the
- * workspace of its thread: with zeros for the border, a stride's phases apart, and whatever the planes of the input are, kept by
- * another kernel or split from f32 here, each in its place. Positions between the end of a row and the beginning of the next are
- * computed like others and dropped.
+ * Positions follow each other at equal distances, so that all taps of a filter read tiles alike. A 1x1
+ * convolution of stride 1 whose input lies in blocks of 32 channels reads it there. Any other reads a copy of
+ * the rows that a task needs, in the workspace of its thread: with zeros for the border, a stride's phases
+ * apart, and whatever the planes of the input are, kept by another kernel or split from f32 here, each in its
+ * place. Positions between the end of a row and the beginning of the next are computed like others and
+ * dropped.
  *
- * Where channels are few (up to four: a network's first convolution), a row of a tile is a row of a filter: pixels lie side by side in
- * the copy, each with its channels made an even number by zeros, and the rows of a tile, one for each position, overlap. Those that
- * are longer than a tile's are cut into steps as even as can be, so that no row holds what its position does not read.
+ * Where channels are few (up to four: a network's first convolution), a row of a tile is a row of a filter:
+ * pixels lie side by side in the copy, each with its channels made an even number by zeros, and the rows of a
+ * tile, one for each position, overlap. Those that are longer than a tile's are cut into steps as even as can
+ * be, so that no row holds what its position does not read.
  */
 #ifndef AGATE_EMIT_AMX_H
 #define AGATE_EMIT_AMX_H

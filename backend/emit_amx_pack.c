@@ -139,7 +139,7 @@ void agate_amx_pack(agate_amx *a)
     agate_loop_end(e, &blocks, NULL);
 }
 
-/* ---- few channels ----------------------------------------------------------------------------------------- */
+/* ---- few channels -------------------------------------------------------------------------------------- */
 
 /* 16 pixels of a row, channels side by side: which of them exist, and where they go. */
 typedef struct pixels {
@@ -209,8 +209,8 @@ static void copy_pixels(const agate_amx *a, const pixels *p)
     }
 }
 
-/* A row of all its positions' pixels: image row `y`, or zeros where there is none. What is written behind its end the next row writes
- * again. */
+/* A row of all its positions' pixels: image row `y`, or zeros where there is none. What is written behind its
+ * end the next row writes again. */
 static void copy_row(const agate_amx *a, LLVMValueRef target, LLVMValueRef y)
 {
     agate_emitter *e = a->e;

@@ -4,7 +4,8 @@
 
 #define MOST_PAIRS (AGATE_AMX_BLOCK / 2)
 
-/* Where along one spatial dimension a tap reads in the copied rows: in which phase of the stride, and how far on. */
+/* Where along one spatial dimension a tap reads in the copied rows: in which phase of the stride, and how far
+ * on. */
 typedef struct tap_place {
     int64_t phase, on;
 } tap_place;

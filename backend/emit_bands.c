@@ -1,10 +1,13 @@
-/* emit_bands.c: strategies bands and amx_bands: a convolution and its one reader, by bands of rows (ir/bands.h).
+/* emit_bands.c: strategies bands and amx_bands: a convolution and its one reader, by bands of rows
+ * (ir/bands.h).
  *
- *     tasks      image, band of output rows, group of channel tiles (where the reader works channel by channel)
- *     in a task  for each `rows` output rows: the producer's rows that they need and that are not there yet, then they
+ *     tasks      image, band of output rows, group of channel tiles (where the reader works channel by
+ *                channel)
+ *     in a task  for each `rows` output rows: the producer's rows that they need and that are not there yet,
+ *                then they
  *
- * The rows between the two lie in a ring on the stack, row y in place y modulo its size, and never reach memory that is
- * shared. What two bands both need is computed twice, by the same sums. */
+ * The rows between the two lie in a ring on the stack, row y in place y modulo its size, and never reach
+ * memory that is shared. What two bands both need is computed twice, by the same sums. */
 #include "backend/emit_amx.h"
 #include "backend/emit_conv.h"
 #include "backend/emit_parts.h"
@@ -77,7 +80,7 @@ agate_dim agate_tasks_bands(const agate_node *kernel)
     return agate_dim_times(b.pair.between->type.dims[0], b.bands * b.groups);
 }
 
-/* ---- the ring ----------------------------------------------------------------------------------------------- */
+/* ---- the ring ------------------------------------------------------------------------------------------ */
 
 static void open_ring(bands *b)
 {
@@ -134,7 +137,7 @@ static void clip_channels(bands *b, LLVMValueRef number, LLVMValueRef memory)
     c->input = b->ring.base;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 /* Makes the producer's rows lo <= row < hi. */
 static void produce(bands *b, LLVMValueRef lo, LLVMValueRef hi)
@@ -149,8 +152,8 @@ static void produce(bands *b, LLVMValueRef lo, LLVMValueRef hi)
     b->e->ring = NULL;
 }
 
-/* Output rows `row` and those behind it, as many as a turn computes, short of `end`. `made` is the first row that the
- * producer has not made yet; returns what it is then. */
+/* Output rows `row` and those behind it, as many as a turn computes, short of `end`. `made` is the first row
+ * that the producer has not made yet; returns what it is then. */
 static LLVMValueRef turn(bands *b, LLVMValueRef row, LLVMValueRef end, LLVMValueRef made)
 {
     agate_emitter *e = b->e;

@@ -2,8 +2,8 @@
  * depthwise.
  *
  *     tasks      image, band of rows (flat: of pixels), group of channel tiles
- *     in a task  loops over channel tiles, rows, pixel tiles; in order 1: rows, pixel tiles, channel tiles; in order 2: channel
- *                tiles, parts of the sums, rows, pixel tiles
+ *     in a task  loops over channel tiles, rows, pixel tiles; in order 1: rows, pixel tiles, channel tiles;
+ *                in order 2: channel tiles, parts of the sums, rows, pixel tiles
  *
  * Output channels are vectors. Tiles at the left and right border have code of their own, with the taps that
  * lie outside left out, so the image needs no padding and the border no work. */

@@ -21,8 +21,8 @@ agate_conv_axis agate_conv_axis_of(const agate_node *conv, int32_t spatial);
 typedef struct agate_conv_span {
     agate_run run;
     uint32_t live[AGATE_MAX_STATIC_TAPS];
-    int32_t
-        part; /* of channels: tiles do not reach from part to part, so each is finished as its part asks */
+    /* of channels: tiles do not reach from part to part, so each is finished as its part asks */
+    int32_t part;
 } agate_conv_span;
 
 /* One of the nested loops over tiles, and where it stands. */
@@ -80,8 +80,9 @@ agate_dim agate_conv_tasks(const agate_node *kernel);
 /* One tile of a dense convolution. */
 void agate_conv_tile(agate_conv *c);
 
-/* Does each part of the sums go over all pixels before the next (tile `order` 2), in a task of `rows` rows of tiles (flat: tiles)?
- * Then their totals are kept between, and the walk over tiles of channels emits each by agate_conv_channels. */
+/* Does each part of the sums go over all pixels before the next (tile `order` 2), in a task of `rows` rows of
+ * tiles (flat: tiles)? Then their totals are kept between, and the walk over tiles of channels emits each by
+ * agate_conv_channels. */
 bool agate_conv_by_parts(const agate_conv *c, int64_t rows);
 void agate_conv_keep_totals(agate_conv *c, int64_t rows);
 void agate_conv_channels(agate_conv *c);
@@ -89,8 +90,8 @@ void agate_conv_channels(agate_conv *c);
 /* Emits, by `emit_tile`, the tiles of rows and pixels at which the levels' `lo` and `hi` are set. */
 void agate_conv_walk_pixels(agate_conv *c, void (*emit_tile)(agate_conv *c));
 
-/* Writes the shape of convolution (or pool) `anchor` of `kernel`, as `tiles` cut it; `by_lane`: each lane has weights of its
- * own. Nothing else of `c` is set. */
+/* Writes the shape of convolution (or pool) `anchor` of `kernel`, as `tiles` cut it; `by_lane`: each lane has
+ * weights of its own. Nothing else of `c` is set. */
 void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_node *anchor,
                         const agate_tiles *tiles, bool by_lane);
 
@@ -103,8 +104,8 @@ void agate_conv_walk(agate_conv *c);
 /* A level's tiles for task `number` of those that have `each`. */
 void agate_conv_clip(agate_conv *c, agate_conv_level *level, LLVMValueRef number, int64_t each);
 
-/* `inputs` moved to the row that kernel row 0 reads (in a ring, where rows do not follow each other: not moved), and
- * that moved on to what kernel row `tap` reads. */
+/* `inputs` moved to the row that kernel row 0 reads (in a ring, where rows do not follow each other: not
+ * moved), and that moved on to what kernel row `tap` reads. */
 LLVMValueRef agate_conv_row(agate_conv *c, LLVMValueRef inputs);
 LLVMValueRef agate_conv_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap);
 

@@ -1,7 +1,8 @@
 /* emit_conv_tile.c: one register tile of a dense convolution.
  *
  * A sum runs over blocks of input channels, kernel rows, channels of a block (in chunks), kernel columns:
- * always in this order, taps outside the image left out. Some `kc` products of it make a part (emit_tile.h). */
+ * always in this order, taps outside the image left out. Some `kc` products of it make a part
+ * (emit_tile.h). */
 #include "backend/emit_conv.h"
 #include "ir/narrow.h"
 
@@ -181,8 +182,9 @@ void agate_conv_tile(agate_conv *c)
 
 /* ---- order 2: parts outside pixels ------------------------------------------------------------------------
  *
- * The weights of a part serve all pixels of the task while they are in the first cache, and those of the next come in
- * meanwhile. Parts and the order in which they join the totals are those of order 0, so the bits are, too. */
+ * The weights of a part serve all pixels of the task while they are in the first cache, and those of the next
+ * come in meanwhile. Parts and the order in which they join the totals are those of order 0, so the bits are,
+ * too. */
 
 /* Vectors of totals that `rows` rows of tiles have. */
 static int64_t totals_of(const agate_conv *c, int64_t rows)
@@ -230,8 +232,8 @@ static int64_t blocks_of_even_part(const agate_conv *c)
     return agate_ceil_div(blocks, agate_ceil_div(blocks, blocks_of_part(c)));
 }
 
-/* Where the tile prefetches: its share of the next part's weights, of each vector in turn; behind the last part, of the first one
- * of the next channels. */
+/* Where the tile prefetches: its share of the next part's weights, of each vector in turn; behind the last
+ * part, of the first one of the next channels. */
 static LLVMValueRef next_part(agate_conv *c, const agate_tile *tile, LLVMValueRef weights)
 {
     agate_emitter *e = c->e;

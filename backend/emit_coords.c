@@ -212,8 +212,8 @@ static bool runs_across(const agate_type *type, const agate_coords *coords)
            coords->lanes <= block && (block & (block - 1)) == 0;
 }
 
-/* Two masked loads, of what lies in the block of the first lane and in the next. Where the vector begins in front of the
- * dimension (some lanes are not live then), that is block -1: shifts round downwards. */
+/* Two masked loads, of what lies in the block of the first lane and in the next. Where the vector begins in
+ * front of the dimension (some lanes are not live then), that is block -1: shifts round downwards. */
 static LLVMValueRef load_across(agate_emitter *e, LLVMValueRef base, const agate_type *type,
                                 const agate_coords *coords)
 {

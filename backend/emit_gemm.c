@@ -3,10 +3,10 @@
  *     tasks: matrix of the batch, band of row tiles, group of column tiles
  *     in a task: loops over column tiles, rows `ow` at a time, then what is left by halves
  *
- * The right-hand side is read plain, or packed in panels as wide as a tile, of f32 or of 16 bits that are widened as they are read. Where it has no batch of its own,
- * all rows of the left-hand side are one matrix; how many that is may follow the run-time batch, and then one
- * task has them all. Each element is summed over k in order, in parts of `kc` (emit_tile.h), so its bits depend
- * neither on its neighbours nor on the cut. */
+ * The right-hand side is read plain, or packed in panels as wide as a tile, of f32 or of 16 bits that are
+ * widened as they are read. Where it has no batch of its own, all rows of the left-hand side are one matrix;
+ * how many that is may follow the run-time batch, and then one task has them all. Each element is summed over
+ * k in order, in parts of `kc` (emit_tile.h), so its bits depend neither on its neighbours nor on the cut. */
 #include "backend/emit_tile.h"
 #include "ir/narrow.h"
 
@@ -162,8 +162,8 @@ static LLVMValueRef rhs_base(gemm *g)
                               g->packed ? panel_step(g) * g->k : (int64_t)g->vectors * g->lanes, 0);
 }
 
-/* A single row uses each weight once: memory decides how long it takes. What is fetched may lie behind the weights' end,
- * which no fetch minds. */
+/* A single row uses each weight once: memory decides how long it takes. What is fetched may lie behind the
+ * weights' end, which no fetch minds. */
 static void fetch_ahead(gemm *g, LLVMValueRef weights, int64_t step)
 {
     int64_t distance = agate_max(0, agate_min(g->kernel->tiles.ahead, MAX_AHEAD)) * LINE;

@@ -1,14 +1,18 @@
-/* emit_grouped.c: strategy grouped_conv: groups that do not fill vectors, so that a vector of outputs meets several.
+/* emit_grouped.c: strategy grouped_conv: groups that do not fill vectors, so that a vector of outputs meets
+ * several.
  *
  *     outputs   o0 o1 o2 o3 | o4 o5 o6 o7        two groups of four in a vector of eight
- *     step i    xi xi xi xi | x4+i .......       each lane meets input i of its own group, at a weight of its own
+ *     step i    xi xi xi xi | x4+i .......       each lane meets input i of its own group, at a weight of its
+ *               own
  *
- * Where a vector holds whole groups whose inputs lie together in one block, a step loads them and spreads input i of each
- * group over the lanes of that group; else input i of each group is loaded by itself, and each lane takes its group's. Nothing of one group is multiplied into another, so Inf and NaN stay where they are. A sum runs
- * over kernel rows, kernel columns and the inputs of the group, taps outside the image left out.
+ * Where a vector holds whole groups whose inputs lie together in one block, a step loads them and spreads
+ * input i of each group over the lanes of that group; else input i of each group is loaded by itself, and
+ * each lane takes its group's. Nothing of one group is multiplied into another, so Inf and NaN stay where
+ * they are. A sum runs over kernel rows, kernel columns and the inputs of the group, taps outside the image
+ * left out.
  *
- * What is kept as bf16 or f16 is made f32 as it is loaded; or, where weights of bf16 come in pairs of inputs, a step takes a pair in
- * the place of an input, and adds both products. */
+ * What is kept as bf16 or f16 is made f32 as it is loaded; or, where weights of bf16 come in pairs of inputs,
+ * a step takes a pair in the place of an input, and adds both products. */
 #include "backend/emit_conv.h"
 #include "ir/narrow.h"
 
@@ -122,8 +126,8 @@ static bool meets(const agate_conv *c, int64_t point, int64_t kw, int64_t column
     return point * c->x.stride + kw * c->x.dilation == column && (c->pixel.span->live[kw] >> point & 1);
 }
 
-/* Column `column` of the tile's inputs, for every point and tap that meet there, over `count` inputs of a group. The
- * fence keeps each column's loads with its multiply-adds. */
+/* Column `column` of the tile's inputs, for every point and tap that meet there, over `count` inputs of a
+ * group. The fence keeps each column's loads with its multiply-adds. */
 static void sum_column(agate_conv *c, agate_tile *tile, const source *from, LLVMValueRef weights,
                        int64_t count, int64_t column)
 {
@@ -183,7 +187,8 @@ static LLVMValueRef at_channel(agate_conv *c, LLVMValueRef inputs, LLVMValueRef 
     return advance(c, inputs, within, 1, 0);
 }
 
-/* One kernel row of groups that vectors cut apart: lane by lane the input of the right group, one input a turn. */
+/* One kernel row of groups that vectors cut apart: lane by lane the input of the right group, one input a
+ * turn. */
 static void sum_parts(agate_conv *c, agate_tile *tile, LLVMValueRef weights, LLVMValueRef inputs)
 {
     agate_emitter *e = c->e;

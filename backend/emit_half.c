@@ -43,7 +43,8 @@ static LLVMValueRef plus(agate_emitter *e, LLVMValueRef value, uint32_t number)
     return LLVMBuildAdd(e->builder, value, words_of(e, number, agate_emit_lanes(value)), "");
 }
 
-/* `value` with half of the last bit that stays when `count` are shifted out, so that what is shifted out then has rounded it. */
+/* `value` with half of the last bit that stays when `count` are shifted out, so that what is shifted out then
+ * has rounded it. */
 static LLVMValueRef rounded_up(agate_emitter *e, LLVMValueRef value, uint32_t count)
 {
     LLVMValueRef odd = masked(e, shifted_right(e, value, count), 1);
@@ -51,7 +52,7 @@ static LLVMValueRef rounded_up(agate_emitter *e, LLVMValueRef value, uint32_t co
     return LLVMBuildAdd(e->builder, plus(e, value, (UINT32_C(1) << (count - 1)) - 1), odd, "");
 }
 
-/* ---- bf16: the upper half of an f32 ---------------------------------------------------------------------- */
+/* ---- bf16: the upper half of an f32 -------------------------------------------------------------------- */
 
 /* In a kernel whose products are of AVX512-BF16, its instruction rounds: denormals to 0. */
 static LLVMValueRef round_to_bf16(agate_emitter *e, LLVMValueRef value)
@@ -69,10 +70,10 @@ static LLVMValueRef round_to_bf16(agate_emitter *e, LLVMValueRef value)
     return truncated(e, shifted_right(e, rounded, 16));
 }
 
-/* ---- f16 -------------------------------------------------------------------------------------------------
+/* ---- f16 --------------------------------------------------------------------------------------------------
  *
- * By F16C's instructions, or by integer arithmetic and one operation in f32, which shifts a mantissa to its place (F. Giesen,
- * "Float->half variants", 2012). */
+ * By F16C's instructions, or by integer arithmetic and one operation in f32, which shifts a mantissa to its
+ * place (F. Giesen, "Float->half variants", 2012). */
 
 static LLVMTypeRef half_type(agate_emitter *e, int32_t lanes)
 {
@@ -81,7 +82,8 @@ static LLVMTypeRef half_type(agate_emitter *e, int32_t lanes)
     return lanes > 1 ? LLVMVectorType(type, (unsigned)lanes) : type;
 }
 
-/* The exponent is too small by 112 when the mantissas lie alike: a product makes up for it, of denormals, too. */
+/* The exponent is too small by 112 when the mantissas lie alike: a product makes up for it, of denormals,
+ * too. */
 static LLVMValueRef widen_f16(agate_emitter *e, LLVMValueRef value)
 {
     LLVMBuilderRef b = e->builder;

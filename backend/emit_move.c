@@ -169,8 +169,8 @@ static LLVMValueRef concat(agate_emitter *e, const agate_node *node, const agate
     return result;
 }
 
-/* Vectors at `from` of all operands, one behind the other, then element by element. Each is as wide as the others, and
- * their count is a power of two, so that pairs make one vector in the end. */
+/* Vectors at `from` of all operands, one behind the other, then element by element. Each is as wide as the
+ * others, and their count is a power of two, so that pairs make one vector in the end. */
 static LLVMValueRef interleave_lanes(agate_emitter *e, const agate_node *node, const agate_coords *from,
                                      int32_t lanes)
 {
@@ -193,7 +193,8 @@ static LLVMValueRef interleave_lanes(agate_emitter *e, const agate_node *node, c
                                   LLVMConstVector(order, (unsigned)lanes), "");
 }
 
-/* Turn about from `count` operands: lane by lane, a vector of the result has every count-th element of each. */
+/* Turn about from `count` operands: lane by lane, a vector of the result has every count-th element of
+ * each. */
 static LLVMValueRef interleave(agate_emitter *e, const agate_node *node, const agate_coords *coords)
 {
     int32_t axis = (int32_t)node->attrs.axis.axis, count = node->operand_count, each = coords->lanes / count;

@@ -1,5 +1,5 @@
-/* emit_pool.c: windows in blocked layout, by register tiles of a row's pixels (emit_pool_tile.c) where there are any, and
- * reductions: vectors of what is kept, the inner loops as anywhere. */
+/* emit_pool.c: windows in blocked layout, by register tiles of a row's pixels (emit_pool_tile.c) where there
+ * are any, and reductions: vectors of what is kept, the inner loops as anywhere. */
 #include "backend/emit_conv.h"
 #include "backend/emit_space.h"
 

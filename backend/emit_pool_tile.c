@@ -1,13 +1,15 @@
-/* emit_pool_tile.c: one register tile of a pool in blocked layout, as emit_depthwise.c has one of a convolution: vectors of
- * channels, a row's pixels side by side, each input vector loaded once for all windows of the row that cover it.
+/* emit_pool_tile.c: one register tile of a pool in blocked layout, as emit_depthwise.c has one of a
+ * convolution: vectors of channels, a row's pixels side by side, each input vector loaded once for all
+ * windows of the row that cover it.
  *
- * A window's elements are joined by rows, then by columns, those outside the image left out: as emit_inner.c does it. Windows
- * that lie one element apart share what they have: there each column is joined first, once for all of them. */
+ * A window's elements are joined by rows, then by columns, those outside the image left out: as emit_inner.c
+ * does it. Windows that lie one element apart share what they have: there each column is joined first, once
+ * for all of them. */
 #include "backend/emit_conv.h"
 #include "backend/emit_parts.h"
 
-/* How far a window reaches beyond its first column where columns are shared, which take a register each. The choice does not
- * depend on the tile, so neither do the bits. */
+/* How far a window reaches beyond its first column where columns are shared, which take a register each. The
+ * choice does not depend on the tile, so neither do the bits. */
 #define SHARED_REACH 14
 
 static bool meets(const agate_conv *c, int32_t point, int64_t tap, int64_t column)
@@ -67,7 +69,8 @@ static bool all_within(const agate_conv_axis *axis, int64_t behind)
     return end <= axis->in + behind;
 }
 
-/* Elements of a window in one dimension: of `taps` those that lie in the input, or, if pads count, in the padded one. */
+/* Elements of a window in one dimension: of `taps` those that lie in the input, or, if pads count, in the
+ * padded one. */
 static LLVMValueRef count_rows(agate_conv *c)
 {
     agate_emitter *e = c->e;

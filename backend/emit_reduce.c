@@ -1,9 +1,9 @@
 /* emit_reduce.c: reductions over any axes.
  *
  * Lanes that run along a kept dimension stay apart. For a single result whose elements lie side by side the
- * loop takes vectors of them and joins their lanes at the end. Where the kernel asks for parts (tile `kc`), each axis is
- * reduced from its own start before it joins the axis around it, and by at most `kc` steps at a time. One order for all: it
- * depends on the shape and the tiles alone.
+ * loop takes vectors of them and joins their lanes at the end. Where the kernel asks for parts (tile `kc`),
+ * each axis is reduced from its own start before it joins the axis around it, and by at most `kc` steps at a
+ * time. One order for all: it depends on the shape and the tiles alone.
  */
 #include "backend/emit_parts.h"
 
@@ -149,8 +149,8 @@ static reduction reduction_of(agate_emitter *e, const agate_node *node, const ag
     return r;
 }
 
-/* Vectors along the last axis pay where its elements lie side by side (a last dimension, channels in blocks) and nothing
- * else takes the lanes. */
+/* Vectors along the last axis pay where its elements lie side by side (a last dimension, channels in blocks)
+ * and nothing else takes the lanes. */
 static int32_t row_lanes(const agate_emitter *e, const reduction *r)
 {
     const agate_type *type = &r->node->operands[0]->type;

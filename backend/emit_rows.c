@@ -1,11 +1,12 @@
 /* emit_rows.c: strategy rows: reductions over the same axes and what is made of them.
  *
  *     tasks      bands of rows: elements of the reduced shape
- *     in a task  for each row every reduction in turn, by a loop over the row; then a loop that stores the results
+ *     in a task  for each row every reduction in turn, by a loop over the row; then a loop that stores the
+ *                results
  *
- * Vectors run along the row where its elements lie side by side (the last dimension, channels in blocks), else over rows
- * next to each other. What is one number per row is computed once and remembered; the rest is computed anew by each loop:
- * it is cheap, and the row in the first cache. */
+ * Vectors run along the row where its elements lie side by side (the last dimension, channels in blocks),
+ * else over rows next to each other. What is one number per row is computed once and remembered; the rest is
+ * computed anew by each loop: it is cheap, and the row in the first cache. */
 #include "backend/emit_space.h"
 
 typedef struct rows {

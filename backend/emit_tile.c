@@ -222,7 +222,7 @@ void agate_tile_loop_end(agate_emitter *e, agate_tile *tile, agate_loop *loop)
     memcpy(tile->sums, loop->carried, (size_t)count * sizeof(LLVMValueRef));
 }
 
-/* ---- sums in parts -------------------------------------------------------------------------------------- */
+/* ---- sums in parts ------------------------------------------------------------------------------------- */
 
 static LLVMValueRef total_address(agate_emitter *e, const agate_tile *tile, LLVMValueRef totals, int32_t i)
 {

@@ -4,9 +4,10 @@
  * weights, and one input per point, which is broadcast and multiplied into all of them. Steps run in one
  * fixed order, so a sum's bits do not depend on how many points the tile has.
  *
- * Where operands are bf16 or f16, inputs are pairs of them, each as large as an f32, and a step adds both products: offsets count f32s
- * or pairs. Weights of bf16 are pairs as well; those of f16 are a vector for the even products and one for the odd behind it. A pair
- * of taps in a row are neighbours in memory from any element on: offsets of inputs count elements.
+ * Where operands are bf16 or f16, inputs are pairs of them, each as large as an f32, and a step adds both
+ * products: offsets count f32s or pairs. Weights of bf16 are pairs as well; those of f16 are a vector for the
+ * even products and one for the odd behind it. A pair of taps in a row are neighbours in memory from any
+ * element on: offsets of inputs count elements.
  */
 #ifndef AGATE_EMIT_TILE_H
 #define AGATE_EMIT_TILE_H
@@ -19,7 +20,8 @@
 /* What a step multiplies. */
 typedef enum agate_tile_products {
     AGATE_PRODUCTS_F32,
-    AGATE_PRODUCTS_WEIGHTS, /* f32 inputs by weights of 16 bits, made f32; offsets of weights count pairs of them */
+    /* f32 inputs by weights of 16 bits, made f32; offsets of weights count pairs of them */
+    AGATE_PRODUCTS_WEIGHTS,
     AGATE_PRODUCTS_WIDENED, /* pairs of 16 bits, made f32: the even products first */
     AGATE_PRODUCTS_PAIRS,   /* the same of bf16 by AVX512-BF16's instruction, which takes denormals for 0 */
     AGATE_PRODUCTS_TAPS     /* ... of pairs of taps */
@@ -55,17 +57,19 @@ LLVMValueRef agate_tile_advance(agate_emitter *e, agate_dtype unit, LLVMValueRef
 void agate_tile_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
                      LLVMValueRef inputs, int64_t input_offset, uint32_t active);
 
-/* The same for pairs of taps, of which some points have only the first, or the second: their bits are set in `first` and `second`.
- * What is missing is not read, and counts as 0. */
+/* The same for pairs of taps, of which some points have only the first, or the second: their bits are set in
+ * `first` and `second`. What is missing is not read, and counts as 0. */
 void agate_tile_pair_step(agate_emitter *e, agate_tile *tile, LLVMValueRef weights, int64_t weight_offset,
                           LLVMValueRef inputs, int64_t input_offset, uint32_t first, uint32_t second);
 
-/* `sum` and the two products of each pair of bf16 numbers in vectors `x` and `w`, by AVX512-BF16's instruction. */
+/* `sum` and the two products of each pair of bf16 numbers in vectors `x` and `w`, by AVX512-BF16's
+ * instruction. */
 LLVMValueRef agate_emit_pair_products(agate_emitter *e, LLVMValueRef x, LLVMValueRef w, LLVMValueRef sum);
 
-/* An empty piece of assembly that claims to change memory and `count` vectors (at most AGATE_MAX_CARRIED). It costs no
- * instruction, but the optimizer moves no load across it and merges none with one behind it: else it keeps weights and
- * inputs loaded early, or shared by neighbouring taps, in registers, and pushes the sums out to the stack. */
+/* An empty piece of assembly that claims to change memory and `count` vectors (at most AGATE_MAX_CARRIED). It
+ * costs no instruction, but the optimizer moves no load across it and merges none with one behind it: else it
+ * keeps weights and inputs loaded early, or shared by neighbouring taps, in registers, and pushes the sums
+ * out to the stack. */
 void agate_emit_fence(agate_emitter *e, LLVMValueRef *vectors, int32_t count);
 
 /* A loop that carries the sums. A single turn between constant bounds is emitted straight. */
@@ -73,10 +77,10 @@ agate_loop agate_tile_loop_begin(agate_emitter *e, agate_tile *tile, LLVMValueRe
                                  int64_t step);
 void agate_tile_loop_end(agate_emitter *e, agate_tile *tile, agate_loop *loop);
 
-/* A long reduction in parts: each part is summed from 0 and then joins totals on the stack, so that rounding errors grow with
- * the length of a part plus the number of parts, not with the whole length (blocked summation: Higham, "The accuracy of
- * floating point summation", SIAM J. Sci. Comput. 14, 1993). Between begin and end stands the code for steps
- * lo <= step < hi. */
+/* A long reduction in parts: each part is summed from 0 and then joins totals on the stack, so that rounding
+ * errors grow with the length of a part plus the number of parts, not with the whole length (blocked
+ * summation: Higham, "The accuracy of floating point summation", SIAM J. Sci. Comput. 14, 1993). Between
+ * begin and end stands the code for steps lo <= step < hi. */
 typedef struct agate_tile_parts {
     LLVMValueRef lo, hi;
     LLVMValueRef totals; /* <lanes x f32>[points * vectors]; NULL: there is one part */
@@ -98,8 +102,8 @@ void agate_tile_join(agate_emitter *e, agate_tile *tile, LLVMValueRef totals);
 /* Binds the sums of one point and vector to `value`, and finishes the kernel at `at`. */
 void agate_tile_finish(agate_emitter *e, const agate_value *value, LLVMValueRef sums, agate_coords at);
 
-/* The bias of `lanes` outputs of convolution `conv` (or winograd) from `channel` on; NULL where it has none. `live` may be NULL: all
- * lanes. */
+/* The bias of `lanes` outputs of convolution `conv` (or winograd) from `channel` on; NULL where it has none.
+ * `live` may be NULL: all lanes. */
 LLVMValueRef agate_emit_bias(agate_emitter *e, const agate_node *conv, LLVMValueRef channel, int32_t lanes,
                              LLVMValueRef live);
 

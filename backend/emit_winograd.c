@@ -1,9 +1,11 @@
-/* emit_winograd.c: strategy winograd: a 3x3 convolution by Winograd's minimal filtering (Lavin and Gray 2016, arXiv 1509.09308;
- * the matrices are in runtime/ref/winograd.h).
+/* emit_winograd.c: strategy winograd: a 3x3 convolution by Winograd's minimal filtering (Lavin and Gray 2016,
+ * arXiv 1509.09308; the matrices are in runtime/ref/winograd.h).
  *
- *     tasks      image, run of `grain` tiles, group of `ocs` panels; a tile is m x m outputs, made from t x t inputs
+ *     tasks      image, run of `grain` tiles, group of `ocs` panels; a tile is m x m outputs, made from t x t
+ *                inputs
  *     in a task  1. B^T d B of each tile and block of input channels, to the workspace
- *                2. for each panel of output channels: t*t matrix products of tiles by channels, to the workspace,
+ *                2. for each panel of output channels: t*t matrix products of tiles by channels, to the
+ *                   workspace,
  *                3. then A^T (sums) A of each tile, the scalar ops behind it, and the result
  *
  * The workspace holds, in floats:
@@ -12,8 +14,8 @@
  *     products   [t*t][chunk][ow tiles][oc][v]
  *     edge       [t*t][v]      a tile that does not lie in the image as a whole
  *
- * The last chunk is filled up with tiles that nobody reads. Rows of both arrays are a cache line longer than they need be: at
- * powers of two they would meet in few places of the cache. */
+ * The last chunk is filled up with tiles that nobody reads. Rows of both arrays are a cache line longer than
+ * they need be: at powers of two they would meet in few places of the cache. */
 #include "backend/emit_winograd.h"
 
 #include "backend/emit_tile.h"
@@ -119,7 +121,7 @@ agate_dim agate_tasks_winograd(const agate_node *kernel)
     return agate_dim_times(w.anchor->results[0].type.dims[0], w.runs * w.groups);
 }
 
-/* ---- lines of the transforms ---------------------------------------------------------------------------- */
+/* ---- lines of the transforms --------------------------------------------------------------------------- */
 
 static LLVMValueRef add(const winograd *w, LLVMValueRef a, LLVMValueRef b)
 {
@@ -172,7 +174,7 @@ static void output_line(const winograd *w, LLVMValueRef *s)
     memcpy(s, y, sizeof y);
 }
 
-/* ---- tiles ---------------------------------------------------------------------------------------------- */
+/* ---- tiles --------------------------------------------------------------------------------------------- */
 
 static LLVMValueRef load(const winograd *w, LLVMValueRef base, int64_t offset)
 {
@@ -194,9 +196,10 @@ static void place_of(const winograd *w, LLVMValueRef number, LLVMValueRef *out_r
     agate_emit_divide(w->e, number, w->across, out_row, out_column);
 }
 
-/* ---- inputs --------------------------------------------------------------------------------------------- */
+/* ---- inputs -------------------------------------------------------------------------------------------- */
 
-/* A tile's place in the input: coordinates of its first element, and those of its elements that lie in the image. */
+/* A tile's place in the input: coordinates of its first element, and those of its elements that lie in the
+ * image. */
 typedef struct window {
     LLVMValueRef at[2], lo[2], hi[2];
     LLVMValueRef inside; /* i1: all of them do */
@@ -262,7 +265,8 @@ static void transform_tile(const winograd *w, LLVMValueRef base, LLVMValueRef pi
     }
 }
 
-/* Tiles of a block of channels follow each other, so that rows of the image are read, and points written, in order. */
+/* Tiles of a block of channels follow each other, so that rows of the image are read, and points written, in
+ * order. */
 static void transform_inputs(const winograd *w)
 {
     agate_emitter *e = w->e;
@@ -292,7 +296,7 @@ static void transform_inputs(const winograd *w)
     agate_loop_end(e, &blocks, NULL);
 }
 
-/* ---- products ------------------------------------------------------------------------------------------- */
+/* ---- products ------------------------------------------------------------------------------------------ */
 
 /* Channels first <= ic < last of a block, `unroll` at a time. */
 static void sum_channels(const winograd *w, agate_tile *tile, LLVMValueRef weights, LLVMValueRef inputs,
@@ -315,7 +319,8 @@ static void sum_channels(const winograd *w, agate_tile *tile, LLVMValueRef weigh
     agate_tile_loop_end(e, tile, &loop);
 }
 
-/* Products of one chunk and point. `weights` are the panel's, `ahead` what is to be fetched while they are used. */
+/* Products of one chunk and point. `weights` are the panel's, `ahead` what is to be fetched while they are
+ * used. */
 static void sum_products(const winograd *w, agate_tile *tile, LLVMValueRef weights, LLVMValueRef inputs,
                          LLVMValueRef ahead)
 {
@@ -377,7 +382,7 @@ static void multiply(const winograd *w, LLVMValueRef panel, int64_t vectors)
     agate_loop_end(e, &points, NULL);
 }
 
-/* ---- outputs -------------------------------------------------------------------------------------------- */
+/* ---- outputs ------------------------------------------------------------------------------------------- */
 
 /* Where a vector of outputs of a tile stands. */
 typedef struct place {
@@ -487,7 +492,7 @@ static void transform_outputs(const winograd *w, LLVMValueRef panel, int64_t vec
     agate_loop_end(e, &each, NULL);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 /* Those of the panels first <= panel < last, each of `vectors`, that are in the task's group. */
 static void emit_panels(const winograd *w, LLVMValueRef group, int64_t first, int64_t last, int64_t vectors)

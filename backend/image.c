@@ -21,7 +21,8 @@ static uint64_t hash_of(const agate_image_weight *w)
     return agate_digest_end(&digest);
 }
 
-/* One of equal contents; NULL where there is none. A single module has none: it holds each of its constants once. */
+/* One of equal contents; NULL where there is none. A single module has none: it holds each of its constants
+ * once. */
 static const agate_image_weight *find_weight(agate_image *image, agate_image_weight *wanted)
 {
     if (image->variant_count == 0)
@@ -81,7 +82,7 @@ static uint64_t weights_digest(const agate_image *image)
     return agate_long_digest_end(&digest);
 }
 
-/* ---- words ---------------------------------------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------------------------------------- */
 
 static void put(agate_text *plan, uint64_t word)
 {
@@ -117,7 +118,7 @@ static void put_type(agate_text *plan, const agate_module_type *type)
     put_dims(plan, type->dims, type->rank);
 }
 
-/* ---- rows ----------------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 static void put_values(agate_text *plan, const agate_module_value *values, uint32_t count)
 {
@@ -238,7 +239,7 @@ static void put_metadata(agate_text *plan, const agate_metadata *m)
     }
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 agate_status agate_image_add(agate_image *image, const agate_module *module)
 {

@@ -1,7 +1,7 @@
 /* lives.c: until which step the memory of a value is read.
  *
- * Values that lie in each other have one life: what a view shows, and what a join puts among each other's channels. Such
- * sets grow by union (Galler and Fischer, "An improved equivalence algorithm", CACM 7, 1964).
+ * Values that lie in each other have one life: what a view shows, and what a join puts among each other's
+ * channels. Such sets grow by union (Galler and Fischer, "An improved equivalence algorithm", CACM 7, 1964).
  */
 #include "backend/lives.h"
 

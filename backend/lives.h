@@ -12,7 +12,8 @@ typedef struct agate_lives {
 /* Step k is the graph's k-th kernel. Takes memory of `arena`, which must outlive `lives`. */
 void agate_lives_init(agate_lives *lives, const agate_graph *graph, agate_arena *arena);
 
-/* The last step that uses `value`, a view of it, or what either is a part of: at least the one that computes it. */
+/* The last step that uses `value`, a view of it, or what either is a part of: at least the one that computes
+ * it. */
 uint32_t agate_lives_last(const agate_lives *lives, const agate_value *value);
 
 #endif

@@ -1,7 +1,8 @@
 /* llvm_library.c: LLVM's shared library, loaded when something is to be compiled.
  *
- * It takes 15 ms and 50 MiB to load, which a process that runs what was compiled earlier need not spend; nor need LLVM be
- * installed there. So nothing links against it: each function of llvm.def is a jump to where dlsym found it. */
+ * It takes 15 ms and 50 MiB to load, which a process that runs what was compiled earlier need not spend; nor
+ * need LLVM be installed there. So nothing links against it: each function of llvm.def is a jump to where
+ * dlsym found it. */
 #include <dlfcn.h>
 #include <llvm-c/Target.h>
 #include <llvm/Config/llvm-config.h>

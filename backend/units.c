@@ -1,4 +1,5 @@
-/* units.c: kernels of equal signature are one unit; a pool of threads compiles the units, then makes the constants. */
+/* units.c: kernels of equal signature are one unit; a pool of threads compiles the units, then makes the
+ * constants. */
 #include "backend/units.h"
 
 #include <llvm-c/Core.h>

@@ -23,15 +23,16 @@ typedef struct agate_units {
     size_t *of_kernel; /* the graph's kernels in order; SIZE_MAX for the library's */
 } agate_units;
 
-/* Finds the kernels, and checks that the machine of `options` can run them. Everything but LLVM's buffers lives in `arena`. */
+/* Finds the kernels, and checks that the machine of `options` can run them. Everything but LLVM's buffers
+ * lives in `arena`. */
 AGATE_MUST_USE agate_status agate_units_init(agate_units *units, const agate_graph *graph,
                                              const agate_codegen_options *options, agate_arena *arena);
 void agate_units_deinit(agate_units *units);
 
 typedef struct agate_compiled agate_compiled;
 
-/* Compiles all of them with the threads and the progress callback of `options`, and makes the constants of `compiled`
- * (NULL: none) beside it. */
+/* Compiles all of them with the threads and the progress callback of `options`, and makes the constants of
+ * `compiled` (NULL: none) beside it. */
 AGATE_MUST_USE agate_status agate_units_compile(agate_units *units, const agate_codegen_options *options,
                                                 agate_codegen_output output, agate_compiled *compiled);
 
@@ -58,7 +59,8 @@ struct agate_compiled {
     agate_module module;
 };
 
-/* Gives every constant a place that kernels may use: aligned, in the allocator's memory where there is one. */
+/* Gives every constant a place that kernels may use: aligned, in the allocator's memory where there is
+ * one. */
 AGATE_MUST_USE agate_status agate_constants_place(agate_compiled *compiled);
 
 /* Makes constant `index` where its place is. Thread-safe for distinct ones. */
@@ -72,7 +74,8 @@ const agate_metadata *agate_metadata_copy(const agate_metadata *metadata, agate_
 /* An empty one; release with agate_backend_release. */
 AGATE_MUST_USE agate_status agate_compiled_create(agate_compiled **out_compiled);
 
-/* Fills compiled->module from a planned graph. Its constants have places but no contents yet, its steps no functions. */
+/* Fills compiled->module from a planned graph. Its constants have places but no contents yet, its steps no
+ * functions. */
 AGATE_MUST_USE agate_status agate_module_build(agate_compiled *compiled, const agate_graph *graph,
                                                const agate_units *units,
                                                const agate_codegen_options *options);

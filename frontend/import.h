@@ -29,7 +29,8 @@ typedef struct agate_import_listener {
     void (*node)(void *user, const char *op, agate_import_outcome outcome);
 } agate_import_listener;
 
-/* Hears which files of external data a model is made from, once each: their name in the model, and what they hold. */
+/* Hears which files of external data a model is made from, once each: their name in the model, and what they
+ * hold. */
 typedef struct agate_import_files {
     void *user;
     void (*file)(void *user, const char *location, const void *bytes, size_t size_bytes);

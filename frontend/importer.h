@@ -166,7 +166,8 @@ typedef struct agate_unknown {
 /* Records a fault for every kind of operator in the model that does not import. */
 void agate_survey(agate_importer *importer, const agate_scope *scope);
 
-/* Tells the listener of a node that the survey has reported; and of the kinds that the walk did not get to. */
+/* Tells the listener of a node that the survey has reported; and of the kinds that the walk did not get
+ * to. */
 void agate_survey_tell(const agate_call *call);
 void agate_survey_tell_rest(agate_importer *importer);
 

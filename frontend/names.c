@@ -9,7 +9,8 @@ struct agate_name_slot {
 /* The slot of `name`, or the free one where it belongs. */
 static struct agate_name_slot *slot_of(const agate_names *names, const char *name)
 {
-    /* Where the arena lies is not known beforehand, so a file cannot hold names that all fall into one place. */
+    /* Where the arena lies is not known beforehand, so a file cannot hold names that all fall into one
+     * place. */
     const uint64_t seed = AGATE_HASH_SEED ^ (uintptr_t)names->arena;
     size_t at = agate_hash_bytes(seed, name, strlen(name)) & (names->room - 1);
     while (names->slots[at].name && strcmp(names->slots[at].name, name) != 0)

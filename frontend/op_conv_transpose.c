@@ -1,19 +1,20 @@
 /* op_conv_transpose.c: transposed convolutions, as convolutions.
  *
- * Output element s*q + r (stride s, phase 0 <= r < s) only meets the taps r, r + s, r + 2s, ... of a kernel. So each
- * phase is an ordinary convolution of stride 1 with every s-th tap, reversed; all phases together are one convolution
- * with s times the channels along each dimension, whose phases are then interleaved:
+ * Output element s*q + r (stride s, phase 0 <= r < s) only meets the taps r, r + s, r + 2s, ... of a kernel.
+ * So each phase is an ordinary convolution of stride 1 with every s-th tap, reversed; all phases together are
+ * one convolution with s times the channels along each dimension, whose phases are then interleaved:
  *
  *     weight [C, M, k]  --pad to J*s-->  [C, M, J, s]  --reverse J, transpose-->  [s*M, C, J]
  *     x [N, C, L]  --conv-->  [N, s*M, Q]  --slice, interleave-->  [N, M, Q*s]  --slice-->  the result
  *
- * The channels of a phase follow each other, so that images of blocked channels are interleaved vector by vector. With groups,
- * whose outputs have to stay together, or too many phases to name them all, a channel's phases follow each other:
+ * The channels of a phase follow each other, so that images of blocked channels are interleaved vector by
+ * vector. With groups, whose outputs have to stay together, or too many phases to name them all, a channel's
+ * phases follow each other:
  *
  *     x [N, C, L]  --conv-->  [N, M*s, Q]  --transpose, reshape-->  [N, M, Q*s]  --slice-->  the result
  *
- * No multiplication by an inserted zero is left. Pads of the convolution give the elements that pads of the transposed
- * one leave, whole strides at a time; the slice takes the rest.
+ * No multiplication by an inserted zero is left. Pads of the convolution give the elements that pads of the
+ * transposed one leave, whole strides at a time; the slice takes the rest.
  */
 #include "frontend/importer.h"
 
@@ -110,7 +111,7 @@ static bool read_sizes(agate_call *call, geometry *g)
     return !call->faulty;
 }
 
-/* ---- the weight ------------------------------------------------------------------------------------------ */
+/* ---- the weight ---------------------------------------------------------------------------------------- */
 
 static agate_value *emit_pad(agate_call *call, agate_value *x, int32_t axis, int64_t end)
 {
@@ -173,7 +174,8 @@ static agate_value *swap_channels(agate_call *call, agate_value *w, const geomet
     return agate_lower_reshape(call, w, rank - 1, dims);
 }
 
-/* [M, C/g, J*s...], each dimension reversed in steps, to [M*s..., C/g, J...], or [s...*M, C, J...] by phase */
+/* [M, C/g, J*s...], each dimension reversed in steps, to [M*s..., C/g, J...], or [s...*M, C, J...] by
+ * phase */
 static agate_value *split_phases(agate_call *call, agate_value *w, const geometry *g, const phases *p)
 {
     agate_dim dims[AGATE_MAX_RANK];
@@ -210,7 +212,7 @@ static agate_value *split_phases(agate_call *call, agate_value *w, const geometr
     return agate_lower_reshape(call, w, 2 + g->rank, dims);
 }
 
-/* ---- the convolution --------------------------------------------------------------------------------------- */
+/* ---- the convolution ----------------------------------------------------------------------------------- */
 
 /* Which elements of the whole result are wanted, in strides of the convolution and a rest. */
 static phases plan_phases(const geometry *g, int32_t i)
@@ -260,8 +262,8 @@ static agate_value *take_phase(agate_call *call, agate_value *y, const geometry 
     return agate_lower(call, AGATE_OP_slice, &attrs, &y, 1);
 }
 
-/* [N, s...*M, Q...] to [N, M, Q*s...]: phases that differ in the last dimension alone are interleaved along it, then those that
- * differ in the last but one, and so on. */
+/* [N, s...*M, Q...] to [N, M, Q*s...]: phases that differ in the last dimension alone are interleaved along
+ * it, then those that differ in the last but one, and so on. */
 static agate_value *interleave_phases(agate_call *call, agate_value *y, const geometry *g)
 {
     agate_value *parts[MOST_PHASES];

@@ -1,8 +1,9 @@
 /* op_resize.c: Resize and its older forms, one dimension after the other.
  *
- * Along a dimension each output element is a weighted sum of input elements, mostly of a few that follow each other: a
- * resample. Where they are many, resizing multiplies by a matrix of the weights, [outputs, inputs]. Where each output is one
- * input element, it is a slice (every n-th), an expansion (each n times) or a gather instead.
+ * Along a dimension each output element is a weighted sum of input elements, mostly of a few that follow each
+ * other: a resample. Where they are many, resizing multiplies by a matrix of the weights, [outputs, inputs].
+ * Where each output is one input element, it is a slice (every n-th), an expansion (each n times) or a gather
+ * instead.
  */
 #include "frontend/importer.h"
 
@@ -84,7 +85,7 @@ static method read_method(agate_call *call)
     };
 }
 
-/* ---- sizes ----------------------------------------------------------------------------------------------- */
+/* ---- sizes --------------------------------------------------------------------------------------------- */
 
 static bool has_elements(agate_call *call, int32_t index)
 {
@@ -232,10 +233,10 @@ static bool read_extents(agate_call *call, const method *m, extent *extents)
     return !call->faulty;
 }
 
-/* ---- weights ----------------------------------------------------------------------------------------------- */
+/* ---- weights ------------------------------------------------------------------------------------------- */
 
-/* Where output element `i` lies in the input. In single precision: which of two elements is the nearest depends on how
- * it is rounded, and models expect what other programs give. */
+/* Where output element `i` lies in the input. In single precision: which of two elements is the nearest
+ * depends on how it is rounded, and models expect what other programs give. */
 static float coordinate(const method *m, const extent *e, int64_t i)
 {
     const float at = (float)i, in = (float)e->in, out = (float)e->out;
@@ -297,8 +298,8 @@ typedef struct span {
     int64_t begin, end;
 } span;
 
-/* Adds the weights of one output element to a row of the matrix, and says where. Elements beyond an end count as the one at
- * the end. */
+/* Adds the weights of one output element to a row of the matrix, and says where. Elements beyond an end count
+ * as the one at the end. */
 static span weigh(const method *m, const extent *e, int64_t i, float *row)
 {
     const double last = (double)(e->in - 1), shrink = m->antialias ? fmin(e->scale, 1) : 1;
@@ -323,7 +324,7 @@ static span weigh(const method *m, const extent *e, int64_t i, float *row)
     return (span){(int64_t)bounded(begin, last), (int64_t)bounded(end, last) + 1};
 }
 
-/* ---- one dimension ------------------------------------------------------------------------------------------- */
+/* ---- one dimension ------------------------------------------------------------------------------------- */
 
 static agate_data *new_data(agate_call *call, const int64_t *dims, int32_t rank, agate_dtype dtype,
                             agate_type *out_type)
@@ -400,7 +401,8 @@ static agate_value *resize_nearest(agate_call *call, agate_value *x, int32_t axi
                        (agate_value *[]){x, agate_lower_data(call, &type, data)}, 2);
 }
 
-/* What elements outside of the region get: shaped to be added along `axis`. NULL where there are none or a fault. */
+/* What elements outside of the region get: shaped to be added along `axis`. NULL where there are none or a
+ * fault. */
 static agate_value *fill_outside(agate_call *call, int32_t rank, int32_t axis, const method *m,
                                  const extent *e)
 {
@@ -434,7 +436,8 @@ static agate_value *make_matrix(agate_call *call, const method *m, const extent 
     return transposed ? agate_lower_transpose(call, matrix, (int64_t[]){1, 0}) : matrix;
 }
 
-/* Weights of one output element: `row` has room for as many as there are inputs, and zeros before and after. */
+/* Weights of one output element: `row` has room for as many as there are inputs, and zeros before and
+ * after. */
 static span find_weights(const method *m, const extent *e, int64_t i, float *row)
 {
     span all = weigh(m, e, i, row), some = all;

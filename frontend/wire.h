@@ -8,8 +8,8 @@
 
 /* Unpacks a ModelProto or TensorProto; `what` ("an ONNX model") is for the error. The message is released
  * with agate_wire_release; arrays in it come from aligned_alloc, aligned to AGATE_ALIGNMENT where they are
- * large, so that they may be taken out and freed alone. The raw_data of tensors are not copied: agate_wire_raw
- * tells where they lie in `data`. */
+ * large, so that they may be taken out and freed alone. The raw_data of tensors are not copied:
+ * agate_wire_raw tells where they lie in `data`. */
 AGATE_MUST_USE agate_status agate_wire_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data,
                                               size_t size_bytes, const char *what,
                                               ProtobufCMessage **out_message);

@@ -41,7 +41,7 @@ static const char *find_pair(const agate_graph *body, agate_bands *b)
     return NULL;
 }
 
-/* ---- who reads what ----------------------------------------------------------------------------------------- */
+/* ---- who reads what ------------------------------------------------------------------------------------ */
 
 static bool is_given(const agate_value *value)
 {
@@ -76,7 +76,7 @@ static const char *refuse_reads(const agate_bands *b)
     return NULL;
 }
 
-/* ---- the two ops -------------------------------------------------------------------------------------------- */
+/* ---- the two ops --------------------------------------------------------------------------------------- */
 
 static void measure_conv(const agate_node *conv, agate_bands *b)
 {
@@ -132,7 +132,8 @@ static agate_layout_kind weights_of(const agate_bands *b, bool plain)
     return plain || b->producer_by_lane ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi;
 }
 
-/* Sums in tiles leave as vectors, whatever blocks the convolution says; a pool reads them in blocks of a vector. */
+/* Sums in tiles leave as vectors, whatever blocks the convolution says; a pool reads them in blocks of a
+ * vector. */
 static const char *refuse_tiled(agate_bands *b)
 {
     const agate_layout *between = &b->between->type.layout;
@@ -226,7 +227,7 @@ const char *agate_bands_find(const agate_graph *body, agate_bands *out_bands)
     return reason ? reason : refuse_types(body, out_bands);
 }
 
-/* ---- what is kept ------------------------------------------------------------------------------------------- */
+/* ---- what is kept -------------------------------------------------------------------------------------- */
 
 int64_t agate_bands_reach(const agate_bands *bands, int64_t rows)
 {

@@ -1,13 +1,15 @@
-/* bands.h: a convolution and its one reader in one kernel, which goes over bands of rows and keeps no more of what is between
- * them than the reader's window covers:
+/* bands.h: a convolution and its one reader in one kernel, which goes over bands of rows and keeps no more of
+ * what is between them than the reader's window covers:
  *
  *     %a = conv $0, $1, $2 strides=[2, 2] pads=[3, 3, 3, 3] : f32[N,64,112,112]{nchw16c}      the producer,
  *     %b = relu %a : f32[N,64,112,112]{nchw16c}                                               what is made of it: between them,
  *     %c = max_pool %b kernel=[3, 3] strides=[2, 2] pads=[1, 1, 1, 1] : f32[N,64,56,56]{nchw16c}      the consumer,
- *     yield %c                                                                        behind which more scalar ops may stand
+ *     yield %c                                                                        behind which more
+ *     scalar ops may stand
  *
- * The consumer is a pool, a depthwise convolution, or a dense 1x1 convolution with stride 1. What stands behind it reads
- * nothing of what stands in front of it. In front of a pool the producer may be one for AMX's tiles (ir/narrow.h).
+ * The consumer is a pool, a depthwise convolution, or a dense 1x1 convolution with stride 1. What stands
+ * behind it reads nothing of what stands in front of it. In front of a pool the producer may be one for AMX's
+ * tiles (ir/narrow.h).
  */
 #ifndef AGATE_BANDS_H
 #define AGATE_BANDS_H

@@ -12,7 +12,7 @@ static bool is_whole(const agate_value *value)
     return has_rows(value) && value->type.dims[0].offset == 0;
 }
 
-/* ---- the rules of ops ----------------------------------------------------------------------------------- */
+/* ---- the rules of ops ---------------------------------------------------------------------------------- */
 
 /* Inference lets no op take a part of a dimension that follows the batch, or pad it. */
 AGATE_ROWS(any)
@@ -21,7 +21,8 @@ AGATE_ROWS(any)
     return true;
 }
 
-/* The others serve all rows alike. What has all elements in their order, as a reshape, has them row by row. */
+/* The others serve all rows alike. What has all elements in their order, as a reshape, has them row by
+ * row. */
 AGATE_ROWS(first)
 {
     for (int32_t i = 1; i < node->operand_count; i++)
@@ -93,7 +94,7 @@ AGATE_ROWS(body)
     return agate_graph_is_by_rows(node->body);
 }
 
-/* ---- graphs --------------------------------------------------------------------------------------------- */
+/* ---- graphs -------------------------------------------------------------------------------------------- */
 
 static bool is_by_rows(const agate_node *node)
 {

@@ -57,11 +57,11 @@ agate_dim agate_node_flops(const agate_node *node)
     return flops;
 }
 
-/* ---- scalar ops ----------------------------------------------------------------------------------------- */
+/* ---- scalar ops ---------------------------------------------------------------------------------------- */
 
-/* The words of scalar.def once more, here as what each costs: instructions in the low bits, divisions above them, exponentials
- * above those. Functions are as backend/emit_math.c expands them; the C library's, of which each lane
- * calls its own, are taken for 120, which eight lanes need at the very least. */
+/* The words of scalar.def once more, here as what each costs: instructions in the low bits, divisions above
+ * them, exponentials above those. Functions are as backend/emit_math.c expands them; the C library's, of
+ * which each lane calls its own, are taken for 120, which eight lanes need at the very least. */
 #define DIVISION     (1 << 16)
 #define EXPONENTIAL  (1 << 24)
 #define LIBRARY      120
@@ -187,9 +187,10 @@ agate_scalar_work agate_node_scalar_work(const agate_node *node, const agate_mac
     return total;
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------------- */
 
-/* What scales with the batch lies behind what does not, so the greatest scale and the greatest offset bound every end. */
+/* What scales with the batch lies behind what does not, so the greatest scale and the greatest offset bound
+ * every end. */
 bool agate_graph_slab_size(const agate_graph *graph, agate_dim *out_size_bytes)
 {
     agate_dim slab = {0}, size, end;

@@ -5,13 +5,15 @@
 #include "ir/graph.h"
 #include "runtime/base/features.h"
 
-/* Operations of one convolution, product of matrices, resampling or window; multiply-adds count as two, taps of a window as one. 0 for
- * any other op, and where the count is no multiple of the batch. A kernel: of its body. */
+/* Operations of one convolution, product of matrices, resampling or window; multiply-adds count as two, taps
+ * of a window as one. 0 for any other op, and where the count is no multiple of the batch. A kernel: of its
+ * body. */
 agate_dim agate_node_flops(const agate_node *node);
 
 /* What scalar ops, reductions and softmaxes cost beside multiply-adds, of one node or a kernel's body. */
 typedef struct agate_scalar_work {
-    /* Vector instructions, counted by the elements that they serve: each takes the place of a multiply-add. */
+    /* Vector instructions, counted by the elements that they serve: each takes the place of a
+     * multiply-add. */
     agate_dim instructions;
     agate_dim divisions; /* and square roots, which the processor makes apart from the rest */
 } agate_scalar_work;

@@ -5,7 +5,7 @@
 
 #include "ir/graph.h"
 
-/* ---- blocks --------------------------------------------------------------------------------------------- */
+/* ---- blocks -------------------------------------------------------------------------------------------- */
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
@@ -48,7 +48,7 @@ void agate_block_release(void *block, size_t size_bytes)
         free(block);
 }
 
-/* ---- contents ------------------------------------------------------------------------------------------- */
+/* ---- contents ------------------------------------------------------------------------------------------ */
 
 static agate_data *create(agate_data contents)
 {
@@ -152,7 +152,8 @@ const void *agate_data_bytes(const agate_data *data)
         return bytes;
     void *made = agate_block_create(data->size_bytes);
     bool good = made && agate_data_read(data, 0, data->size_bytes, made);
-    /* Where two threads make them, the first one's stay. Constness is the reader's: what it reads is the same. */
+    /* Where two threads make them, the first one's stay. Constness is the reader's: what it reads is the
+     * same. */
     if (good && __atomic_compare_exchange_n((const void **)&data->bytes, &bytes, made, false,
                                             __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return made;

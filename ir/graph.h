@@ -1,8 +1,9 @@
 /* graph.h: the typed SSA graph.
  *
- * A graph owns an arena with its nodes, values and names; data of constants is counted by reference, so that graphs share
- * it. Nodes stand in one list in execution order (a definition before its uses), closed by a `return` (or, in a kernel's
- * body, `yield`) whose operands are the graph's results. Graphs are thread-compatible.
+ * A graph owns an arena with its nodes, values and names; data of constants is counted by reference, so that
+ * graphs share it. Nodes stand in one list in execution order (a definition before its uses), closed by a
+ * `return` (or, in a kernel's body, `yield`) whose operands are the graph's results. Graphs are
+ * thread-compatible.
  */
 #ifndef AGATE_GRAPH_H
 #define AGATE_GRAPH_H
@@ -31,8 +32,9 @@ typedef enum agate_family {
     AGATE_FAMILY_window,
     AGATE_FAMILY_reduce,
     AGATE_FAMILY_softmax,
-    AGATE_FAMILY_cast,     /* one value in, one out, like pointwise, but the dtype changes */
-    AGATE_FAMILY_resample, /* elements that follow each other, weighted and summed; which and how, data says */
+    AGATE_FAMILY_cast, /* one value in, one out, like pointwise, but the dtype changes */
+    /* elements that follow each other, weighted and summed; which and how, data says */
+    AGATE_FAMILY_resample,
     AGATE_FAMILY_move, /* an index map: every result element is a copy of one operand element, or a fill */
     AGATE_FAMILY_library,
     AGATE_FAMILY_view,
@@ -51,11 +53,12 @@ typedef enum agate_trait {
 
 #define AGATE_ANY_COUNT INT32_MAX /* `N` in ops.def */
 
-/* Types the results of `node` from its operands and attributes, filling left-out attribute lists with their defaults.
- * On a fault appends one sentence to `fault` and returns false. */
+/* Types the results of `node` from its operands and attributes, filling left-out attribute lists with their
+ * defaults. On a fault appends one sentence to `fault` and returns false. */
 typedef bool (*agate_infer_fn)(agate_node *node, agate_type *out_type, agate_text *fault);
 
-/* Does row i of the results of `node` come of row i of its operands alone? Asked where some operand and every result have rows. */
+/* Does row i of the results of `node` come of row i of its operands alone? Asked where some operand and every
+ * result have rows. */
 typedef bool (*agate_rows_fn)(const agate_node *node);
 
 typedef struct agate_op_info {
@@ -84,8 +87,9 @@ static inline agate_scalar_op agate_op_scalar(agate_op op)
 
 /* ---- constants ---------------------------------------------------------------------------------------- */
 
-/* Contents of a constant, in the physical order of its type. Counted; immutable once shared. They may not be made yet:
- * then they are known by how to make them, so that what passes do to a network's weights costs its memory once. */
+/* Contents of a constant, in the physical order of its type. Counted; immutable once shared. They may not be
+ * made yet: then they are known by how to make them, so that what passes do to a network's weights costs its
+ * memory once. */
 typedef struct agate_data agate_data;
 struct agate_data {
     size_t size_bytes;
@@ -98,34 +102,39 @@ struct agate_data {
     void (*release)(agate_data *data); /* of `owner` and `data` itself; NULL: both are freed */
 };
 
-/* New zeroed, 64-byte-aligned, writable memory with one reference; NULL if memory is short (a pass then declines). */
+/* New zeroed, 64-byte-aligned, writable memory with one reference; NULL if memory is short (a pass then
+ * declines). */
 agate_data *agate_data_create(size_t size_bytes);
 
 typedef bool (*agate_make_fn)(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out);
 
-/* Contents that `make` writes when they are wanted, from `source`, which is retained, and `owner`, which is freed in the
- * end: any whole elements of them, on several threads at once; false where memory is short. NULL if memory is short. */
+/* Contents that `make` writes when they are wanted, from `source`, which is retained, and `owner`, which is
+ * freed in the end: any whole elements of them, on several threads at once; false where memory is short. NULL
+ * if memory is short. */
 agate_data *agate_data_create_deferred(size_t size_bytes, agate_make_fn make, agate_data *source,
                                        void *owner);
 
-/* Contents at `loose`, at any address, inside of those of `source`, which is retained. NULL if memory is short. */
+/* Contents at `loose`, at any address, inside of those of `source`, which is retained. NULL if memory is
+ * short. */
 agate_data *agate_data_create_loose(size_t size_bytes, const void *loose, agate_data *source);
 
 agate_data *agate_data_retain(agate_data *data);
 void agate_data_release(agate_data *data); /* NULL is accepted */
 
-/* All the contents, made now where they were not, and kept as long as `data`; NULL if memory is short. Thread-safe. */
+/* All the contents, made now where they were not, and kept as long as `data`; NULL if memory is short.
+ * Thread-safe. */
 const void *agate_data_bytes(const agate_data *data);
 
-/* Writes a part of the contents, whole elements, without keeping what is made for it. Returns false if memory is
- * short. Thread-safe. */
+/* Writes a part of the contents, whole elements, without keeping what is made for it. Returns false if memory
+ * is short. Thread-safe. */
 bool agate_data_read(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out);
 
-/* Says that what `data` is made from will hardly be read again: if it lies in a mapped file, its pages may go. */
+/* Says that what `data` is made from will hardly be read again: if it lies in a mapped file, its pages may
+ * go. */
 void agate_data_forget(const agate_data *data);
 
-/* Memory for large contents, zeroed, aligned to AGATE_ALIGNMENT and in huge pages where it fills some; NULL if the system
- * refuses. Goes back with the size it was asked for. */
+/* Memory for large contents, zeroed, aligned to AGATE_ALIGNMENT and in huge pages where it fills some; NULL
+ * if the system refuses. Goes back with the size it was asked for. */
 void *agate_block_create(size_t size_bytes);
 void agate_block_release(void *block, size_t size_bytes);
 
@@ -227,21 +236,22 @@ agate_graph *agate_graph_create_body(agate_graph *parent);
 
 agate_value *agate_graph_add_param(agate_graph *graph, const char *name, const agate_type *type);
 
-/* Creates a node in front of `before` (NULL: at the end of the list), with default attributes, `result_count` untyped
- * results, and the given operands, whose uses are registered. */
+/* Creates a node in front of `before` (NULL: at the end of the list), with default attributes, `result_count`
+ * untyped results, and the given operands, whose uses are registered. */
 agate_node *agate_node_create(agate_graph *graph, agate_node *before, agate_op op,
                               agate_value *const *operands, int32_t operand_count, int32_t result_count);
 
-/* A node like `node` (its op, attributes, types, label, contents and origin) with as many other operands, at the end of
- * `graph`. */
+/* A node like `node` (its op, attributes, types, label, contents and origin) with as many other operands, at
+ * the end of `graph`. */
 agate_node *agate_node_copy(agate_graph *graph, const agate_node *node, agate_value *const *operands);
 
-/* agate_node_create for an op with one result, followed by `attrs` (may be NULL) and inference: asserts that it
- * succeeds, so use it only where the operands are known to fit. Returns the result. */
+/* agate_node_create for an op with one result, followed by `attrs` (may be NULL) and inference: asserts that
+ * it succeeds, so use it only where the operands are known to fit. Returns the result. */
 agate_value *agate_build(agate_graph *graph, agate_node *before, agate_op op, const agate_attrs *attrs,
                          agate_value *const *operands, int32_t operand_count);
 
-/* A constant in front of `before`. Takes over the reference to `data`. `label` NULL makes a `const`, else a `weight`. */
+/* A constant in front of `before`. Takes over the reference to `data`. `label` NULL makes a `const`, else a
+ * `weight`. */
 agate_value *agate_build_constant(agate_graph *graph, agate_node *before, const agate_type *type,
                                   agate_data *data, const char *label);
 
@@ -290,14 +300,16 @@ const agate_data *agate_value_data(const agate_value *value);
 /* Joins the origins of `node` and `from` into `node`. */
 void agate_node_merge_origin(agate_node *node, const agate_node *from);
 
-/* Infers the one result's type of `node` by its op's row. On a fault appends a sentence to `fault`, returns false. */
+/* Infers the one result's type of `node` by its op's row. On a fault appends a sentence to `fault`, returns
+ * false. */
 bool agate_node_infer(agate_node *node, agate_text *fault);
 
-/* Does the body reduce over the same axes of one shape, work on the rows by scalar ops, and yield whole rows alone? So do a
- * layer norm and a softmax. (rows.c) */
+/* Does the body reduce over the same axes of one shape, work on the rows by scalar ops, and yield whole rows
+ * alone? So do a layer norm and a softmax. (rows.c) */
 bool agate_reduces_rows(const agate_graph *body);
 
-/* Reads element `index` (in physical order) of a constant as a double; NaN where memory is too short to make it. */
+/* Reads element `index` (in physical order) of a constant as a double; NaN where memory is too short to make
+ * it. */
 double agate_data_at(const agate_data *data, agate_dtype dtype, int64_t index);
 
 /* The body is safe against removing `node` itself. */

@@ -23,7 +23,8 @@ bool agate_infer_node(agate_node *node, agate_type *out_type, agate_text *fault)
 /* Appends a sentence to `fault` and returns false. */
 bool agate_fault(agate_text *fault, const char *format, ...) AGATE_PRINTF(2, 3);
 
-/* The layout of the node's result where it is stated already, else `otherwise`; without a pitch, which only memory has. */
+/* The layout of the node's result where it is stated already, else `otherwise`; without a pitch, which only
+ * memory has. */
 agate_layout agate_infer_layout(const agate_node *node, agate_layout otherwise);
 
 /* Fills an empty list with `count` times `value`; a list of another length is a fault that speaks of `name`.

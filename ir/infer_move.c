@@ -167,8 +167,8 @@ AGATE_INFER(interleave)
     return true;
 }
 
-/* Element o along the axis is the sum over t of weights[o, t] times the operand's element first[o] + t; a first tap from which
- * they would reach beyond an end counts as the nearest from which they do not. */
+/* Element o along the axis is the sum over t of weights[o, t] times the operand's element first[o] + t; a
+ * first tap from which they would reach beyond an end counts as the nearest from which they do not. */
 AGATE_INFER(resample)
 {
     const agate_type *x = agate_operand_type(node, 0), *first = agate_operand_type(node, 1);

@@ -140,7 +140,7 @@ AGATE_INFER(conv)
     return conv_layouts(node, &type, fault);
 }
 
-/* ---- winograd ------------------------------------------------------------------------------------------- */
+/* ---- winograd ------------------------------------------------------------------------------------------ */
 
 static bool winograd_layouts(const agate_node *node, const agate_type *result, agate_text *fault)
 {

@@ -198,7 +198,8 @@ static agate_status run_nodes(frame *f, const agate_graph *graph, agate_tensor *
     return AGATE_OK;
 }
 
-/* Runs `graph` into `results`, whose memory and shape are there, in a frame that has the batch and who observes. */
+/* Runs `graph` into `results`, whose memory and shape are there, in a frame that has the batch and who
+ * observes. */
 static agate_status run_graph(const agate_graph *graph, const agate_tensor *const *params, frame *f,
                               agate_tensor *const *results)
 {

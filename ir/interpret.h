@@ -22,8 +22,8 @@ AGATE_MUST_USE agate_status agate_interpret(const agate_graph *graph, const agat
                                             size_t input_count, agate_tensor *outputs, size_t output_count,
                                             int64_t batch);
 
-/* Hears the results of each node of the graph (constants and bodies of kernels apart) once they are computed, and may
- * overwrite their elements: that is what the nodes behind then read. An error ends the run. */
+/* Hears the results of each node of the graph (constants and bodies of kernels apart) once they are computed,
+ * and may overwrite their elements: that is what the nodes behind then read. An error ends the run. */
 typedef agate_status (*agate_observe_fn)(void *user, const agate_node *node, agate_tensor *const *results);
 
 /* agate_interpret, observed. */

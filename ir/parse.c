@@ -13,8 +13,9 @@ typedef struct name_list {
     int32_t count;
 } name_list;
 
-/* An arena cannot refuse, so room is asked for beforehand: more than any one node or value can take here, or all of them in
- * the tables of verifier and printer. That is in proportion to the text: a node may have as many operands as it has commas. */
+/* An arena cannot refuse, so room is asked for beforehand: more than any one node or value can take here, or
+ * all of them in the tables of verifier and printer. That is in proportion to the text: a node may have as
+ * many operands as it has commas. */
 static bool has_room(agate_parser *p)
 {
     size_t most_bytes = ((size_t)64 << 10) + 512 * (size_t)(p->end - p->text);

@@ -6,8 +6,8 @@
  *     %d = slice %a starts=[0, 64, 0, 0] shape=[N, 32, 28, 28] : ...
  *     yield %c, %d
  *
- * The parts follow each other from channel 0 to the last, each but the last of whole blocks. A body's node belongs to the
- * part whose slice stands last in front of it, and reads nothing of the others.
+ * The parts follow each other from channel 0 to the last, each but the last of whole blocks. A body's node
+ * belongs to the part whose slice stands last in front of it, and reads nothing of the others.
  */
 #ifndef AGATE_PARTS_H
 #define AGATE_PARTS_H
@@ -21,8 +21,8 @@ typedef struct agate_part {
     int64_t start, channels;
 } agate_part;
 
-/* Writes the parts of `conv`, which stands in a kernel's body, and returns how many: one for a convolution that no slice
- * reads. 0 where slices read it in any other way than above. */
+/* Writes the parts of `conv`, which stands in a kernel's body, and returns how many: one for a convolution
+ * that no slice reads. 0 where slices read it in any other way than above. */
 int32_t agate_conv_parts(const agate_node *conv, agate_part out_parts[AGATE_MAX_PARTS]);
 
 /* The slice of `conv` that opens the part to which `node`, behind it in the body, belongs; NULL: none. */

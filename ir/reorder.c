@@ -1,12 +1,12 @@
-/* reorder.c: constants in another layout, with their dimensions in another order, or rounded to 16 bits. The walk goes in the
- * target's physical order, so that writes stream. */
+/* reorder.c: constants in another layout, with their dimensions in another order, or rounded to 16 bits. The
+ * walk goes in the target's physical order, so that writes stream. */
 #include "ir/reorder.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* For each physical axis of the target: what a step along it adds to the source offset is no single number where both
- * cut the same dimension, so offsets of every logical dimension are tabled instead. */
+/* For each physical axis of the target: what a step along it adds to the source offset is no single number
+ * where both cut the same dimension, so offsets of every logical dimension are tabled instead. */
 typedef struct walk {
     agate_phys_axis axes[AGATE_MAX_PHYS];
     int32_t axis_count;
@@ -181,7 +181,7 @@ bool agate_reorder_bytes(const agate_type *from, const void *source, const agate
     return true;
 }
 
-/* ---- later ---------------------------------------------------------------------------------------------- */
+/* ---- later --------------------------------------------------------------------------------------------- */
 
 /* What a deferred reorder knows. */
 typedef struct reordering {
@@ -211,7 +211,8 @@ static inline uint32_t round_to_bf16(uint32_t bits)
 #define HALF                                                                                                 \
     UINT32_C(0x3f000000) /* bits of 0.5f: next to it the last bit is 2^-24, as that of a denormal f16 */
 
-/* As agate_f32_to_f16, without a branch (backend/emit_half.c). `shifted` are the bits of abs(number) + 0.5. */
+/* As agate_f32_to_f16, without a branch (backend/emit_half.c). `shifted` are the bits of abs(number) +
+ * 0.5. */
 static inline uint32_t round_to_f16(uint32_t bits, uint32_t shifted)
 {
     uint32_t magnitude = bits & 0x7fffffff, is_nan = magnitude > 0x7f800000 ? ~0u : 0;
@@ -312,8 +313,8 @@ static const char *read_rows(const row_reader *r, int64_t first, int64_t count)
     return (const char *)r->narrowed;
 }
 
-/* Where contents lie by rows, and the target by blocks of those, a block of rows is made, and rounded, at a time, so that it is
- * still in the cache when it is moved. `source` may be NULL: they are to be made. */
+/* Where contents lie by rows, and the target by blocks of those, a block of rows is made, and rounded, at a
+ * time, so that it is still in the cache when it is moved. `source` may be NULL: they are to be made. */
 static bool walk_by_rows(walk *w, const reordering *r, const agate_data *data, const char *source,
                          void *target)
 {
@@ -426,8 +427,8 @@ agate_data *agate_data_plane(agate_data *data, const agate_type *from, const aga
     const reordering *first = data->make == make_reordered ? data->owner : NULL;
     reordering how = {.from = *from, .to = *to};
 
-    /* What only moves elements and was never made need not be: one walk does both. Not so where it has another shape by now, as
-     * behind a reshape. */
+    /* What only moves elements and was never made need not be: one walk does both. Not so where it has
+     * another shape by now, as behind a reshape. */
     if (first && agate_type_equal(from, &first->to) && !bytes_at_hand(data)) {
         how = *first;
         how.to = *to;

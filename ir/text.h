@@ -1,4 +1,5 @@
-/* text.h: the graph as text, and back. What prints, parses: print(parse(print(g))) is print(g) at every stage.
+/* text.h: the graph as text, and back. What prints, parses: print(parse(print(g))) is print(g) at every
+ * stage.
  *
  *     graph @block(%x: f32[N,64,56,56]) -> f32[N,64,56,56] {
  *       %w = weight "conv2.w" : f32[64,64,3,3]
@@ -18,12 +19,14 @@
  *                %V, ... = kernel(%V, ...) STRATEGY<TILE=NUMBER, ...> { NODE... } : TYPE PLACE, ...
  *                return %V, ... | yield %V, ...
  *     PLACE      at slab[DIM] | at output[NUMBER]           bytes of the slab; number of the graph result
- *     NAME       identifier (letters, digits, _ and .; no digit or . first) | "any bytes, \" \\ and \x0a escaped"
+ *     NAME       identifier (letters, digits, _ and .; no digit or . first) | "any bytes, \" \\ and \x0a
+ *                escaped"
  *
- * A value is printed by its ONNX name where it is a parameter or the name is an identifier that no other value has; other
- * values are numbered. Inside a kernel operands are $0, $1, ... and values lettered. `const` holds its elements as one flat
- * list in physical order; a `weight` is known by name. Attributes at their default, strategy, tiles, place and origin (`from`,
- * if asked for) may be left out. Comments run from `;` to the end of the line.
+ * A value is printed by its ONNX name where it is a parameter or the name is an identifier that no other
+ * value has; other values are numbered. Inside a kernel operands are $0, $1, ... and values lettered. `const`
+ * holds its elements as one flat list in physical order; a `weight` is known by name. Attributes at their
+ * default, strategy, tiles, place and origin (`from`, if asked for) may be left out. Comments run from `;` to
+ * the end of the line.
  */
 #ifndef AGATE_IR_TEXT_H
 #define AGATE_IR_TEXT_H
@@ -32,8 +35,8 @@
 
 typedef struct agate_print_options {
     bool origins; /* print `from "..."` */
-    bool
-        serials; /* number values by when they were made, so that a value keeps its number from pass to pass */
+    /* number values by when they were made, so that a value keeps its number from pass to pass */
+    bool serials;
 } agate_print_options;
 
 /* Appends the graph. `options` may be NULL. Check text->failed at the end. */
@@ -48,12 +51,13 @@ void agate_print_node(const agate_node *node, agate_text *text);
 /* Strategy and tiles of a kernel node, "direct_conv<v=16, oc=2>"; nothing where it is not scheduled. */
 void agate_print_schedule(const agate_node *kernel, agate_text *text);
 
-/* The signature of a kernel node (op, body, operand types, strategy, tiles; no names): equal text means equal code. */
+/* The signature of a kernel node (op, body, operand types, strategy, tiles; no names): equal text means equal
+ * code. */
 void agate_print_signature(const agate_node *kernel, agate_text *text);
 
-/* Parses one graph out of `size_bytes` of text (any bytes: untrusted). Errors name line and column and what was expected.
- * Types are checked against inference. Weights come without contents. `scratch` of each node is its line, counted from 1.
- * On success the graph is the caller's. */
+/* Parses one graph out of `size_bytes` of text (any bytes: untrusted). Errors name line and column and what
+ * was expected. Types are checked against inference. Weights come without contents. `scratch` of each node is
+ * its line, counted from 1. On success the graph is the caller's. */
 AGATE_MUST_USE agate_status agate_parse(const char *text, size_t size_bytes, agate_graph **out_graph);
 
 /* Like agate_parse, but does not check: faulty graphs that parse are returned for the verifier's tests. */

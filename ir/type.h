@@ -13,9 +13,9 @@ typedef enum agate_layout_kind {
 
 /* `block` is B in layouts.def; 0 for plain.
  *
- * `pitch` is for the channel-blocked layout of a value that lies among others' channels: how many channels there are from
- * one image to the next, a multiple of the block. 0: its own, padded. Only values in memory have one: kernels' operands
- * and results, and views; not what a kernel computes in between. */
+ * `pitch` is for the channel-blocked layout of a value that lies among others' channels: how many channels
+ * there are from one image to the next, a multiple of the block. 0: its own, padded. Only values in memory
+ * have one: kernels' operands and results, and views; not what a kernel computes in between. */
 typedef struct agate_layout {
     uint16_t kind;
     uint16_t block;
@@ -54,7 +54,8 @@ bool agate_type_same_places(const agate_type *a, const agate_type *b);
 /* Equal but for pitches: the same elements in the same order. */
 bool agate_type_equal_but_pitch(const agate_type *a, const agate_type *b);
 
-/* Channels from one image to the next of a channel-blocked type: its pitch, or its own channels with their pads. */
+/* Channels from one image to the next of a channel-blocked type: its pitch, or its own channels with their
+ * pads. */
 int64_t agate_type_pitch(const agate_type *type);
 
 /* Bytes from the first channel of such a type to channel `channel`, the first of a block. */
@@ -63,16 +64,17 @@ int64_t agate_type_channel_offset(const agate_type *type, int64_t channel);
 /* All dimensions fixed? */
 bool agate_type_is_fixed(const agate_type *type);
 
-/* Product of the logical dimensions. Returns false on overflow, or where it is no linear function of the batch. */
+/* Product of the logical dimensions. Returns false on overflow, or where it is no linear function of the
+ * batch. */
 bool agate_type_count(const agate_type *type, agate_dim *out_count);
 
-/* Bytes in memory, pads of a blocked layout included; with a pitch, from its first to its last byte. Returns false as
- * above. */
+/* Bytes in memory, pads of a blocked layout included; with a pitch, from its first to its last byte. Returns
+ * false as above. */
 bool agate_type_size(const agate_type *type, agate_dim *out_size_bytes);
 
-/* Can a value have this type? Looks for an element type, dimensions that are never negative, a layout that fits the rank,
- * a batch that only the outermost dimension follows, and a size that an address can reach. On a fault appends a sentence
- * to `fault` and returns false. */
+/* Can a value have this type? Looks for an element type, dimensions that are never negative, a layout that
+ * fits the rank, a batch that only the outermost dimension follows, and a size that an address can reach. On
+ * a fault appends a sentence to `fault` and returns false. */
 bool agate_type_check(const agate_type *type, agate_text *fault);
 
 /* What of a dimension's coordinate d an axis of the physical order counts; B is the layout's block. */
@@ -94,7 +96,8 @@ typedef struct agate_phys_axis {
 
 #define AGATE_MAX_PHYS (AGATE_MAX_RANK + 3)
 
-/* Where coordinate `at` stands along an axis with this part of it, and by how much the coordinate grows with a step there. */
+/* Where coordinate `at` stands along an axis with this part of it, and by how much the coordinate grows with
+ * a step there. */
 static inline int64_t agate_phys_digit(agate_phys_part part, int64_t block, int64_t at)
 {
     switch (part) {
@@ -120,18 +123,18 @@ static inline int64_t agate_phys_weight(agate_phys_part part, int64_t block)
     return part == AGATE_PHYS_OUTER ? block : pairs ? 2 : 1;
 }
 
-/* Writes the physical axes of `type`, outermost first, and returns how many. The one place that knows the orders of
- * layouts.def; addresses, sizes and the reorder kernel all derive from it. Only the outermost extent may follow the
- * batch; returns -1 where an inner one does or a stride overflows. */
+/* Writes the physical axes of `type`, outermost first, and returns how many. The one place that knows the
+ * orders of layouts.def; addresses, sizes and the reorder kernel all derive from it. Only the outermost
+ * extent may follow the batch; returns -1 where an inner one does or a stride overflows. */
 int32_t agate_type_phys(const agate_type *type, agate_phys_axis out_axes[AGATE_MAX_PHYS]);
 
 /* Shape that operands broadcast to by ONNX's (numpy's) rules. Returns false where they do not. */
 bool agate_broadcast(const agate_type *a, const agate_type *b, agate_type *out_type);
 
-/* Appends "f32[N,64,56,56]{nchw16c}"; and parses it back out of a 0-terminated text, returning the end of what was read,
- * or NULL where it is no type. A layout is named by its dimensions, then block and dimension of each inner axis, as
- * layouts.def shows for rank 4: {ncw8c}, {nc16c}, {ncdhw16c}, {oihw16i16o}, {oihw16o}, {o16o}, {kn16n}, {bkn16n}. A pitch stands behind it:
- * {nchw16c of 256}. */
+/* Appends "f32[N,64,56,56]{nchw16c}"; and parses it back out of a 0-terminated text, returning the end of
+ * what was read, or NULL where it is no type. A layout is named by its dimensions, then block and dimension
+ * of each inner axis, as layouts.def shows for rank 4: {ncw8c}, {nc16c}, {ncdhw16c}, {oihw16i16o}, {oihw16o},
+ * {o16o}, {kn16n}, {bkn16n}. A pitch stands behind it: {nchw16c of 256}. */
 void agate_type_print(const agate_type *type, agate_text *text);
 const char *agate_type_parse(const char *text, agate_type *out_type);
 const char *agate_dim_parse(const char *text, agate_dim *out_dim);

@@ -54,9 +54,9 @@ static const char *const layout_texts[AGATE_LAYOUT_COUNT] = {
 #undef AGATE_LAYOUT
 };
 
-/* Writes the name of `layout` for this rank, by its text in layouts.def: the letters in front of the first B or H
- * name the dimensions ("hw" stands for any number of spatial ones, and where there is no "hw" more dimensions
- * go in front, as b); each B stands for the block, H for half of it. */
+/* Writes the name of `layout` for this rank, by its text in layouts.def: the letters in front of the first B
+ * or H name the dimensions ("hw" stands for any number of spatial ones, and where there is no "hw" more
+ * dimensions go in front, as b); each B stands for the block, H for half of it. */
 static void layout_text(agate_layout layout, int32_t rank, char out_text[LAYOUT_TEXT_BYTES])
 {
     const char *pattern = layout.kind < AGATE_LAYOUT_COUNT ? layout_texts[layout.kind] : "?";

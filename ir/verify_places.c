@@ -1,9 +1,9 @@
 /* verify_places.c: what the memory plan must keep. A value lives from its kernel to its last use; views share
  * the memory of what they view, and lengthen its life.
  *
- * Values that a join puts among each other's channels are one tenant of the slab, from the first to the last that
- * lives. Tenants are met in the order of execution; those alive stand in a list by their place, so that each is held
- * against its neighbours alone. */
+ * Values that a join puts among each other's channels are one tenant of the slab, from the first to the last
+ * that lives. Tenants are met in the order of execution; those alive stand in a list by their place, so that
+ * each is held against its neighbours alone. */
 #include <stdlib.h>
 
 #include "ir/text.h"
@@ -58,8 +58,8 @@ static bool at_most(agate_dim a, agate_dim b)
     return a.scale <= b.scale && agate_dim_at(a, 1) <= agate_dim_at(b, 1);
 }
 
-/* Does parameter `index` of the body reach the yield only through scalar ops and casts on its own shape and layout,
- * element by element? One walk, which carries on what depends on it. */
+/* Does parameter `index` of the body reach the yield only through scalar ops and casts on its own shape and
+ * layout, element by element? One walk, which carries on what depends on it. */
 static bool flows_in_place(const places *p, const agate_graph *body, int32_t index)
 {
     const agate_value *param = body->params[index];
@@ -213,7 +213,7 @@ static void verify_overlaps(places *p, int64_t node_count)
     }
 }
 
-/* ---- joined values --------------------------------------------------------------------------------------- */
+/* ---- joined values ------------------------------------------------------------------------------------- */
 
 /* Where channel `channel` lies of a value of `type` at `place`. */
 static agate_dim place_of_channel(agate_dim place, const agate_type *type, int64_t channel)
@@ -270,7 +270,7 @@ static void verify_join(places *p, const agate_value *join)
         agate_map_put(&p->in_slab, join, 0, all);
 }
 
-/* ---- within what is joined ------------------------------------------------------------------------------- */
+/* ---- within what is joined ----------------------------------------------------------------------------- */
 
 static int by_place(const void *left, const void *right)
 {
@@ -282,8 +282,8 @@ static int by_place(const void *left, const void *right)
     return at_a != at_b ? (at_a < at_b ? -1 : 1) : 0;
 }
 
-/* The channels of joined values must not meet either: by their places, each ends before the next begins. That the last
- * ends within the image, its type says. */
+/* The channels of joined values must not meet either: by their places, each ends before the next begins. That
+ * the last ends within the image, its type says. */
 static void verify_joined(places *p)
 {
     tenant **order = AGATE_NEW_N(p->v->arena, tenant *, p->tenant_count);

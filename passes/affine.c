@@ -87,8 +87,8 @@ static bool is_link(const agate_node *node)
            node->op == AGATE_OP_div || node->op == AGATE_OP_batch_norm;
 }
 
-/* If `node` is op(x, constant per channel) with a result like x, writes what it does and returns which operand x is; else
- * -1. */
+/* If `node` is op(x, constant per channel) with a result like x, writes what it does and returns which
+ * operand x is; else -1. */
 static int32_t read_link(const agate_affine *chain, agate_pass *pass, agate_node *node, link *out)
 {
     if (!is_link(node) || !agate_type_equal(&agate_result(node)->type, &chain->type))

@@ -1,5 +1,5 @@
-/* affine.h: chains of mul, div, add and sub by constants per channel, and of batch_norm, as one x * scale + shift. Internal
- * to passes/. */
+/* affine.h: chains of mul, div, add and sub by constants per channel, and of batch_norm, as one x * scale +
+ * shift. Internal to passes/. */
 #ifndef AGATE_AFFINE_H
 #define AGATE_AFFINE_H
 
@@ -21,7 +21,8 @@ typedef struct agate_affine {
 bool agate_affine_init(agate_affine *chain, agate_pass *pass, agate_value *value, int32_t axis);
 void agate_affine_deinit(agate_affine *chain);
 
-/* Writes batch_norm `node` over `channels` as x * scale + shift. False where its statistics are not known constants. */
+/* Writes batch_norm `node` over `channels` as x * scale + shift. False where its statistics are not known
+ * constants. */
 bool agate_affine_of_norm(agate_pass *pass, const agate_node *node, int64_t channels, double *out_scale,
                           double *out_shift);
 

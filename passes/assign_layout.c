@@ -4,10 +4,11 @@
  *     %0 = kernel(%x, %w) {...}           ==>    %1 = kernel(%x) { reorder } : f32[N,64,56,56]{nchw16c}
  *          : f32[N,64,56,56]                     %0 = kernel(%1, %w) {...} : f32[N,64,56,56]{nchw16c}
  *
- * One walk in execution order. A convolution wants the blocked layout; pools, pointwise chains, reductions, resampling of
- * images and moves that keep channels in runs follow what they are given; everything else, and the graph's edges, is plain. A
- * reorder stands where a value is wanted in the other layout, once per value. A convolution of few channels (a stem) reads its
- * input plain, so that the image needs no reorder. Needs kernels for all computations; breaks nothing.
+ * One walk in execution order. A convolution wants the blocked layout; pools, pointwise chains, reductions,
+ * resampling of images and moves that keep channels in runs follow what they are given; everything else, and
+ * the graph's edges, is plain. A reorder stands where a value is wanted in the other layout, once per value.
+ * A convolution of few channels (a stem) reads its input plain, so that the image needs no reorder. Needs
+ * kernels for all computations; breaks nothing.
  */
 #include "ir/bands.h"
 #include "ir/parts.h"
@@ -41,7 +42,7 @@ static bool is_blocked(const agate_value *value)
     return value->type.layout.kind == AGATE_LAYOUT_channel;
 }
 
-/* ---- values in the other layout ------------------------------------------------------------------------- */
+/* ---- values in the other layout ------------------------------------------------------------------------ */
 
 static agate_value *reorder_constant(agate_value *value, const agate_type *type)
 {
@@ -120,7 +121,7 @@ static agate_value *as_channel_shape(agate_value *value, int32_t rank, agate_nod
     return agate_build(before->graph, before, AGATE_OP_reshape, &attrs, &value, 1);
 }
 
-/* ---- what a kernel wants ---------------------------------------------------------------------------------- */
+/* ---- what a kernel wants ------------------------------------------------------------------------------- */
 
 static const char *conv_refuses(const agate_node *kernel, const agate_node *conv)
 {
@@ -166,8 +167,8 @@ static bool normalizes_channels(const agate_node *kernel, const agate_node *redu
     return axes->count == 1 && axes->v[0] == 1 && agate_reduces_rows(kernel->body);
 }
 
-/* Concats, slices and pads of channels that follow each other: each block of the result comes from one block of an operand,
- * or two. An interleave takes its turns within a vector. */
+/* Concats, slices and pads of channels that follow each other: each block of the result comes from one block
+ * of an operand, or two. An interleave takes its turns within a vector. */
 static bool keeps_runs(const agate_node *move, int64_t block)
 {
     const agate_attrs *attrs = &move->attrs;
@@ -285,7 +286,7 @@ static bool follows_blocked(const agate_node *kernel, const agate_node *anchor)
     return any;
 }
 
-/* ---- applying it ------------------------------------------------------------------------------------------ */
+/* ---- applying it --------------------------------------------------------------------------------------- */
 
 /* Operands that scalar ops read at the result's coordinates. */
 static bool block_epilogue_operand(assigner *a, agate_node *kernel, int32_t index, const agate_type *result)
@@ -410,7 +411,8 @@ static bool plain_kernel(assigner *a, agate_node *kernel, const agate_node *anch
     return true;
 }
 
-/* A pair of ops for bands of rows, as a text may hold it, is laid out: its operands are to lie as it reads them. */
+/* A pair of ops for bands of rows, as a text may hold it, is laid out: its operands are to lie as it reads
+ * them. */
 static bool keep_layouts(assigner *a, agate_node *kernel)
 {
     for (int32_t i = 0; i < kernel->operand_count; i++)

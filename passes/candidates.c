@@ -1,5 +1,5 @@
-/* candidates.c: tiles that are worth measuring beside the scheduler's. Only such as compute the same bits: what a sum is cut
- * into (kc) and the steps that it goes in (ic) stay. */
+/* candidates.c: tiles that are worth measuring beside the scheduler's. Only such as compute the same bits:
+ * what a sum is cut into (kc) and the steps that it goes in (ic) stay. */
 #include "passes/strategy.h"
 #include "passes/tuning.h"
 

@@ -9,8 +9,9 @@
  */
 #include "passes/rewrite.h"
 
-#define SAMPLE_BYTES                                                                                         \
-    1024 /* a multiple of every element; of each end of a constant are hashed; equal hashes are compared in full */
+/* A multiple of every element: so many bytes of each end of a constant are hashed; equal hashes are compared
+ * in full. */
+#define SAMPLE_BYTES 1024
 
 typedef struct table {
     agate_node **slots; /* open addressing; a power of two of them */

@@ -4,9 +4,10 @@
  *     %1 = const 3 : f32[]       ==>     %2 = const 6 : f32[]
  *     %2 = mul %0, %1
  *
- * By the reference kernels, so that folding and running agree. What would grow (an expand) is folded while it and all
- * constants together stay moderate: weights that a model makes from a few numbers can then be packed; a hostile model
- * cannot ask for more. Large transposes are not computed but noted. Needs types; breaks nothing.
+ * By the reference kernels, so that folding and running agree. What would grow (an expand) is folded while it
+ * and all constants together stay moderate: weights that a model makes from a few numbers can then be packed;
+ * a hostile model cannot ask for more. Large transposes are not computed but noted. Needs types; breaks
+ * nothing.
  */
 #include "ir/reorder.h"
 #include "passes/rewrite.h"
@@ -62,7 +63,8 @@ static bool is_foldable(agate_pass *pass, const agate_node *node, int64_t total,
     return true;
 }
 
-/* A large transposed weight, as most heads of networks have one, can wait: packing it then reads the original. */
+/* A large transposed weight, as most heads of networks have one, can wait: packing it then reads the
+ * original. */
 static agate_data *transpose_later(const agate_node *node)
 {
     const agate_value *operand = node->operands[0];
@@ -74,7 +76,8 @@ static agate_data *transpose_later(const agate_node *node)
                                 &node->results[0].type);
 }
 
-/* The contents of the result; NULL: memory is short, or the data have no meaning (which the run will report). */
+/* The contents of the result; NULL: memory is short, or the data have no meaning (which the run will
+ * report). */
 static agate_data *compute(agate_pass *pass, agate_node *node, size_t size_bytes)
 {
     if (agate_node_has(node, AGATE_VIEW))

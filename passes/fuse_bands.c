@@ -1,4 +1,5 @@
-/* fuse-bands: a convolution and its one reader become one kernel, and what is between them never leaves a core's cache.
+/* fuse-bands: a convolution and its one reader become one kernel, and what is between them never leaves a
+ * core's cache.
  *
  *     %1 = kernel(%x, %w) { conv, relu }         %2 = kernel(%x, %w) {
  *     %2 = kernel(%1) { max_pool }         ==>     %a = conv $0, $1
@@ -6,10 +7,10 @@
  *                                                  %c = max_pool %b
  *                                                  yield %c }
  *
- * So go the stem and its pool, a depthwise convolution and the 1x1 behind it, and a 1x1 and the depthwise behind it: see
- * ir/bands.h for what a kernel may hold. It is worth it where what is between the two is too large for the cache that is
- * one core's, as numbers (agate_bands_gain): where a depthwise convolution could go with either neighbour, it goes where it
- * gains more. Needs packed weights and the kernels that
+ * So go the stem and its pool, a depthwise convolution and the 1x1 behind it, and a 1x1 and the depthwise
+ * behind it: see ir/bands.h for what a kernel may hold. It is worth it where what is between the two is too
+ * large for the cache that is one core's, as numbers (agate_bands_gain): where a depthwise convolution could
+ * go with either neighbour, it goes where it gains more. Needs packed weights and the kernels that
  * merge-siblings and join-channels leave; breaks nothing.
  */
 #include "ir/bands.h"
@@ -27,7 +28,7 @@ typedef struct pair {
     int32_t operand_count;
 } pair;
 
-/* ---- the body ----------------------------------------------------------------------------------------------- */
+/* ---- the body ------------------------------------------------------------------------------------------ */
 
 /* What `value` of one of the two bodies is in the new one: kept in value->scratch. */
 static agate_value *counterpart(const agate_value *value)
@@ -109,7 +110,7 @@ static void replace_pair(pair *p)
     agate_node_remove(p->producer);
 }
 
-/* ---- whether ------------------------------------------------------------------------------------------------ */
+/* ---- whether ------------------------------------------------------------------------------------------- */
 
 /* Why the two kernels cannot be one; NULL: they can. */
 static const char *refuse_kernels(const pair *p)
@@ -129,8 +130,8 @@ static const char *refuse_kernels(const pair *p)
                : NULL;
 }
 
-/* The kernel's op with loops, if it is one that could read a band: a window, a depthwise or a 1x1 convolution, and reads an
- * operand. */
+/* The kernel's op with loops, if it is one that could read a band: a window, a depthwise or a 1x1
+ * convolution, and reads an operand. */
 static const agate_node *reader_of(const agate_node *kernel)
 {
     const agate_node *node = kernel->op == AGATE_OP_kernel ? agate_kernel_anchor(kernel) : NULL;

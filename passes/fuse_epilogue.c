@@ -7,9 +7,9 @@
  *                                          yield %2 }
  *
  * Any chain or DAG of pointwise ops of the anchor's type joins; a value of it that is needed elsewhere as
- * well becomes one more result, so it still is written only once. Behind a convolution, slices and pads of what
- * else they read join, too. The kernel stands behind the last of its
- * operands, and in front of everything that reads one of its results, which also rules out cycles:
+ * well becomes one more result, so it still is written only once. Behind a convolution, slices and pads of
+ * what else they read join, too. The kernel stands behind the last of its operands, and in front of
+ * everything that reads one of its results, which also rules out cycles:
  *
  *     place   the latest node that makes an operand; the kernel goes right behind it
  *     limit   the earliest outside node that reads a member
@@ -49,8 +49,8 @@ static bool is_run_move(const agate_value *value)
                                     : node->op == AGATE_OP_slice && node->attrs.slice.steps.v[1] == 1;
 }
 
-/* Where the epilogue of a convolution reads `value`: through such moves, at the cost of a mask or two. So a shortcut that
- * is cut down and padded with zeros is not written before it is added. */
+/* Where the epilogue of a convolution reads `value`: through such moves, at the cost of a mask or two. So a
+ * shortcut that is cut down and padded with zeros is not written before it is added. */
 static agate_value *source_of(const epilogue *e, agate_value *value)
 {
     if (e->anchor->op == AGATE_OP_conv && agate_type_same_dims(&value->type, &agate_result(e->anchor)->type))

@@ -8,12 +8,13 @@
  *     %5 = sqrt %4                           %6 = div %1, %5
  *     %6 = div %1, %5                        yield %6 }
  *
- * As exporters write a layer norm, or a softmax. Such a kernel goes over the rows that are reduced one by one, and over
- * each as often as it has reductions, and once more: the row stays in the first cache, where single kernels would take the
- * whole tensor through memory each time. Everything has one of two shapes: the whole one that goes into the reductions, or
- * the reduced one. Only whole values are results: one per row that is needed elsewhere leaves its reduction to a kernel of
- * its own. `place` and `limit` as in fuse-epilogue, which comes behind, so that a convolution does not take the first
- * pointwise op. Needs types and canonical form; breaks what looks for ops at the top level.
+ * As exporters write a layer norm, or a softmax. Such a kernel goes over the rows that are reduced one by
+ * one, and over each as often as it has reductions, and once more: the row stays in the first cache, where
+ * single kernels would take the whole tensor through memory each time. Everything has one of two shapes: the
+ * whole one that goes into the reductions, or the reduced one. Only whole values are results: one per row
+ * that is needed elsewhere leaves its reduction to a kernel of its own. `place` and `limit` as in
+ * fuse-epilogue, which comes behind, so that a convolution does not take the first pointwise op. Needs types
+ * and canonical form; breaks what looks for ops at the top level.
  */
 #include "passes/region.h"
 
@@ -106,7 +107,8 @@ static const char *refuse(const rows *r, const agate_node *node, agate_node **ou
     return agate_order(*out_place) < r->limit ? NULL : "an operand is computed only after a result is needed";
 }
 
-/* May the region become a kernel: does every value per row stay inside, and is there one of the whole shape? */
+/* May the region become a kernel: does every value per row stay inside, and is there one of the whole
+ * shape? */
 static bool is_closed(const rows *r)
 {
     for (int32_t i = 0; i < r->region.count; i++) {
@@ -118,8 +120,8 @@ static bool is_closed(const rows *r)
     return r->whole > 0;
 }
 
-/* Grows the region of `seed` by at most as many members as `most`; returns how many it has, and in *out_closed how many it
- * had when it could last become a kernel. With *out_closed for `most` it can. */
+/* Grows the region of `seed` by at most as many members as `most`; returns how many it has, and in
+ * *out_closed how many it had when it could last become a kernel. With *out_closed for `most` it can. */
 static int32_t grow(rows *r, agate_pass *pass, agate_node *seed, int64_t *marks, int32_t most,
                     int32_t *out_closed)
 {

@@ -5,14 +5,15 @@
  *     %3 = kernel(%1, %2) { concat } : f32[N,96,28,28]        %3 = join %1, %2 axis=1 : f32[N,96,28,28]{nchw16c}
  *          {nchw16c}
  *
- * In blocked layout the channels of an image follow each other in whole blocks, so what is to be joined is written where it
- * belongs at once: at its channel's offset, with as many channels from image to image as all have together (the pitch).
- * A concat of channels that scalar ops follow leaves its kernel, which then reads the join. A slice of whole blocks becomes
- * a `part` of its operand.
+ * In blocked layout the channels of an image follow each other in whole blocks, so what is to be joined is
+ * written where it belongs at once: at its channel's offset, with as many channels from image to image as all
+ * have together (the pitch). A concat of channels that scalar ops follow leaves its kernel, which then reads
+ * the join. A slice of whole blocks becomes a `part` of its operand.
  *
- * From the last concat to the first, so that the longest of several that begin alike (a dense block's) comes first: the
- * others are found where it has put their operands. A concat's own result may have its place among others already; its
- * operands then go there. Needs layouts; what is returned, or comes from outside, has its own memory and is not joined.
+ * From the last concat to the first, so that the longest of several that begin alike (a dense block's) comes
+ * first: the others are found where it has put their operands. A concat's own result may have its place among
+ * others already; its operands then go there. Needs layouts; what is returned, or comes from outside, has its
+ * own memory and is not joined.
  */
 #include "passes/rewrite.h"
 
@@ -41,7 +42,7 @@ static bool is_kernel_result(const agate_value *value)
     return agate_value_is(value, AGATE_OP_kernel);
 }
 
-/* ---- types ---------------------------------------------------------------------------------------------------- */
+/* ---- types --------------------------------------------------------------------------------------------- */
 
 /* What reads `value` sees its new pitch. */
 static void spread_pitch(agate_value *value)
@@ -71,7 +72,7 @@ static void set_pitch(agate_value *value, int64_t pitch)
     spread_pitch(value);
 }
 
-/* ---- concats -------------------------------------------------------------------------------------------------- */
+/* ---- concats ------------------------------------------------------------------------------------------- */
 
 /* The concat of channels, of the kernel's operands alone, that its body holds; NULL: none. */
 static agate_node *find_concat(const agate_node *kernel)
@@ -218,7 +219,7 @@ static void join_concat(joiner *j, agate_node *kernel, agate_node *concat)
     j->changed = true;
 }
 
-/* ---- slices --------------------------------------------------------------------------------------------------- */
+/* ---- slices -------------------------------------------------------------------------------------------- */
 
 /* Will `value` lie in the slab? */
 static bool is_in_slab(const agate_value *value)
@@ -269,7 +270,7 @@ static void make_part(joiner *j, agate_node *kernel)
     j->changed = true;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------------- */
 
 bool agate_pass_join_channels(agate_pass *pass, agate_graph *graph)
 {

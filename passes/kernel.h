@@ -4,10 +4,12 @@
 
 #include "ir/graph.h"
 
-/* The first node of the body that is not pointwise (a conv, matmul, pool, reduction, move ...); NULL: none. */
+/* The first node of the body that is not pointwise (a conv, matmul, pool, reduction, move ...); NULL:
+ * none. */
 agate_node *agate_kernel_anchor(const agate_node *kernel);
 
-/* The kernel operand behind a value of the body: what its parameter stands for; NULL: computed in the body. */
+/* The kernel operand behind a value of the body: what its parameter stands for; NULL: computed in the
+ * body. */
 agate_value *agate_kernel_operand(const agate_node *kernel, const agate_value *value);
 
 /* The terminator of the body. */

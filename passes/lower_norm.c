@@ -7,8 +7,8 @@
  *     %1 = mul %x, %a
  *     %0 = add %1, %b
  *
- * What a convolution could take, fold-affine has taken. Numbers are computed in double and rounded once. Needs types; breaks
- * nothing.
+ * What a convolution could take, fold-affine has taken. Numbers are computed in double and rounded once.
+ * Needs types; breaks nothing.
  */
 #include "passes/affine.h"
 

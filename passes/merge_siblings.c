@@ -7,15 +7,15 @@
  *                                                  %d = slice %a starts=[0, 64, 0, 0] ...
  *                                                  yield %c, %d }
  *
- * Siblings read the same value through windows of the same shape: the 1x1 convolutions at the head of an inception module.
- * Their packed weights stand one behind the other, their results stay apart, each with the scalar ops that it had (see
- * ir/parts.h), so nothing is copied. The input is fetched once, there are fewer kernels to start, and more tiles in one
- * for threads to share.
+ * Siblings read the same value through windows of the same shape: the 1x1 convolutions at the head of an
+ * inception module. Their packed weights stand one behind the other, their results stay apart, each with the
+ * scalar ops that it had (see ir/parts.h), so nothing is copied. The input is fetched once, there are fewer
+ * kernels to start, and more tiles in one for threads to share.
  *
- * The merged kernel stands behind the last operand of any of them, and in front of the first that reads one of their
- * results; who would break that stays out. Register tiles do not reach from part to part; where the tiles that suit all
- * parts cost more than those that each would have had, merging is declined too. Needs packed weights (assign-layout);
- * breaks nothing.
+ * The merged kernel stands behind the last operand of any of them, and in front of the first that reads one
+ * of their results; who would break that stays out. Register tiles do not reach from part to part; where the
+ * tiles that suit all parts cost more than those that each would have had, merging is declined too. Needs
+ * packed weights (assign-layout); breaks nothing.
  */
 #include <stdlib.h>
 
@@ -48,7 +48,7 @@ static int64_t filters_of(const agate_node *kernel)
     return conv_of(kernel)->operands[1]->type.dims[0].offset;
 }
 
-/* ---- who may be one ----------------------------------------------------------------------------------------- */
+/* ---- who may be one ------------------------------------------------------------------------------------ */
 
 /* A constant that the convolution alone reads. */
 static const char *refuse_constant(const agate_node *kernel, const agate_value *param, agate_layout_kind kind)
@@ -99,7 +99,7 @@ static bool slides_alike(const agate_node *a, const agate_node *b)
     return memcmp(&a->attrs, &b->attrs, sizeof a->attrs) == 0;
 }
 
-/* ---- growing a family --------------------------------------------------------------------------------------- */
+/* ---- growing a family ---------------------------------------------------------------------------------- */
 
 /* The latest node that makes an operand of `kernel`, or `place` if that is later. */
 static agate_node *latest_maker(const agate_node *kernel, agate_node *place)
@@ -201,7 +201,7 @@ static void join(family *f, agate_node *kernel)
     f->cycles += agate_direct_conv_cycles(f->pass->machine, conv_of(kernel), &filters, 1);
 }
 
-/* ---- constants ---------------------------------------------------------------------------------------------- */
+/* ---- constants ----------------------------------------------------------------------------------------- */
 
 static const agate_value *constant_at(const agate_node *kernel, int32_t operand)
 {
@@ -288,8 +288,8 @@ static void release_row(agate_data *data)
     free(data);
 }
 
-/* Outputs are the outermost dimension of packed weights, and all but the last member fill blocks: one behind the other is
- * packed, too. A bias that a member lacks is 0. NULL where memory is short. */
+/* Outputs are the outermost dimension of packed weights, and all but the last member fill blocks: one behind
+ * the other is packed, too. A bias that a member lacks is 0. NULL where memory is short. */
 static agate_value *merge_constants(const family *f, int32_t operand, int64_t filters, agate_node *before)
 {
     agate_type type = constant_type(f, operand, filters);
@@ -311,7 +311,7 @@ static agate_value *merge_constants(const family *f, int32_t operand, int64_t fi
     return agate_build_constant(f->graph, before, &type, data, merged_label(f, operand));
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------- */
+/* ---- building ------------------------------------------------------------------------------------------ */
 
 typedef struct merging {
     family *f;
@@ -461,7 +461,7 @@ static bool merge(family *f)
     return true;
 }
 
-/* ---- the pass ----------------------------------------------------------------------------------------------- */
+/* ---- the pass ------------------------------------------------------------------------------------------ */
 
 static int by_order(const void *left, const void *right)
 {

@@ -5,10 +5,11 @@
  *     %2 = add %0, %1                               %r = weight "p+q"              p + q
  *                                                   %2 = conv %0, %x, %r : f32[N,256,56,56]
  *
- * The last convolution of a residual block and its shortcut's: one of the two results need be neither written nor read back.
- * That pays where the concat costs nothing, as its operands are written where it has them (join-channels). So each must come
- * from a kernel that writes it in blocked layout, whole blocks of it on every machine, and lie among no other channels. One
- * that a depthwise convolution makes stays apart: its 1x1 may read it from a band (fuse-bands).
+ * The last convolution of a residual block and its shortcut's: one of the two results need be neither written
+ * nor read back. That pays where the concat costs nothing, as its operands are written where it has them
+ * (join-channels). So each must come from a kernel that writes it in blocked layout, whole blocks of it on
+ * every machine, and lie among no other channels. One that a depthwise convolution makes stays apart: its 1x1
+ * may read it from a band (fuse-bands).
  *
  * Three ops become two, so the pass ends. Needs types; breaks nothing.
  */
@@ -33,7 +34,7 @@ static bool is_made_by_conv(const agate_value *value)
     return value->node && value->node->op == AGATE_OP_conv;
 }
 
-/* ---- what may be one ---------------------------------------------------------------------------------------- */
+/* ---- what may be one ----------------------------------------------------------------------------------- */
 
 static bool all_are(const agate_ints *ints, int64_t number)
 {
@@ -150,7 +151,7 @@ static bool refuses(const sum *s)
     return reason != NULL;
 }
 
-/* ---- constants ---------------------------------------------------------------------------------------------- */
+/* ---- constants ----------------------------------------------------------------------------------------- */
 
 /* Rows of two matrices side by side. */
 typedef struct beside {
@@ -221,7 +222,8 @@ static const char *label_of(const sum *s, int32_t operand)
     return label;
 }
 
-/* The sum of the biases that there are, or NULL: there is none. False where it would not be finite, or memory is short. */
+/* The sum of the biases that there are, or NULL: there is none. False where it would not be finite, or memory
+ * is short. */
 static bool sum_biases(const sum *s, double **out_bias)
 {
     const agate_type *type = &s->convs[0]->results[0].type;
@@ -248,7 +250,7 @@ static bool sum_biases(const sum *s, double **out_bias)
     return true;
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------- */
+/* ---- building ------------------------------------------------------------------------------------------ */
 
 static agate_value *build_weights(const sum *s, agate_data *data)
 {

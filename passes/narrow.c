@@ -1,4 +1,5 @@
-/* narrow: where narrower products are asked for, weights of convolutions and values between kernels are kept in 16 bits.
+/* narrow: where narrower products are asked for, weights of convolutions and values between kernels are kept
+ * in 16 bits.
  *
  *     %1 = kernel(%0, %w, %b) {                       %1 = kernel(%0, %w, %b) {
  *       %a = conv $0, $1, $2 : f32[...]{nchw16c}        %a = cast $0 to=f32 : f32[...]{nchw16c}
@@ -9,23 +10,26 @@
  *                                                       yield %e
  *                                                     } : bf16[...]{nchw16c}
  *
- * Weights of matrix products become bf16 as well, and meet f32 inputs: they are read once, and wait for memory. f16 in the place
- * of bf16 is the same, but for the weights' layout: these are multiplied as f32, channel by channel ({oihw16i16o}); and where the
- * target has AMX, convolutions are those of f32x3.
+ * Weights of matrix products become bf16 as well, and meet f32 inputs: they are read once, and wait for
+ * memory. f16 in the place of bf16 is the same, but for the weights' layout: these are multiplied as f32,
+ * channel by channel ({oihw16i16o}); and where the target has AMX, convolutions are those of f32x3.
  *
- * A kernel computes in f32 as before: what it reads is widened, what it writes is rounded once. Only values in blocked layout
- * are kept so, those that a convolution multiplies as they are and that all readers can take; values that views tie together are
- * all, or none. The rest, the graph's inputs and outputs among them, stays as it is: what a depthwise convolution alone reads lies
- * in a core's cache, or in a band (fuse-bands), from where f32 comes as fast, and needs no widening.
+ * A kernel computes in f32 as before: what it reads is widened, what it writes is rounded once. Only values
+ * in blocked layout are kept so, those that a convolution multiplies as they are and that all readers can
+ * take; values that views tie together are all, or none. The rest, the graph's inputs and outputs among them,
+ * stays as it is: what a depthwise convolution alone reads lies in a core's cache, or in a band (fuse-bands),
+ * from where f32 comes as fast, and needs no widening.
  *
- * A convolution of few channels, whose input is plain, multiplies pairs of taps where the target sums pairs of products. Its input
- * is rounded once: by the kernel that makes it, where no other reads it, else by one of its own.
+ * A convolution of few channels, whose input is plain, multiplies pairs of taps where the target sums pairs
+ * of products. Its input is rounded once: by the kernel that makes it, where no other reads it, else by one
+ * of its own.
  *
- * Where the target has AMX, dense convolutions become products of its tiles: weights are laid out for these, and values that such
- * convolutions alone read lie in blocks of 32 channels, a row of a tile; those tied by views, where each fills such blocks. An input
- * that stays f32 is rounded in the kernel. There, two or three bf16 numbers may stand for an f32 (f32x3, f32x6; ir/narrow.h): the
- * kernel that makes a value splits it, and has a result for each plane, which have views of their own. Without AMX these two
- * precisions would be slower than f32, and nothing is done. Nodes may have precisions of their own; a value that convolutions of
+ * Where the target has AMX, dense convolutions become products of its tiles: weights are laid out for these,
+ * and values that such convolutions alone read lie in blocks of 32 channels, a row of a tile; those tied by
+ * views, where each fills such blocks. An input that stays f32 is rounded in the kernel. There, two or three
+ * bf16 numbers may stand for an f32 (f32x3, f32x6; ir/narrow.h): the kernel that makes a value splits it, and
+ * has a result for each plane, which have views of their own. Without AMX these two precisions would be
+ * slower than f32, and nothing is done. Nodes may have precisions of their own; a value that convolutions of
  * different precisions read stays f32.
  *
  * Needs layouts and merged convolutions; breaks nothing.
@@ -58,7 +62,7 @@ static void refuse(agate_value *value, const char *reason)
         e->reason = reason;
 }
 
-/* ---- which values --------------------------------------------------------------------------------------- */
+/* ---- which values -------------------------------------------------------------------------------------- */
 
 /* Is `use` that of a kernel that multiplies pairs of taps, as what it rounds? */
 static bool is_tapped(const agate_use *use)
@@ -116,7 +120,8 @@ static bool goes_by_lanes(const agate_node *conv)
            conv->operands[1]->type.layout.kind == AGATE_LAYOUT_o;
 }
 
-/* Is the kernel asked for products of bf16, and does the target sum pairs of these, at twice the rate of f32? */
+/* Is the kernel asked for products of bf16, and does the target sum pairs of these, at twice the rate of
+ * f32? */
 static bool sums_pairs(const narrower *n, const agate_node *kernel)
 {
     agate_planes planes = agate_narrow_planes(n->pass, kernel);
@@ -124,7 +129,8 @@ static bool sums_pairs(const narrower *n, const agate_node *kernel)
     return planes.dtype == AGATE_BF16 && planes.count == 1 && agate_has_pair_products(n->pass->machine);
 }
 
-/* Do its weights stay f32, and make f32 of what they are multiplied by? In groups that have pairs of channels they need not. */
+/* Do its weights stay f32, and make f32 of what they are multiplied by? In groups that have pairs of channels
+ * they need not. */
 static bool keeps_weights(const narrower *n, const agate_node *kernel, const agate_node *conv)
 {
     bool pairs = conv->operands[1]->type.dims[1].offset % 2 == 0 && sums_pairs(n, kernel);
@@ -317,7 +323,7 @@ static void ask(const narrower *n, agate_graph *graph)
     }
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 /* Weights of a convolution whose input is narrow become so as well. */
 static bool reads_narrow(const agate_node *kernel, const agate_node *conv)
@@ -326,7 +332,8 @@ static bool reads_narrow(const agate_node *kernel, const agate_node *conv)
     return !x->node && agate_narrow_edge(kernel->operands[x->index]);
 }
 
-/* A matrix product of few rows takes as long as its weights come from memory: half of them take half as long. */
+/* A matrix product of few rows takes as long as its weights come from memory: half of them take half as
+ * long. */
 static bool has_panels(const agate_node *kernel, const agate_node *matmul)
 {
     return matmul->operands[1]->type.layout.kind == AGATE_LAYOUT_panel &&
@@ -385,7 +392,8 @@ static bool rewrite(const narrower *n, agate_node *node)
     return how != AGATE_NARROW_NOTHING;
 }
 
-/* Several planes are kept of what kernels of tiles alone read; what views tie together lies in blocks of tiles then. */
+/* Several planes are kept of what kernels of tiles alone read; what views tie together lies in blocks of
+ * tiles then. */
 static const char *refuses_edge(const agate_edge *e)
 {
     if (e->reason)
@@ -416,7 +424,8 @@ static bool choose_edge(const narrower *n, agate_edge *e)
     return e->is_narrow;
 }
 
-/* Are planes asked for that the target has no use for? Then says so of each convolution that is left as it is. */
+/* Are planes asked for that the target has no use for? Then says so of each convolution that is left as it
+ * is. */
 static void decline(const narrower *n, const agate_graph *graph)
 {
     const agate_pass *pass = n->pass;

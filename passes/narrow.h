@@ -1,5 +1,5 @@
-/* narrow.h: what pass narrow decides of kernels (narrow_products.c) and of values (narrow.c), and what its rewriting carries out
- * (narrow_kernel.c). */
+/* narrow.h: what pass narrow decides of kernels (narrow_products.c) and of values (narrow.c), and what its
+ * rewriting carries out (narrow_kernel.c). */
 #ifndef AGATE_PASSES_NARROW_H
 #define AGATE_PASSES_NARROW_H
 
@@ -22,14 +22,15 @@ typedef struct agate_edge {
     bool is_multiplied; /* a convolution multiplies it as it is, */
     bool is_widened;    /* ... or one whose weights stay f32 */
     bool is_narrow;
-    agate_dtype
-        halved_as; /* as a shortcut it takes half the memory traffic in one plane of this; of several it would take no less */
+    /* as a shortcut it takes half the memory traffic in one plane of this; of several it would take no
+     * less */
+    agate_dtype halved_as;
     bool is_viewed;      /* a view ties it to others */
     bool read_as_f32;    /* a kernel that has no products of tiles reads it */
     agate_planes wanted; /* by the convolutions that read it; none was met yet: 0 of them */
     bool stays_blocked; /* something reads or writes it by vectors: its blocks of channels stay as they are */
-    agate_value *
-        planes[AGATE_MAX_PLANES]; /* of this value, whatever it is tied to, once what makes it is rewritten */
+    /* of this value, whatever it is tied to, once what makes it is rewritten */
+    agate_value *planes[AGATE_MAX_PLANES];
 } agate_edge;
 
 /* That of `value` or of what it is tied to; NULL: it stays what it is. Kept in value->scratch. */
@@ -60,7 +61,8 @@ typedef enum agate_narrowing {
 /* What stands for an operand of the kernel's products. */
 agate_planes agate_narrow_planes(const agate_pass *pass, const agate_node *kernel);
 
-/* Decides whether the kernel multiplies in tiles, or pairs of taps: kept in kernel->scratch while the pass runs. */
+/* Decides whether the kernel multiplies in tiles, or pairs of taps: kept in kernel->scratch while the pass
+ * runs. */
 void agate_narrow_choose(agate_pass *pass, agate_node *kernel);
 
 static inline bool agate_narrow_has_tiles(const agate_node *kernel)
@@ -76,8 +78,8 @@ static inline bool agate_narrow_has_taps(const agate_node *kernel)
 /* Are the weights of `conv`, or of a matrix product, read by it alone? */
 bool agate_narrow_owns_weights(const agate_node *kernel, const agate_node *conv);
 
-/* Rewrites what `kernel` reads and writes; in its products `planes` stand for an f32. Returns false where memory for weights is
- * short: then some of the kernel stays f32. */
+/* Rewrites what `kernel` reads and writes; in its products `planes` stand for an f32. Returns false where
+ * memory for weights is short: then some of the kernel stays f32. */
 bool agate_narrow_kernel(agate_node *kernel, agate_narrowing how, agate_planes planes);
 
 #endif

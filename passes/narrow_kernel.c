@@ -5,7 +5,7 @@
 
 #include "ir/reorder.h"
 
-/* ---- building ------------------------------------------------------------------------------------------- */
+/* ---- building ------------------------------------------------------------------------------------------ */
 
 static agate_value *build_cast(agate_node *before, agate_value *value, agate_dtype to)
 {
@@ -59,9 +59,10 @@ static agate_value *add_operand(agate_node *kernel, agate_value *value)
     return agate_graph_add_param(kernel->body, NULL, &value->type);
 }
 
-/* ---- what is read --------------------------------------------------------------------------------------- */
+/* ---- what is read -------------------------------------------------------------------------------------- */
 
-/* Every use of `from` but those by the `count` nodes in front of `behind` that make `to` becomes one of `to`. */
+/* Every use of `from` but those by the `count` nodes in front of `behind` that make `to` becomes one of
+ * `to`. */
 static void replace_behind(agate_value *from, agate_value *to, const agate_node *behind)
 {
     for (int32_t i = from->use_count; i-- > 0;) {
@@ -75,7 +76,8 @@ static void replace_behind(agate_value *from, agate_value *to, const agate_node 
     }
 }
 
-/* Parameter `index` stands for planes from now on, the first of them its operand's place; what read it reads their sum. */
+/* Parameter `index` stands for planes from now on, the first of them its operand's place; what read it reads
+ * their sum. */
 static agate_value *widen_param(agate_node *kernel, int32_t index, agate_value *const *operands,
                                 int32_t count)
 {
@@ -93,7 +95,8 @@ static agate_value *widen_param(agate_node *kernel, int32_t index, agate_value *
     return sum;
 }
 
-/* What reads f32 `value` but convolution `conv` (may be NULL), which reads any blocks, reads it in blocks of `block`. */
+/* What reads f32 `value` but convolution `conv` (may be NULL), which reads any blocks, reads it in blocks of
+ * `block`. */
 static void read_blocks(agate_node *first, agate_value *value, const agate_node *conv, int32_t block)
 {
     agate_value *other = NULL;
@@ -128,7 +131,7 @@ static void read_operands(agate_node *kernel, int32_t block)
     }
 }
 
-/* ---- weights -------------------------------------------------------------------------------------------- */
+/* ---- weights ------------------------------------------------------------------------------------------- */
 
 /* "w", "w:1", "w:2". */
 static const char *plane_label(const agate_node *weights, int32_t plane)
@@ -141,8 +144,8 @@ static const char *plane_label(const agate_node *weights, int32_t plane)
     return label;
 }
 
-/* Part `plane` of the weights, laid out as they are multiplied: bf16 in pairs of channels, f16, which is widened before it is
- * multiplied, channel by channel. NULL where memory is short. */
+/* Part `plane` of the weights, laid out as they are multiplied: bf16 in pairs of channels, f16, which is
+ * widened before it is multiplied, channel by channel. NULL where memory is short. */
 static agate_value *narrow_weights(agate_value *weights, agate_narrowing how, agate_dtype dtype,
                                    int32_t plane)
 {
@@ -211,7 +214,7 @@ static void split_left_side(agate_node *conv, agate_planes planes)
     agate_node_set_operand(conv, 0, build_sum(conv, parts, planes.count));
 }
 
-/* ---- what is written ------------------------------------------------------------------------------------ */
+/* ---- what is written ----------------------------------------------------------------------------------- */
 
 /* Values of the body are in blocks of `block` channels. */
 static void compute_in_blocks(agate_node *kernel, int32_t block)
@@ -253,7 +256,8 @@ static int32_t count_results(const agate_node *kernel)
     return count;
 }
 
-/* Splits result `index` right behind what makes it, with its part (ir/parts.h); further planes are results from `extra` on. */
+/* Splits result `index` right behind what makes it, with its part (ir/parts.h); further planes are results
+ * from `extra` on. */
 static void narrow_result(agate_node *kernel, int32_t index, const agate_edge *e, int32_t extra)
 {
     agate_node *yield = agate_kernel_yield(kernel), *before = yield->operands[index]->node->next;

@@ -1,5 +1,5 @@
-/* narrow_products.c: which kernels multiply in 16 bits, and by what: tiles of AMX, or pairs of taps. Those that multiply pairs of channels
- * are found by what they read (narrow.c). */
+/* narrow_products.c: which kernels multiply in 16 bits, and by what: tiles of AMX, or pairs of taps. Those
+ * that multiply pairs of channels are found by what they read (narrow.c). */
 #include "ir/parts.h"
 #include "passes/narrow.h"
 
@@ -13,7 +13,8 @@ agate_planes agate_narrow_planes(const agate_pass *pass, const agate_node *kerne
 
     if (planes.count > 1 && !tiles)
         return (agate_planes){0};
-    /* Three products of bf16 in tiles are more exact than one of f16, and take a fifth of the time of one in f32. */
+    /* Three products of bf16 in tiles are more exact than one of f16, and take a fifth of the time of one in
+     * f32. */
     bool splits = tiles && planes.dtype == AGATE_F16 && anchor->op == AGATE_OP_conv;
     return splits ? (agate_planes){AGATE_BF16, 2} : planes;
 }
@@ -34,8 +35,8 @@ static bool is_stem(const agate_node *conv)
            conv->results[0].type.layout.kind == AGATE_LAYOUT_channel;
 }
 
-/* A tile of 16 by 16 sums takes 16 cycles for each step and product, however short; vectors take half of one for each 16 products of
- * f32. */
+/* A tile of 16 by 16 sums takes 16 cycles for each step and product, however short; vectors take half of one
+ * for each 16 products of f32. */
 static bool takes_longer_in_tiles(const agate_node *conv, int32_t planes)
 {
     const agate_type *w = &conv->operands[1]->type;

@@ -9,10 +9,10 @@
  *                                          yield %0 }
  *
  * From the last node to the first: a pointwise node takes the pointwise nodes of its type in front of it, and
- * a move or a resampling that only it reads, which then costs no memory. The kernel stands where its last node stood, so a
- * node joins only if all that reads it is inside or comes later; it becomes one more result then. Every other
- * op is a kernel of its own. Afterwards a graph holds data, views, kernels and its return. Needs types and
- * canonical form; breaks what looks for ops at the top level.
+ * a move or a resampling that only it reads, which then costs no memory. The kernel stands where its last
+ * node stood, so a node joins only if all that reads it is inside or comes later; it becomes one more result
+ * then. Every other op is a kernel of its own. Afterwards a graph holds data, views, kernels and its return.
+ * Needs types and canonical form; breaks what looks for ops at the top level.
  */
 #include "passes/region.h"
 
@@ -42,8 +42,8 @@ static bool is_mapped_move(const agate_node *node)
            node->op != AGATE_OP_reorder;
 }
 
-/* What a concat of images' channels reads may be written where the concat has it (join-channels), which then moves nothing: so
- * it takes no interleave, which computes nothing less for being part of it. */
+/* What a concat of images' channels reads may be written where the concat has it (join-channels), which then
+ * moves nothing: so it takes no interleave, which computes nothing less for being part of it. */
 static bool is_written_in_place(const agate_node *user, const agate_node *maker)
 {
     return user->op == AGATE_OP_concat && user->attrs.axis.axis == 1 && user->results[0].type.rank == 4 &&

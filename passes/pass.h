@@ -1,8 +1,9 @@
 /* pass.h: the frame that passes run in.
  *
- * A pass is a row of passes.def and a function `bool agate_pass_ID(agate_pass *, agate_graph *)` in its own file, which
- * returns whether it changed the graph. It may decline to do something, and says so with a remark; it never fails. The
- * runner, not the pass, owns verifying, printing, diffing, skipping, timing and fuel.
+ * A pass is a row of passes.def and a function `bool agate_pass_ID(agate_pass *, agate_graph *)` in its own
+ * file, which returns whether it changed the graph. It may decline to do something, and says so with a
+ * remark; it never fails. The runner, not the pass, owns verifying, printing, diffing, skipping, timing and
+ * fuel.
  */
 #ifndef AGATE_PASS_H
 #define AGATE_PASS_H
@@ -44,14 +45,17 @@ bool agate_has_pair_products(const agate_machine *machine);
 /* Does code for the machine multiply tiles of bf16 (Intel AMX), and round to bf16 (AVX512-BF16)? */
 bool agate_has_tile_products(const agate_machine *machine);
 
-/* Features beyond those of `machine` that serve the products of this precision, along with others or alone; 0: none do. */
+/* Features beyond those of `machine` that serve the products of this precision, along with others or alone;
+ * 0: none do. */
 uint32_t agate_precision_features(agate_precision precision, const agate_machine *machine);
 
-/* Precisions of single nodes: "NODE=P,NODE=P" (NULL: of none), by the names that nodes have in the ONNX file. An error where that is
- * malformed, P is no precision, or `graph` (NULL: any), as imported, has no such node. */
+/* Precisions of single nodes: "NODE=P,NODE=P" (NULL: of none), by the names that nodes have in the ONNX file.
+ * An error where that is malformed, P is no precision, or `graph` (NULL: any), as imported, has no such
+ * node. */
 AGATE_MUST_USE agate_status agate_node_precisions_check(const char *list, const agate_graph *graph);
 
-/* What such a list that was checked says of `node`, by the names it came from; `otherwise` where it says nothing. */
+/* What such a list that was checked says of `node`, by the names it came from; `otherwise` where it says
+ * nothing. */
 agate_precision agate_precision_of(const char *list, agate_precision otherwise, const agate_node *node);
 
 /* agate_precision_features of all in the list. */
@@ -78,7 +82,8 @@ typedef struct agate_pass {
     void *rewrote_user;
 } agate_pass;
 
-/* Asks leave for one rewrite at `node`; false when the fuel is spent. Call it once per rewrite, right before making it. */
+/* Asks leave for one rewrite at `node`; false when the fuel is spent. Call it once per rewrite, right before
+ * making it. */
 bool agate_pass_spend(agate_pass *pass, const agate_node *node, const char *rewrite);
 
 /* Says why something was or was not done. */
@@ -119,9 +124,9 @@ typedef struct agate_pass_options {
     void *remark_user;
     agate_rewrote_fn rewrote; /* NULL: nobody listens */
     void *rewrote_user;
-    const agate_pass_info
-        *extra; /* one more pass, run once behind the rounds of the first stage; NULL: none. For trying
-                                     a pass out, and for tests of what finds a wrong one */
+    /* one more pass, run once behind the rounds of the first stage; NULL: none. For trying a pass out, and
+     * for tests of what finds a wrong one */
+    const agate_pass_info *extra;
     void (*timed)(void *user, const char *what,
                   uint64_t ns); /* a pass, or what the driver does; NULL: not timed */
     void *timed_user;

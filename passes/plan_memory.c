@@ -4,14 +4,14 @@
  *     %1 = kernel(%0, %s) {... add ...}   ==>   %1 = kernel(%0, %s) {... add ...} at slab[802816N]   (%s dies: its place)
  *     return %1                                 ...
  *
- * A buffer is a kernel's result with all views of it; it lives from its kernel to the last use of any of them. What a join
- * puts among each other's channels is one buffer. Results of the graph live in the caller's buffers. A result takes over
- * the buffer of an operand that dies in the same kernel, if the kernel reads that operand only where it writes. Other
- * buffers are packed largest first, each at the lowest offset that is free for its whole life (Pisarchyk and Lee 2020,
- * greedy by size).
+ * A buffer is a kernel's result with all views of it; it lives from its kernel to the last use of any of
+ * them. What a join puts among each other's channels is one buffer. Results of the graph live in the caller's
+ * buffers. A result takes over the buffer of an operand that dies in the same kernel, if the kernel reads
+ * that operand only where it writes. Other buffers are packed largest first, each at the lowest offset that
+ * is free for its whole life (Pisarchyk and Lee 2020, greedy by size).
  *
- * Sizes follow the batch N, so the slab has two zones: fixed sizes, then behind them those proportional to N, whose
- * offsets scale with N. Needs kernels; any later change of the graph breaks the plan.
+ * Sizes follow the batch N, so the slab has two zones: fixed sizes, then behind them those proportional to N,
+ * whose offsets scale with N. Needs kernels; any later change of the graph breaks the plan.
  */
 #include <stdlib.h>
 
@@ -70,7 +70,7 @@ static buffer *buffer_of(const planner *p, const agate_value *value)
     return spot_of(p, value).buffer;
 }
 
-/* ---- lives ---------------------------------------------------------------------------------------------- */
+/* ---- lives --------------------------------------------------------------------------------------------- */
 
 /* What the graph returns lives in the caller's buffer of the first result that it is. */
 static void place_results(agate_graph *graph)
@@ -185,7 +185,7 @@ static void find_lives(planner *p)
     }
 }
 
-/* ---- in place ------------------------------------------------------------------------------------------- */
+/* ---- in place ------------------------------------------------------------------------------------------ */
 
 /* Does the anchor read what scalar ops in front of it make of the parameter? */
 static bool feeds_anchor(const planner *p, const agate_node *anchor, const agate_value *param)
@@ -204,8 +204,8 @@ static bool feeds_anchor(const planner *p, const agate_node *anchor, const agate
     return false;
 }
 
-/* Does the kernel read parameter `index` only at the element it then writes? So it is where scalar ops and casts alone use it,
- * on the result's own shape and layout. */
+/* Does the kernel read parameter `index` only at the element it then writes? So it is where scalar ops and
+ * casts alone use it, on the result's own shape and layout. */
 static bool reads_where_it_writes(const planner *p, const agate_node *kernel, int32_t index,
                                   const agate_type *result)
 {
@@ -255,7 +255,7 @@ static void take_over(planner *p, agate_node *kernel)
     }
 }
 
-/* ---- packing -------------------------------------------------------------------------------------------- */
+/* ---- packing ------------------------------------------------------------------------------------------- */
 
 static int larger_first(const void *left, const void *right)
 {
@@ -271,8 +271,8 @@ static int by_offset(const void *left, const void *right)
     return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
-/* The placed buffers of a zone, to be found by their lives: each stands in the list of its first node, and in those of the
- * few ranges of nodes that make up its life in a binary tree (a segment tree: Bentley 1977). */
+/* The placed buffers of a zone, to be found by their lives: each stands in the list of its first node, and in
+ * those of the few ranges of nodes that make up its life in a binary tree (a segment tree: Bentley 1977). */
 typedef struct listed {
     buffer *buffer;
     struct listed *next;

@@ -77,7 +77,7 @@ uint32_t agate_precision_features(agate_precision precision, const agate_machine
     return dtypes[precision] == AGATE_F16 ? tiles : tiles | AGATE_CPU_AVX512_BF16;
 }
 
-/* ---- of single nodes ------------------------------------------------------------------------------------ */
+/* ---- of single nodes ----------------------------------------------------------------------------------- */
 
 /* One of a list "NODE=P,NODE=P". */
 typedef struct item {

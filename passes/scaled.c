@@ -78,7 +78,7 @@ agate_data *agate_data_scale(agate_data *data, agate_dtype dtype, const agate_sc
     return made;
 }
 
-/* ---- finite? -------------------------------------------------------------------------------------------- */
+/* ---- finite? ------------------------------------------------------------------------------------------- */
 
 /* The greatest magnitude among floats, as bits: of Inf and NaN more than of any number. */
 static uint32_t greatest_bits(const uint32_t *words, int64_t count)
@@ -92,7 +92,8 @@ static uint32_t greatest_bits(const uint32_t *words, int64_t count)
     return greatest;
 }
 
-/* A bound that settles nearly every case at the speed of memory: the greatest weight times the greatest number. */
+/* A bound that settles nearly every case at the speed of memory: the greatest weight times the greatest
+ * number. */
 static bool bounded(const agate_data *data, const agate_scaling *scaling)
 {
     double factor = 0;

@@ -12,8 +12,8 @@ typedef struct agate_scaling {
     int64_t rows_per_group, inputs, window;
 } agate_scaling;
 
-/* Deferred data: each float of `data` (of `dtype`), which it retains, times its number, in double and rounded once. NULL
- * if memory is short. */
+/* Deferred data: each float of `data` (of `dtype`), which it retains, times its number, in double and rounded
+ * once. NULL if memory is short. */
 agate_data *agate_data_scale(agate_data *data, agate_dtype dtype, const agate_scaling *scaling);
 
 /* Are all elements finite, and will they be once they are scaled? */

@@ -2,9 +2,10 @@
  *
  *     %0 = kernel(%x, %w, %b) {...}   ==>   %0 = kernel(%x, %w, %b) direct_conv<v=16, oc=2, ow=14, ...> {...}
  *
- * The rows of strategies.def are asked in order; the first that applies plans the tiles. Each refusal before it is a
- * remark. Tiles that tuning found for a kernel take the place of the planned ones. Kernels that have a strategy already (a
- * person's, in a text, or another pass's) keep it if it applies. Needs layouts; breaks nothing.
+ * The rows of strategies.def are asked in order; the first that applies plans the tiles. Each refusal before
+ * it is a remark. Tiles that tuning found for a kernel take the place of the planned ones. Kernels that have
+ * a strategy already (a person's, in a text, or another pass's) keep it if it applies. Needs layouts; breaks
+ * nothing.
  */
 #include "ir/narrow.h"
 #include "passes/strategy.h"

@@ -89,7 +89,8 @@ static bool pass_reduce(const agate_node *node, const agate_ints *perm, agate_at
     return true;
 }
 
-/* Of channels that a transpose brought behind the image, by constant weights: a 1x1 convolution without it. */
+/* Of channels that a transpose brought behind the image, by constant weights: a 1x1 convolution without
+ * it. */
 static bool is_projection(const agate_node *node)
 {
     static const int64_t channels_last[] = {0, 2, 3, 1};
@@ -164,7 +165,8 @@ static bool leads_to_opposite(const agate_node *transpose)
     return false;
 }
 
-/* The transpose that every operand shares, constants apart, rather one that is not of a graph input; NULL: none. */
+/* The transpose that every operand shares, constants apart, rather one that is not of a graph input; NULL:
+ * none. */
 static const agate_node *shared_transpose(const agate_node *node)
 {
     const agate_node *shared = NULL;

@@ -1,4 +1,5 @@
-/* strategies.c: when each strategy but the convolutions applies, and its tiles. Rows in the order of strategies.def. */
+/* strategies.c: when each strategy but the convolutions applies, and its tiles. Rows in the order of
+ * strategies.def. */
 #include "ir/narrow.h"
 #include "passes/rewrite.h"
 #include "passes/strategy.h"
@@ -36,8 +37,8 @@ static bool anchor_is(const agate_candidate *c, agate_family family)
     return c->anchor && agate_node_info(c->anchor)->family == family;
 }
 
-/* Is the anchor the only node that is not pointwise, reading the kernel's operands directly, or (`widened`) as bf16 or f16
- * made wider? */
+/* Is the anchor the only node that is not pointwise, reading the kernel's operands directly, or (`widened`)
+ * as bf16 or f16 made wider? */
 static bool anchor_reads_operands(const agate_candidate *c, bool widened)
 {
     for (int32_t i = 0; i < c->anchor->operand_count; i++) {
@@ -55,7 +56,7 @@ static bool anchor_reads_operands(const agate_candidate *c, bool widened)
     return true;
 }
 
-/* ---- gemm ----------------------------------------------------------------------------------------------- */
+/* ---- gemm ---------------------------------------------------------------------------------------------- */
 
 const char *agate_gemm_applies(const agate_candidate *c)
 {
@@ -87,8 +88,8 @@ int32_t agate_gemm_vectors(const agate_machine *machine)
 /* The longest sum that is not cut into parts. */
 #define SUM_PART 128
 
-/* How far in front a single row of a product fetches its packed weights: a page, which the processor's own prefetch does
- * not cross. */
+/* How far in front a single row of a product fetches its packed weights: a page, which the processor's own
+ * prefetch does not cross. */
 #define PANEL_AHEAD_LINES 64
 
 int32_t agate_sum_part(int64_t products)
@@ -111,7 +112,7 @@ agate_tiles agate_gemm_plan(const agate_candidate *c)
     return tiles;
 }
 
-/* ---- pool, reduce, softmax -------------------------------------------------------------------------------- */
+/* ---- pool, reduce, softmax ----------------------------------------------------------------------------- */
 
 const char *agate_pool_applies(const agate_candidate *c)
 {
@@ -133,8 +134,8 @@ const char *agate_pool_applies(const agate_candidate *c)
 /* Tasks that an image is cut into at least: blocks of channels, and rows where those are few. */
 #define POOL_TASKS 16
 
-/* Windows that share nothing gain by tiles of whole rows alone, which read memory in order: in parts of a row, AlexNet's first
- * pool took 1.5 times as long as pixel by pixel. */
+/* Windows that share nothing gain by tiles of whole rows alone, which read memory in order: in parts of a
+ * row, AlexNet's first pool took 1.5 times as long as pixel by pixel. */
 static bool tiles_pay(const agate_candidate *c, int64_t points)
 {
     return c->anchor->attrs.pool.strides.v[1] == 1 || points >= c->anchor->results[0].type.dims[3].offset;
@@ -215,9 +216,10 @@ agate_tiles agate_softmax_plan(const agate_candidate *c)
     return (agate_tiles){.v = lanes(c), .grain = 1};
 }
 
-/* ---- pointwise, nest, library ------------------------------------------------------------------------------ */
+/* ---- pointwise, nest, library -------------------------------------------------------------------------- */
 
-/* Scalar ops on bf16 and f16 are computed in f32 and rounded one by one; loops over these are left to the library. */
+/* Scalar ops on bf16 and f16 are computed in f32 and rounded one by one; loops over these are left to the
+ * library. */
 static const char *dtypes_refused(const agate_candidate *c)
 {
     AGATE_EACH_NODE (node, c->kernel->body)

@@ -1,5 +1,6 @@
-/* strategies_amx.c: when strategies amx_conv and amx_bands apply, and their tiles. Sizes are chosen by what comes from which cache, as counted where
- * the instructions are executed in software: no machine with AMX was there to measure on. */
+/* strategies_amx.c: when strategies amx_conv and amx_bands apply, and their tiles. Sizes are chosen by what
+ * comes from which cache, as counted where the instructions are executed in software: no machine with AMX was
+ * there to measure on. */
 #include "ir/bands.h"
 #include "ir/narrow.h"
 #include "ir/parts.h"
@@ -11,7 +12,8 @@
 /* Of a core's second cache: that of Sapphire, Emerald and Granite Rapids, which have AMX. */
 #define SECOND_BYTES ((int64_t)2 << 20)
 
-/* Of the products of two tiles, and of a line of 64 bytes from the second cache or the third, as far as products do not hide it. */
+/* Of the products of two tiles, and of a line of 64 bytes from the second cache or the third, as far as
+ * products do not hide it. */
 #define MULTIPLY_CYCLES 16
 #define SECOND_CYCLES   1.0
 #define THIRD_CYCLES    8.0
@@ -104,9 +106,10 @@ static int64_t choose_rows(const amx_shape *s, int64_t rows)
     return best;
 }
 
-/* What an image takes in bands of so many rows that are read in place: products, and lines from the caches behind the first. A band
- * that stays in the first cache, beside one block's weights and the next's, comes from behind it once, and not for each block of
- * filters; one that overflows the second comes from the third each time. Weights come once for each band. */
+/* What an image takes in bands of so many rows that are read in place: products, and lines from the caches
+ * behind the first. A band that stays in the first cache, beside one block's weights and the next's, comes
+ * from behind it once, and not for each block of filters; one that overflows the second comes from the third
+ * each time. Weights come once for each band. */
 static double band_cycles(const amx_shape *s, const agate_machine *machine, int64_t rows, int64_t run)
 {
     const int64_t bands = agate_ceil_div(s->rows, rows), band_bytes = s->row_bytes * rows;
@@ -136,7 +139,8 @@ static int64_t choose_rows_in_place(const amx_shape *s, const agate_machine *mac
     return best;
 }
 
-/* Copied rows take half of the second cache at most; weights that fit the other half serve bands of rows, one after the other. */
+/* Copied rows take half of the second cache at most; weights that fit the other half serve bands of rows, one
+ * after the other. */
 static int64_t choose_copied_rows(const amx_shape *s)
 {
     int64_t bands = agate_ceil_div(s->row_bytes * s->rows, SECOND_BYTES / 2);
@@ -153,8 +157,8 @@ static bool waits_for_weights(const amx_shape *s, int64_t rows)
     return (double)s->weight_bytes / LINE * THIRD_CYCLES > (double)count_products(s, rows) * MULTIPLY_CYCLES;
 }
 
-/* Where bands are few, tasks are groups of filters besides, whose weights come once: for an image, or where those are what it waits
- * for, for a batch. The second cache then holds a group's. */
+/* Where bands are few, tasks are groups of filters besides, whose weights come once: for an image, or where
+ * those are what it waits for, for a batch. The second cache then holds a group's. */
 static void choose_tasks(const amx_shape *s, const agate_machine *machine, int64_t run, agate_tiles *tiles)
 {
     tiles->oh = (int32_t)(s->copied ? choose_copied_rows(s) : choose_rows_in_place(s, machine, run));
@@ -168,8 +172,8 @@ static void choose_tasks(const amx_shape *s, const agate_machine *machine, int64
     }
 }
 
-/* Weights come from memory once for a task: while one run's are multiplied with all its positions, each block of these fetches a
- * share of the next run's. */
+/* Weights come from memory once for a task: while one run's are multiplied with all its positions, each block
+ * of these fetches a share of the next run's. */
 static void choose_prefetch(const amx_shape *s, agate_tiles *tiles)
 {
     int64_t blocks = agate_ceil_div(tiles->oh * s->width, 2 * AGATE_AMX_LANES), lines = AGATE_AMX_BLOCK;
@@ -207,7 +211,7 @@ agate_tiles agate_amx_conv_plan(const agate_candidate *c)
     return tiles;
 }
 
-/* ---- with a pool behind it ------------------------------------------------------------------------------------ */
+/* ---- with a pool behind it ----------------------------------------------------------------------------- */
 
 static int64_t height_of(const agate_bands *b)
 {
@@ -238,8 +242,8 @@ const char *agate_amx_bands_applies(const agate_candidate *c)
                : "what is between its two ops is too wide to be kept on a stack";
 }
 
-/* As many rows a turn as the stack has room for, in bands and turns that are as even as can be: each turn copies rows of the input that
- * the one before it had. */
+/* As many rows a turn as the stack has room for, in bands and turns that are as even as can be: each turn
+ * copies rows of the input that the one before it had. */
 agate_tiles agate_amx_bands_plan(const agate_candidate *c)
 {
     agate_bands b;

@@ -1,16 +1,20 @@
-/* strategies_bands.c: when a convolution and its reader run by bands of rows, with which tiles, and whether it pays. */
+/* strategies_bands.c: when a convolution and its reader run by bands of rows, with which tiles, and whether
+ * it pays. */
 #include "ir/bands.h"
 #include "ir/narrow.h"
 #include "ir/parts.h"
 #include "passes/strategy.h"
 
-/* What is kept of a value whose channels a task takes few of should share the first cache with weights and inputs. */
+/* What is kept of a value whose channels a task takes few of should share the first cache with weights and
+ * inputs. */
 #define KEPT_BYTES (32 * 1024)
 
-/* Tasks an image is cut into at least, where that takes bands: each computes some rows that its neighbour computes, too. */
+/* Tasks an image is cut into at least, where that takes bands: each computes some rows that its neighbour
+ * computes, too. */
 #define TASKS 4
 
-/* Bytes that a core has from beyond its first cache in a cycle, and multiply-adds of vectors that it does in one. */
+/* Bytes that a core has from beyond its first cache in a cycle, and multiply-adds of vectors that it does in
+ * one. */
 #define BYTES_PER_CYCLE 24
 #define ADDS_PER_CYCLE  2
 
@@ -71,7 +75,7 @@ const char *agate_bands_applies(const agate_candidate *c)
                : "what is between its two ops is too wide to be kept on a stack";
 }
 
-/* ---- tiles -------------------------------------------------------------------------------------------------- */
+/* ---- tiles --------------------------------------------------------------------------------------------- */
 
 /* The more rows a turn has, the more pixels meet the weights that a dense consumer reads. */
 static void choose_rows(const agate_bands *b, agate_tiles *tiles)
@@ -88,8 +92,8 @@ static void choose_rows(const agate_bands *b, agate_tiles *tiles)
     }
 }
 
-/* Groups of channels come first, as they compute nothing twice. They read the same rows: a band of those should stay in
- * cache from group to group. */
+/* Groups of channels come first, as they compute nothing twice. They read the same rows: a band of those
+ * should stay in cache from group to group. */
 static void choose_bands(const agate_machine *machine, const agate_bands *b, agate_tiles *tiles)
 {
     int64_t height = extent(b->consumer, 2), groups = 1, bands;
@@ -119,7 +123,7 @@ agate_tiles agate_bands_plan(const agate_candidate *c)
     return tiles;
 }
 
-/* ---- what it is worth --------------------------------------------------------------------------------------- */
+/* ---- what it is worth ---------------------------------------------------------------------------------- */
 
 /* Steps of a dense convolution's tiles. */
 static double steps_of(const agate_node *conv)
@@ -153,7 +157,8 @@ static double compute_cycles(const agate_machine *machine, const agate_bands *b,
     return cycles * steps_of(node);
 }
 
-/* What computing by rows costs: rows that two bands compute, other tiles, weights that every turn reads again. */
+/* What computing by rows costs: rows that two bands compute, other tiles, weights that every turn reads
+ * again. */
 static double extra_cycles(const agate_machine *machine, const agate_bands *b, const agate_tiles *tiles)
 {
     int64_t height = extent(b->consumer, 2), bands = agate_ceil_div(height, agate_max(tiles->oh, 1));

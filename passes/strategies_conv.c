@@ -102,7 +102,8 @@ static bool reads_half(const agate_node *conv)
            agate_is_half(agate_unwidened(conv->operands[1]));
 }
 
-/* Input and weights are both bf16 or both f16, laid out for steps of two channels, of which none is cut by a pad. */
+/* Input and weights are both bf16 or both f16, laid out for steps of two channels, of which none is cut by a
+ * pad. */
 static bool is_of_pairs(const agate_node *conv)
 {
     const agate_value *x = agate_unwidened(conv->operands[0]), *w = agate_unwidened(conv->operands[1]);
@@ -162,8 +163,8 @@ const char *agate_direct_conv_applies(const agate_candidate *c)
                : "its groups do not fill vectors";
 }
 
-/* How a machine computes a step of a register tile. Work is counted in multiply-adds; other instructions, which have more ports,
- * are half of one. */
+/* How a machine computes a step of a register tile. Work is counted in multiply-adds; other instructions,
+ * which have more ports, are half of one. */
 typedef struct step_model {
     double of_sum, of_input, of_weights; /* work for each vector of sums, input, and vector of weights */
     int32_t weights;                     /* registers for each vector of weights */
@@ -192,8 +193,8 @@ static const step_model *steps_of(const conv_shape *s, const agate_machine *mach
     return fused ? &widened_steps : &widened_apart;
 }
 
-/* Cycles that one step over an input channel (or a pair of them) takes for a register tile of oc vectors by `pixels`: two
- * instructions and two loads a cycle, and no less than a sum's latency. */
+/* Cycles that one step over an input channel (or a pair of them) takes for a register tile of oc vectors by
+ * `pixels`: two instructions and two loads a cycle, and no less than a sum's latency. */
 static double tile_cycles(int64_t oc, int64_t pixels, const step_model *m)
 {
     double arithmetic =
@@ -315,8 +316,8 @@ double agate_direct_conv_cycles(const agate_machine *machine, const agate_node *
     return choose_register_tile(&s, machine, &tiles) * (double)s.height;
 }
 
-/* May each part of the sums go over all tiles of pixels of a task before the next? Its weights, which lie in the first cache then,
- * serve them all, and the totals between must not crowd the second. */
+/* May each part of the sums go over all tiles of pixels of a task before the next? Its weights, which lie in
+ * the first cache then, serve them all, and the totals between must not crowd the second. */
 static bool goes_by_parts(const conv_shape *s, const agate_machine *machine, const agate_tiles *tiles)
 {
     int64_t points = tiles->oh * (s->flat ? 1 : agate_ceil_div(s->width, tiles->ow));

@@ -1,8 +1,10 @@
-/* strategies_winograd.c: when strategy winograd applies, its tiles, and its cost by a model of the machine. */
+/* strategies_winograd.c: when strategy winograd applies, its tiles, and its cost by a model of the
+ * machine. */
 #include "passes/winograd.h"
 
-/* Measured on a machine of 2 multiply-adds a cycle, and rounded: cycles of the two transforms for a tile and a vector of channels;
- * bytes that a cycle brings from memory, from the last cache, and from there into registers beside products. */
+/* Measured on a machine of 2 multiply-adds a cycle, and rounded: cycles of the two transforms for a tile and
+ * a vector of channels; bytes that a cycle brings from memory, from the last cache, and from there into
+ * registers beside products. */
 #define INPUT_CYCLES(t)  ((t) == 4 ? 60 : 200)
 #define OUTPUT_CYCLES(t) ((t) == 4 ? 80 : 180)
 #define MEMORY_BYTES     10.0
@@ -45,8 +47,9 @@ static double product_cycles(const problem *p, int64_t oc, int64_t ow)
     return step * (double)(chunks * p->channels * p->t * p->t);
 }
 
-/* Weights come from memory or the last cache beside the products, and hold them up the more, the more of the time they take.
- * Inputs of a task that do not stay in the cache of a core come from the next one for each panel. */
+/* Weights come from memory or the last cache beside the products, and hold them up the more, the more of the
+ * time they take. Inputs of a task that do not stay in the cache of a core come from the next one for each
+ * panel. */
 static double all_cycles(const problem *p, const agate_tiles *tiles)
 {
     double products = product_cycles(p, tiles->oc, tiles->ow), weights = (double)p->weight_bytes;

@@ -21,8 +21,8 @@ typedef agate_tiles (*agate_plan_fn)(const agate_candidate *candidate);
 /* Why a convolution is not the only op with loops of its kernel; NULL: it is. */
 const char *agate_conv_not_alone(const agate_candidate *candidate);
 
-/* About how many cycles register tiles take for each input channel of an image, if dense convolution `conv` had parts of
- * so many filters each. */
+/* About how many cycles register tiles take for each input channel of an image, if dense convolution `conv`
+ * had parts of so many filters each. */
 double agate_direct_conv_cycles(const agate_machine *machine, const agate_node *conv, const int64_t *filters,
                                 int32_t count);
 
@@ -32,8 +32,8 @@ double agate_register_tile_cycles(const agate_machine *machine, int64_t oc, int6
 /* Register tile and sums of a dense convolution that goes row by row, and its cycles as above. */
 agate_tiles agate_direct_conv_rows(const agate_machine *machine, const agate_node *conv, double *out_cycles);
 
-/* About how many cycles an image takes less when the pair of ops in such a kernel, which agate_bands_applies took, runs by
- * bands than in two kernels. Not above 0: it does not pay. */
+/* About how many cycles an image takes less when the pair of ops in such a kernel, which agate_bands_applies
+ * took, runs by bands than in two kernels. Not above 0: it does not pay. */
 double agate_bands_gain(const agate_candidate *candidate);
 
 /* The same of a pair which agate_amx_bands_applies took. */
@@ -42,7 +42,8 @@ double agate_amx_bands_gain(const agate_candidate *candidate);
 /* Pixels of a depthwise convolution's register tile, where rows have `width`. */
 int32_t agate_depthwise_points(const agate_machine *machine, int64_t width);
 
-/* Tiles for a dense convolution by the register tiles that cost least by the same reckoning, best first. Returns how many. */
+/* Tiles for a dense convolution by the register tiles that cost least by the same reckoning, best first.
+ * Returns how many. */
 size_t agate_direct_conv_shapes(const agate_candidate *candidate, agate_tiles *out_tiles, size_t room);
 
 /* Vectors of columns in a tile of a matmul, and in a panel of its packed weights. */

@@ -57,7 +57,7 @@ void agate_tuning_deinit(agate_tuning *tuning)
     *tuning = (agate_tuning){0};
 }
 
-/* ---- text ----------------------------------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------------------------------- */
 
 void agate_tuning_print(const agate_tuning *tuning, agate_text *text)
 {

@@ -35,12 +35,12 @@ void agate_tuning_print(const agate_tuning *tuning, agate_text *text);
 /* Adds the rows of a text. Returns false where it has another form, or memory is short. */
 bool agate_tuning_parse(agate_tuning *tuning, const char *text);
 
-/* ---- what could be tried -------------------------------------------------------------------------------- */
+/* ---- what could be tried ------------------------------------------------------------------------------- */
 
 #define AGATE_TUNING_WAYS 16
 
-/* Other tiles for a scheduled kernel that differ from its own in one respect and compute the same bits, likely ones first.
- * Returns how many; 0 where its strategy leaves no choice. (candidates.c) */
+/* Other tiles for a scheduled kernel that differ from its own in one respect and compute the same bits,
+ * likely ones first. Returns how many; 0 where its strategy leaves no choice. (candidates.c) */
 size_t agate_tuning_ways(const agate_machine *machine, const agate_node *kernel,
                          agate_tiles out_ways[AGATE_TUNING_WAYS]);
 

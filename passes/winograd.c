@@ -4,10 +4,10 @@
  *       %a = conv $0, $1, $2 pads=[1, 1, 1, 1]  ==>     %a = winograd $0, $1, $2 pads=[1, 1, 1, 1]
  *       ...                                             ...
  *
- * with %w : f32[O,I,3,3] and %u : f32[O,t,t,I], u[o,:,:,i] = G w[o,i] G^T (runtime/ref/winograd.h), t = 4 or 6. Each output then
- * takes t*t / (t-2)^2 products per channel, 4 or 2.25, in place of 9, but the sums are of differences, so results are not those of
- * a convolution to the last bit: the pass does nothing unless it is allowed. Weights are transformed in double and rounded
- * once. Needs layouts; breaks nothing.
+ * with %w : f32[O,I,3,3] and %u : f32[O,t,t,I], u[o,:,:,i] = G w[o,i] G^T (runtime/ref/winograd.h), t = 4 or
+ * 6. Each output then takes t*t / (t-2)^2 products per channel, 4 or 2.25, in place of 9, but the sums are of
+ * differences, so results are not those of a convolution to the last bit: the pass does nothing unless it is
+ * allowed. Weights are transformed in double and rounded once. Needs layouts; breaks nothing.
  */
 #include "passes/winograd.h"
 
@@ -19,7 +19,7 @@
 #include "passes/rewrite.h"
 #include "runtime/ref/winograd.h"
 
-/* ---- weights -------------------------------------------------------------------------------------------- */
+/* ---- weights ------------------------------------------------------------------------------------------- */
 
 /* An owner of deferred data. */
 typedef struct transform {
@@ -121,7 +121,7 @@ static agate_value *transformed(agate_node *kernel, const agate_value *weights, 
     return value;
 }
 
-/* ---- choice --------------------------------------------------------------------------------------------- */
+/* ---- choice -------------------------------------------------------------------------------------------- */
 
 /* Why a convolution that stands alone among scalar ops cannot be one; NULL: it can. */
 static const char *refuses(const agate_node *kernel, const agate_node *conv)

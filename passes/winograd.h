@@ -1,5 +1,5 @@
-/* winograd.h: Winograd convolution, as the pass that transforms weights and the strategy share it: what each algorithm
- * would cost on a machine. */
+/* winograd.h: Winograd convolution, as the pass that transforms weights and the strategy share it: what each
+ * algorithm would cost on a machine. */
 #ifndef AGATE_WINOGRAD_H
 #define AGATE_WINOGRAD_H
 
@@ -12,7 +12,8 @@ typedef struct agate_winograd_choice {
     double cycles;
 } agate_winograd_choice;
 
-/* For `channels` inputs, `filters` outputs and a result of height x width. `vectors` of a weight panel are given, or 0. */
+/* For `channels` inputs, `filters` outputs and a result of height x width. `vectors` of a weight panel are
+ * given, or 0. */
 agate_winograd_choice agate_winograd_choose(const agate_machine *machine, int64_t t, int64_t channels,
                                             int64_t filters, int64_t height, int64_t width, int64_t vectors);
 

@@ -116,26 +116,27 @@ typedef struct agate_tensor {
     size_t size_bytes; /* room behind `data`; at least the product of dims times the element size */
 } agate_tensor;
 
-/* Bytes that a tensor of this dtype and these dims takes. Returns false, and leaves *out_size_bytes alone, on a
- * negative dimension, a bad rank or dtype, or overflow. */
+/* Bytes that a tensor of this dtype and these dims takes. Returns false, and leaves *out_size_bytes alone, on
+ * a negative dimension, a bad rank or dtype, or overflow. */
 AGATE_API bool agate_tensor_size(agate_dtype dtype, int32_t rank, const int64_t *dims,
                                  size_t *out_size_bytes);
 
 /* ---- the caller's memory and threads ------------------------------------------------------------------- */
 
-/* Where large blocks come from: a session's slab, a model's weights. Both functions are required, may be called from
- * any thread that creates, runs or releases what uses them, and must outlive that. */
+/* Where large blocks come from: a session's slab, a model's weights. Both functions are required, may be
+ * called from any thread that creates, runs or releases what uses them, and must outlive that. */
 typedef struct agate_allocator {
-    /* `size_bytes` > 0 bytes, aligned to `alignment` (a power of two, 64 at most); NULL where there are none, which ends
-     * the call in AGATE_CODE_OUT_OF_MEMORY. The memory need not be cleared. */
+    /* `size_bytes` > 0 bytes, aligned to `alignment` (a power of two, 64 at most); NULL where there are none,
+     * which ends the call in AGATE_CODE_OUT_OF_MEMORY. The memory need not be cleared. */
     void *(*allocate)(void *user, size_t size_bytes, size_t alignment);
     /* Takes back what `allocate` gave, with the size that was asked for. */
     void (*release)(void *user, void *memory, size_t size_bytes);
     void *user; /* handed to both */
 } agate_allocator;
 
-/* Calls body(context, i) once for each 0 <= i < count, on any threads and in any order, and returns when all calls have
- * returned. Memory written before it is visible to the calls, and what they write is visible after it. */
+/* Calls body(context, i) once for each 0 <= i < count, on any threads and in any order, and returns when all
+ * calls have returned. Memory written before it is visible to the calls, and what they write is visible after
+ * it. */
 typedef void (*agate_parallel_fn)(void *user, int32_t count, void (*body)(void *context, int32_t index),
                                   void *context);
 
@@ -162,21 +163,22 @@ typedef struct agate_compile_options {
     size_t memory_limit_bytes;     /* the most that one tensor may take; 0: 16 GiB */
     agate_progress_fn progress;    /* NULL: nobody is told */
     void *progress_user;           /* handed to `progress` */
-    const agate_allocator
-        *allocator; /* copied; for the model's constants; NULL: the C library's; no cache serves it */
+    /* copied; for the model's constants; NULL: the C library's; no cache serves it */
+    const agate_allocator *allocator;
     const char *cache_directory; /* where compiled models are kept and found again; NULL: nowhere */
     uint64_t cache_limit_bytes;  /* the most that folder may hold: least recently used ones go; 0: 4 GiB */
-    const char
-        *allow; /* faster ways to compute that round otherwise, separated by commas: "winograd"; NULL: none */
-    const char *
-        precision; /* of products in convolutions: "f32"; "f32x6" or "f32x3", sums of bfloat16 numbers for each f32, where the
-                      CPU has AMX; or "f16" or "bf16", to which operands are rounded: less exact, half the memory, and bf16 faster. NULL: "f32". Of a compiled file as in agate_load_options */
-    const char *
-        node_precisions; /* of single nodes by their ONNX names, "NODE=P,NODE=P", in place of `precision`; NULL: of none */
+    /* faster ways to compute that round otherwise, separated by commas: "winograd"; NULL: none */
+    const char *allow;
+    /* of products in convolutions: "f32"; "f32x6" or "f32x3", sums of bfloat16 numbers for each f32, where
+     * the CPU has AMX; or "f16" or "bf16", to which operands are rounded: less exact, half the memory, and
+     * bf16 faster. NULL: "f32". Of a compiled file as in agate_load_options */
+    const char *precision;
+    /* of single nodes by their ONNX names, "NODE=P,NODE=P", in place of `precision`; NULL: of none */
+    const char *node_precisions;
 } agate_compile_options;
 
-/* Reads and compiles an ONNX file, or maps a compiled one. External data is looked for beside it. `options` may be NULL. On success
- * *out_model is the caller's, to release. Thread-safe. */
+/* Reads and compiles an ONNX file, or maps a compiled one. External data is looked for beside it. `options`
+ * may be NULL. On success *out_model is the caller's, to release. Thread-safe. */
 AGATE_API AGATE_MUST_USE agate_status agate_model_load_file(const char *path,
                                                             const agate_compile_options *options,
                                                             agate_model **out_model);
@@ -188,16 +190,18 @@ AGATE_API AGATE_MUST_USE agate_status agate_model_load_memory(const void *data, 
                                                               const agate_compile_options *options,
                                                               agate_model **out_model);
 
-/* Maps a file of `agate compile`; needs no compiler, so the library without one has it too. The file, and its weights where they are apart, must not be written to while the model lives: put a new file in
- * its place instead. A damaged file, or one that needs CPU features that are not here, is an error. Its code runs in this
- * process: trust it as you would any shared object. On success *out_model is the caller's, to release. Thread-safe. */
+/* Maps a file of `agate compile`; needs no compiler, so the library without one has it too. The file, and its
+ * weights where they are apart, must not be written to while the model lives: put a new file in its place
+ * instead. A damaged file, or one that needs CPU features that are not here, is an error. Its code runs in
+ * this process: trust it as you would any shared object. On success *out_model is the caller's, to release.
+ * Thread-safe. */
 AGATE_API AGATE_MUST_USE agate_status agate_model_load_artifact(const char *path, agate_model **out_model);
 
 /* Zero-initialize, then set what differs from the default. */
 typedef struct agate_load_options {
-    /* Which of the precisions that the file was compiled with, "f32", "bf16" and so on. One that it lacks is AGATE_CODE_NOT_FOUND, an
-     * error that lists those it has. NULL: "f32" where the file has it, else its only one; where it has several others, one
-     * must be named. */
+    /* Which of the precisions that the file was compiled with, "f32", "bf16" and so on. One that it lacks is
+     * AGATE_CODE_NOT_FOUND, an error that lists those it has. NULL: "f32" where the file has it, else its
+     * only one; where it has several others, one must be named. */
     const char *precision;
 } agate_load_options;
 
@@ -206,7 +210,8 @@ AGATE_API AGATE_MUST_USE agate_status agate_model_load_artifact_with(const char 
                                                                      const agate_load_options *options,
                                                                      agate_model **out_model);
 
-/* The precision that the model was compiled with: "f32", or what was asked for. Lives as long as the model. Thread-safe. */
+/* The precision that the model was compiled with: "f32", or what was asked for. Lives as long as the model.
+ * Thread-safe. */
 AGATE_API const char *agate_model_precision(const agate_model *model);
 
 /* Releases the model once its last session is released. NULL is accepted. Thread-safe. */
@@ -249,8 +254,8 @@ typedef struct agate_property {
     const char *value; /* any text */
 } agate_property;
 
-/* What the ONNX file says of itself, byte for byte, so not to be trusted on a terminal. No string is NULL: what the file
- * leaves out is "" or 0. */
+/* What the ONNX file says of itself, byte for byte, so not to be trusted on a terminal. No string is NULL:
+ * what the file leaves out is "" or 0. */
 typedef struct agate_metadata {
     const char *producer_name;        /* the tool that wrote the file */
     const char *producer_version;     /* of that tool */
@@ -278,18 +283,18 @@ typedef struct agate_session agate_session;
 typedef struct agate_session_options {
     /* 0, or more than there are: every core granted to the process (affinity, cgroup quota) */
     int32_t threads;
-    /* The slab is sized for this batch at once (or for as many of its rows as are computed at a time); 0: 1. A larger batch grows it
-     * on first use. */
+    /* The slab is sized for this batch at once (or for as many of its rows as are computed at a time); 0: 1.
+     * A larger batch grows it on first use. */
     int64_t max_batch;
     const agate_allocator *allocator; /* copied; for the slab; NULL: pages of the system */
-    /* Runs the session's parallel loops, each at most `threads` wide, in the place of threads of its own. Called by the
-     * thread that runs the session, several times in a run. */
+    /* Runs the session's parallel loops, each at most `threads` wide, in the place of threads of its own.
+     * Called by the thread that runs the session, several times in a run. */
     agate_parallel_fn parallel;
     void *parallel_user; /* handed to `parallel` */
 } agate_session_options;
 
-/* A session keeps its model alive. `options` may be NULL. Without `parallel` the session has threads of its own, which
- * sleep between runs: where many sessions run at once, give each few. Thread-safe. */
+/* A session keeps its model alive. `options` may be NULL. Without `parallel` the session has threads of its
+ * own, which sleep between runs: where many sessions run at once, give each few. Thread-safe. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_create(agate_model *model,
                                                            const agate_session_options *options,
                                                            agate_session **out_session);
@@ -297,25 +302,26 @@ AGATE_API AGATE_MUST_USE agate_status agate_session_create(agate_model *model,
 /* NULL is accepted. Not while the session runs. */
 AGATE_API void agate_session_release(agate_session *session);
 
-/* Writes dtype, rank, dims and size_bytes (not data) of output `index` for this batch size (of no account where the
- * model's sizes are fixed). */
+/* Writes dtype, rank, dims and size_bytes (not data) of output `index` for this batch size (of no account
+ * where the model's sizes are fixed). */
 AGATE_API AGATE_MUST_USE agate_status agate_session_output_shape(const agate_session *session, size_t index,
                                                                  int64_t batch, agate_tensor *out_tensor);
 
-/* Runs the model once. `inputs` are in the model's order with every field set; all must agree on the batch. `outputs`
- * come with data and size_bytes (room) set; dtype, rank and dims are written. Inputs are not changed; inputs and outputs
- * must not overlap. A tensor of no elements may have NULL data. Allocates nothing and takes no lock, unless the batch
- * exceeds every one before it. The calling thread computes, too, with up to 256 KiB of stack. On failure the outputs' contents are unspecified; the session can run again. The answer
- * is bit-identical for any thread count, and for a row alone or in a batch. */
+/* Runs the model once. `inputs` are in the model's order with every field set; all must agree on the batch.
+ * `outputs` come with data and size_bytes (room) set; dtype, rank and dims are written. Inputs are not
+ * changed; inputs and outputs must not overlap. A tensor of no elements may have NULL data. Allocates nothing
+ * and takes no lock, unless the batch exceeds every one before it. The calling thread computes, too, with up
+ * to 256 KiB of stack. On failure the outputs' contents are unspecified; the session can run again. The
+ * answer is bit-identical for any thread count, and for a row alone or in a batch. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_run(agate_session *session, const agate_tensor *inputs,
                                                         size_t input_count, agate_tensor *outputs,
                                                         size_t output_count);
 
-/* ---- bound tensors -------------------------------------------------------------------------------------- */
+/* ---- bound tensors ------------------------------------------------------------------------------------- */
 
-/* Binds the caller's memory to input `index` for agate_session_run_bound. The tensor is copied, its data is not: `data`
- * must stay until another is bound or the session is released. NULL unbinds. What agate_session_run asks of an input is
- * asked of `tensor`, but by the run. Fails on a wrong index only. */
+/* Binds the caller's memory to input `index` for agate_session_run_bound. The tensor is copied, its data is
+ * not: `data` must stay until another is bound or the session is released. NULL unbinds. What
+ * agate_session_run asks of an input is asked of `tensor`, but by the run. Fails on a wrong index only. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_bind_input(agate_session *session, size_t index,
                                                                const agate_tensor *tensor);
 
@@ -326,31 +332,34 @@ AGATE_API AGATE_MUST_USE agate_status agate_session_bind_output(agate_session *s
 /* agate_session_run on the bound tensors; AGATE_CODE_INVALID_ARGUMENT, naming it, where one is not bound. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_run_bound(agate_session *session);
 
-/* Writes the tensor bound to output `index`: after a run, with the dtype, rank and dims that the run wrote. */
+/* Writes the tensor bound to output `index`: after a run, with the dtype, rank and dims that the run
+ * wrote. */
 AGATE_API AGATE_MUST_USE agate_status agate_session_bound_output(const agate_session *session, size_t index,
                                                                  agate_tensor *out_tensor);
 
-/* ---- ending a run early --------------------------------------------------------------------------------- */
+/* ---- ending a run early -------------------------------------------------------------------------------- */
 
-/* Makes the run in progress, and every later one, end with AGATE_CODE_CANCELLED before its next step. A step (one kernel)
- * that has begun is finished. A run whose last step has begun succeeds. Thread-safe: the one call, with
- * agate_session_resume, that is meant for another thread while the session runs. */
+/* Makes the run in progress, and every later one, end with AGATE_CODE_CANCELLED before its next step. A step
+ * (one kernel) that has begun is finished. A run whose last step has begun succeeds. Thread-safe: the one
+ * call, with agate_session_resume, that is meant for another thread while the session runs. */
 AGATE_API void agate_session_cancel(agate_session *session);
 
 /* Takes agate_session_cancel back: the session runs again. Thread-safe. */
 AGATE_API void agate_session_resume(agate_session *session);
 
-/* Runs end with AGATE_CODE_CANCELLED before the first step that would begin at `deadline_ns` of agate_clock_ns or later;
- * 0: never. Holds for all later runs, until it is set anew. Thread-compatible. */
+/* Runs end with AGATE_CODE_CANCELLED before the first step that would begin at `deadline_ns` of
+ * agate_clock_ns or later; 0: never. Holds for all later runs, until it is set anew. Thread-compatible. */
 AGATE_API void agate_session_set_deadline(agate_session *session, uint64_t deadline_ns);
 
-/* Nanoseconds on a clock that only moves forward (CLOCK_MONOTONIC): of deadlines and profiles. Thread-safe. */
+/* Nanoseconds on a clock that only moves forward (CLOCK_MONOTONIC): of deadlines and profiles.
+ * Thread-safe. */
 AGATE_API uint64_t agate_clock_ns(void);
 
-/* ---- profiles ------------------------------------------------------------------------------------------- */
+/* ---- profiles ------------------------------------------------------------------------------------------ */
 
-/* One step of a run, or of a slice of the batch, if caches hold more when a few rows go through several steps before the next few. Where
- * a session has more threads than one, profiled runs are not cut into slices. The strings live as long as the model. */
+/* One step of a run, or of a slice of the batch, if caches hold more when a few rows go through several steps
+ * before the next few. Where a session has more threads than one, profiled runs are not cut into slices. The
+ * strings live as long as the model. */
 typedef struct agate_step_profile {
     size_t index;       /* in the model's order, from 0 */
     const char *name;   /* of the compiled function, as debuggers see it, or "library" */
@@ -360,14 +369,14 @@ typedef struct agate_step_profile {
     uint64_t end_ns;    /* of agate_clock_ns */
 } agate_step_profile;
 
-/* Called on the running thread after each step; `step` is valid during the call only. Must not use the session, but for
- * agate_session_cancel. */
+/* Called on the running thread after each step; `step` is valid during the call only. Must not use the
+ * session, but for agate_session_cancel. */
 typedef void (*agate_profile_fn)(void *user, const agate_step_profile *step);
 
 /* Has all later runs report to `fn`; NULL: to nobody, which costs nothing. Thread-compatible. */
 AGATE_API void agate_session_set_profile(agate_session *session, agate_profile_fn fn, void *user);
 
-/* ---- version -------------------------------------------------------------------------------------------- */
+/* ---- version ------------------------------------------------------------------------------------------- */
 
 /* "0.1.0" */
 AGATE_API const char *agate_version(void);

@@ -1,4 +1,5 @@
-/* artifact.c: a compiled file (an ELF shared object) into a model: checked whole, mapped, and never copied. */
+/* artifact.c: a compiled file (an ELF shared object) into a model: checked whole, mapped, and never
+ * copied. */
 #define _GNU_SOURCE
 #include "runtime/artifact.h"
 
@@ -30,7 +31,7 @@ struct agate_artifact {
     agate_arena *arena;
 };
 
-/* ---- files ---------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 static agate_status open_file(const char *path, int *out_file, size_t *out_size_bytes)
 {
@@ -59,7 +60,8 @@ static agate_status map_part(int file, size_t offset, size_t size_bytes, mapping
     void *bytes = mmap(NULL, size_bytes, PROT_READ, MAP_PRIVATE, file, (off_t)offset);
     if (bytes == MAP_FAILED)
         return agate_error_make(AGATE_CODE_IO, "it cannot be mapped: %s", strerror(errno));
-    /* What is not in memory yet is to be read into huge pages. A mere wish: not every system has them for files. */
+    /* What is not in memory yet is to be read into huge pages. A mere wish: not every system has them for
+     * files. */
     if (size_bytes >= AGATE_HUGE_PAGE_BYTES)
         madvise(bytes, size_bytes, MADV_HUGEPAGE);
     *out_mapping = (mapping){bytes, size_bytes};
@@ -90,7 +92,7 @@ static agate_status damaged(void)
     return agate_error_make(AGATE_CODE_INVALID_MODEL, "the file is damaged; compile the model again");
 }
 
-/* ---- the seal ------------------------------------------------------------------------------------------- */
+/* ---- the seal ------------------------------------------------------------------------------------------ */
 
 static agate_status check_head(int file, size_t size_bytes)
 {
@@ -137,10 +139,10 @@ static agate_status check_body(int file, const agate_seal *seal)
     return whole ? AGATE_OK : damaged();
 }
 
-/* ---- what the file holds -------------------------------------------------------------------------------- */
+/* ---- what the file holds ------------------------------------------------------------------------------- */
 
-/* `name` in the folder of `path`; the caller's to free, NULL if memory is short. A path without a slash gets one: the
- * system's loader would search elsewhere. */
+/* `name` in the folder of `path`; the caller's to free, NULL if memory is short. A path without a slash gets
+ * one: the system's loader would search elsewhere. */
 static char *beside(const char *path, const char *name)
 {
     const char *slash = strrchr(path, '/');
@@ -255,7 +257,7 @@ void agate_artifact_release(void *artifact)
     free(a);
 }
 
-/* ---- variants ------------------------------------------------------------------------------------------- */
+/* ---- variants ------------------------------------------------------------------------------------------ */
 
 uint32_t agate_artifact_variant_count(const agate_artifact *artifact)
 {

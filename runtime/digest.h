@@ -4,7 +4,8 @@
 
 #include "runtime/base/base.h"
 
-/* What agate_long_digest gives of these bytes. Threads end before it returns; where none can be started it works alone. */
+/* What agate_long_digest gives of these bytes. Threads end before it returns; where none can be started it
+ * works alone. */
 uint64_t agate_digest_on_threads(const void *data, size_t size_bytes);
 
 #endif

@@ -75,7 +75,8 @@ static int64_t workspace_stride(const agate_frame *frame)
     return agate_ceil_div(frame->module->workspace_size_bytes, AGATE_ALIGNMENT) * AGATE_ALIGNMENT;
 }
 
-/* Where the last of a step's arguments ends in the slab, of those that stay for `first_step` and later; at least *end. */
+/* Where the last of a step's arguments ends in the slab, of those that stay for `first_step` and later; at
+ * least *end. */
 static bool reach_of_step(const agate_frame *frame, uint32_t index, int64_t batch, uint32_t first_step,
                           int64_t *end)
 {

@@ -1,5 +1,5 @@
-/* frame.h: what steps run on: memory for some rows of a batch, and every number and address that follows their count.
- * Internal to the runtime. */
+/* frame.h: what steps run on: memory for some rows of a batch, and every number and address that follows
+ * their count. Internal to the runtime. */
 #ifndef AGATE_FRAME_H
 #define AGATE_FRAME_H
 
@@ -47,8 +47,8 @@ AGATE_MUST_USE agate_status agate_frame_init(agate_frame *frame, const agate_mod
 /* Of zeros is accepted. */
 void agate_frame_deinit(agate_frame *frame);
 
-/* How large a slab must be for `batch`. Steps before `first_step` are run on other frames: of what they write, this one holds what is
- * read from there on. */
+/* How large a slab must be for `batch`. Steps before `first_step` are run on other frames: of what they
+ * write, this one holds what is read from there on. */
 AGATE_MUST_USE agate_status agate_frame_measure(const agate_frame *frame, int64_t batch, uint32_t first_step,
                                                 int64_t *out_size_bytes);
 

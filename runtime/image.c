@@ -61,7 +61,8 @@ static agate_dim take_dim(reader *r)
     return (agate_dim){scale, (int64_t)take(r)};
 }
 
-/* The length of a list, and memory for it. Each row takes a word of the plan at least, which bounds the memory. */
+/* The length of a list, and memory for it. Each row takes a word of the plan at least, which bounds the
+ * memory. */
 static void *take_list(reader *r, size_t row_bytes, uint32_t *out_count)
 {
     const uint64_t count = take_number(r, (uint64_t)(r->end - r->at) / 8);
@@ -83,7 +84,7 @@ static agate_module_type take_type(reader *r)
     return type;
 }
 
-/* ---- the rows ------------------------------------------------------------------------------------------- */
+/* ---- the rows ------------------------------------------------------------------------------------------ */
 
 static const agate_module_value *take_values(reader *r, uint32_t *out_count)
 {
@@ -138,7 +139,7 @@ static const agate_module_copy *take_copies(reader *r, uint32_t *out_count)
     return copies;
 }
 
-/* ---- library steps -------------------------------------------------------------------------------------- */
+/* ---- library steps ------------------------------------------------------------------------------------- */
 
 static void take_ints(reader *r, agate_ints *out_ints)
 {
@@ -256,7 +257,7 @@ static const agate_module_step *take_steps(reader *r, agate_image_find_fn find, 
     return steps;
 }
 
-/* ---- metadata ------------------------------------------------------------------------------------------- */
+/* ---- metadata ------------------------------------------------------------------------------------------ */
 
 static const agate_metadata *take_metadata(reader *r)
 {
@@ -291,7 +292,7 @@ static const agate_metadata *take_metadata(reader *r)
     return m;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 static agate_status status_of(const reader *r, const char *last)
 {

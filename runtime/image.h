@@ -30,9 +30,10 @@ AGATE_MUST_USE agate_status agate_image_variant_at(const void *plan, size_t size
 /* The compiled function of this name; NULL: there is none. */
 typedef agate_kernel_fn (*agate_image_find_fn)(void *user, const char *symbol);
 
-/* Reads a variant into a module, which refers to the bytes of its plan and of `weights` (aligned to 64); nothing of them is
- * copied. The rest is allocated from `arena`. Every number is checked (agate_module_check), so damage of any kind is a
- * status. That the functions do what their names say is trusted, as for any shared object. Thread-safe. */
+/* Reads a variant into a module, which refers to the bytes of its plan and of `weights` (aligned to 64);
+ * nothing of them is copied. The rest is allocated from `arena`. Every number is checked
+ * (agate_module_check), so damage of any kind is a status. That the functions do what their names say is
+ * trusted, as for any shared object. Thread-safe. */
 AGATE_MUST_USE agate_status agate_image_load(const agate_image_variant *variant, const void *weights,
                                              size_t weights_size_bytes, agate_image_find_fn find, void *user,
                                              agate_arena *arena, agate_module *out_module);

@@ -1,14 +1,15 @@
 /* pool.c: fork and join without locks.
  *
- * A step's tasks are cut into a share for each thread. A thread claims a part of its own share at a time, from the
- * front, and then of the others', from the back (work stealing: Blumofe and Leiserson, "Scheduling multithreaded
- * computations by work stealing", JACM 46, 1999), until nothing is left. So threads of one speed each do their own
- * share, and one that has lost its core holds up no more than the part that it has claimed.
+ * A step's tasks are cut into a share for each thread. A thread claims a part of its own share at a time,
+ * from the front, and then of the others', from the back (work stealing: Blumofe and Leiserson, "Scheduling
+ * multithreaded computations by work stealing", JACM 46, 1999), until nothing is left. So threads of one
+ * speed each do their own share, and one that has lost its core holds up no more than the part that it has
+ * claimed.
  *
- * Each worker has two bells: `posted` rings when a step lies ready, `finished` when the worker is through with it.
- * Whoever awaits one spins for a bounded time and then sleeps in the kernel (futex). A worker takes part in a step
- * only if it says so (`take`) before the caller is through, who otherwise says so in its place: a step never waits
- * for a thread to wake.
+ * Each worker has two bells: `posted` rings when a step lies ready, `finished` when the worker is through
+ * with it. Whoever awaits one spins for a bounded time and then sleeps in the kernel (futex). A worker takes
+ * part in a step only if it says so (`take`) before the caller is through, who otherwise says so in its
+ * place: a step never waits for a thread to wake.
  */
 #define _GNU_SOURCE
 #include "runtime/pool.h"
@@ -102,14 +103,15 @@ static void await(agate_bell *bell, uint32_t before)
     atomic_store(&bell->asleep, 0);
 }
 
-/* ---- shares --------------------------------------------------------------------------------------------- */
+/* ---- shares -------------------------------------------------------------------------------------------- */
 
 static uint64_t range(uint64_t first, uint64_t last)
 {
     return first | last << 32;
 }
 
-/* Claims a quarter of what is left of a share, at least a unit: from its front or its back. False: nothing is left. */
+/* Claims a quarter of what is left of a share, at least a unit: from its front or its back. False: nothing is
+ * left. */
 static bool claim(share *from, bool front, int64_t *out_first, int64_t *out_last)
 {
     uint64_t left = atomic_load_explicit(&from->left, memory_order_relaxed);
@@ -138,7 +140,7 @@ static void take_part(agate_pool *pool, int32_t index)
     }
 }
 
-/* ---- workers -------------------------------------------------------------------------------------------- */
+/* ---- workers ------------------------------------------------------------------------------------------- */
 
 /* Step number `ticket` is the first one's who asks; only then may the worker look at it. */
 static bool take(worker *self, uint32_t ticket)

@@ -6,7 +6,8 @@
 
 typedef struct agate_pool agate_pool;
 
-/* Does tasks first <= t < last. `thread` tells those apart that run at once: 0 <= thread < agate_pool_threads. */
+/* Does tasks first <= t < last. `thread` tells those apart that run at once: 0 <= thread <
+ * agate_pool_threads. */
 typedef void (*agate_tasks_fn)(const void *context, int64_t first, int64_t last, int32_t thread);
 
 /* A pool in which `threads` >= 1 threads work, the caller of agate_pool_run being one of them. Fails if the
@@ -24,7 +25,8 @@ int32_t agate_pool_threads(const agate_pool *pool);
 
 /* Runs `tasks` over 0 <= t < task_count on at most `threads` threads of the pool and returns when all are
  * done. Thread i begins with the i-th contiguous share, so that it finds in its own cache what it wrote
- * before, and then helps the others; `tasks` is called for a few contiguous tasks at a time. Allocates nothing and takes no lock; idle threads spin for a moment and then sleep. */
+ * before, and then helps the others; `tasks` is called for a few contiguous tasks at a time. Allocates
+ * nothing and takes no lock; idle threads spin for a moment and then sleep. */
 void agate_pool_run(agate_pool *pool, int32_t threads, int64_t task_count, agate_tasks_fn tasks,
                     const void *context);
 

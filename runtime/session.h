@@ -10,8 +10,8 @@
 
 #include <stdatomic.h>
 
-/* How the slab is shared out: to the whole batch, to the slices of the first thread, which have workspaces of all, and to those of each
- * other. */
+/* How the slab is shared out: to the whole batch, to the slices of the first thread, which have workspaces of
+ * all, and to those of each other. */
 typedef struct agate_parts {
     int64_t whole_bytes, first_bytes, other_bytes;
 } agate_parts;
@@ -28,15 +28,15 @@ struct agate_session {
     bool keeps_batch; /* never to be cut into slices */
     agate_slicing slicing;
     agate_frame whole; /* of all threads: for the steps that are not run by slices */
-    agate_frame *
-        slices; /* [threads], NULL where no step is; the first one, of all threads, has the rest of a batch, too */
+    /* [threads], NULL where no step is; the first one, of all threads, has the rest of a batch, too */
+    agate_frame *slices;
 
     int64_t output_batch; /* what output_shapes are resolved for; -1: none yet */
     agate_tensor *output_shapes;
     uint32_t *caller_args; /* arguments that are the caller's memory */
     uint32_t caller_arg_count;
-    uint32_t *
-        shared_args; /* arguments of sliced steps that lie in the memory of the whole batch, the caller's among them */
+    /* arguments of sliced steps that lie in the memory of the whole batch, the caller's among them */
+    uint32_t *shared_args;
     uint32_t shared_arg_count;
     agate_tensor *bound_inputs; /* rank -1: not bound */
     agate_tensor *bound_outputs;
@@ -45,8 +45,8 @@ struct agate_session {
     void *profile_user;
 };
 
-/* How a batch of so many rows is run. Threads that run slices of their own could not report their steps one after the other, so a
- * profile is of whole batches where there are several. */
+/* How a batch of so many rows is run. Threads that run slices of their own could not report their steps one
+ * after the other, so a profile is of whole batches where there are several. */
 agate_cut agate_session_cut(const agate_session *session, int64_t batch);
 
 /* Makes the slab large enough for a batch that is cut so, and shares it out. */

@@ -12,7 +12,8 @@ typedef struct agate_slab {
     size_t region_size_bytes;
 } agate_slab;
 
-/* Makes it of at least so many bytes, whose contents are then unspecified. False: they are refused, and it is as it was. */
+/* Makes it of at least so many bytes, whose contents are then unspecified. False: they are refused, and it is
+ * as it was. */
 AGATE_MUST_USE bool agate_slab_reserve(agate_slab *slab, int64_t size_bytes);
 
 /* Of no bytes is accepted. */

@@ -4,7 +4,8 @@
 /* Of a core's own cache, that the rows of a slice may take of the slab. */
 #define CACHE_BYTES ((int64_t)1 << 20)
 
-/* Slices for each of several threads: one that loses its core then holds up the others by no more than a part of its share. */
+/* Slices for each of several threads: one that loses its core then holds up the others by no more than a part
+ * of its share. */
 #define SLICES_PER_THREAD 4
 
 /* What steps move: rows for each of the batch, weights for each slice. */
@@ -26,8 +27,8 @@ static traffic traffic_of(const agate_module *module, uint32_t index)
     return t;
 }
 
-/* The last step that reads what the step leaves in the slab and a slice could not write where the batch has it: kernels take it for
- * aligned. 0: there is none. */
+/* The last step that reads what the step leaves in the slab and a slice could not write where the batch has
+ * it: kernels take it for aligned. 0: there is none. */
 static uint32_t bars_until(const agate_module *module, uint32_t index)
 {
     const agate_module_step *step = &module->steps[index];
@@ -41,7 +42,8 @@ static uint32_t bars_until(const agate_module *module, uint32_t index)
     return until;
 }
 
-/* Steps 0 to k - 1, for the k where slices spare most: the rows that they hold against the weights that they read again. */
+/* Steps 0 to k - 1, for the k where slices spare most: the rows that they hold against the weights that they
+ * read again. */
 static uint32_t best_steps(const agate_module *module, int64_t held_rows)
 {
     const uint32_t most = (uint32_t)agate_min(module->by_rows_steps, module->step_count);

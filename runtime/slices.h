@@ -1,9 +1,10 @@
 /* slices.h: a batch that is computed a few rows at a time, each thread its own few. Internal to the runtime.
  *
- * Between two steps a batch writes and reads back more than a core's cache holds, where a few rows would stay in it. So the
- * first steps, as long as they keep rows apart, run for one slice of the batch after the other, and no thread waits for
- * another before the last. Slices read a step's weights anew, so steps with more weights than activations run for the
- * whole batch, behind them. Which steps, and how many rows, changes the time and the memory, never the bits.
+ * Between two steps a batch writes and reads back more than a core's cache holds, where a few rows would stay
+ * in it. So the first steps, as long as they keep rows apart, run for one slice of the batch after the other,
+ * and no thread waits for another before the last. Slices read a step's weights anew, so steps with more
+ * weights than activations run for the whole batch, behind them. Which steps, and how many rows, changes the
+ * time and the memory, never the bits.
  */
 #ifndef AGATE_SLICES_H
 #define AGATE_SLICES_H

@@ -4,7 +4,8 @@
 
 #include <check.h>
 
-/* Runs the suite, which it takes over, as the CK_ variables of the environment say; returns main's exit status. */
+/* Runs the suite, which it takes over, as the CK_ variables of the environment say; returns main's exit
+ * status. */
 static inline int suite_run(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);

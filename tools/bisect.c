@@ -1,8 +1,8 @@
 /* bisect.c: a search over fuel, the number of rewrites that the passes may make.
  *
- * With none the results are good, with all of them they are not; so there is a number at which one more rewrite makes
- * them bad, and halving the distance finds it. Where rewrites mend what others broke there may be several such numbers:
- * one of them is found.
+ * With none the results are good, with all of them they are not; so there is a number at which one more
+ * rewrite makes them bad, and halving the distance finds it. Where rewrites mend what others broke there may
+ * be several such numbers: one of them is found.
  */
 #include "tools/bisect.h"
 

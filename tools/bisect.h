@@ -28,8 +28,8 @@ typedef struct agate_bisect_result {
     agate_text before, after;    /* the graph, once the pass's stage is reached */
 } agate_bisect_result;
 
-/* Interprets the model as imported, then runs it with ever fewer rewrites until one is left that makes the difference.
- * On success the caller releases the result with agate_bisect_deinit. */
+/* Interprets the model as imported, then runs it with ever fewer rewrites until one is left that makes the
+ * difference. On success the caller releases the result with agate_bisect_deinit. */
 AGATE_MUST_USE agate_status agate_bisect(const char *model, const agate_tensor *inputs,
                                          const agate_bisect_options *options,
                                          agate_bisect_result *out_result);

@@ -36,7 +36,7 @@ char *agate_cache_path(const agate_cache *cache, const agate_cache_key *key, con
     return join(cache, key->text, kind);
 }
 
-/* ---- the folder ----------------------------------------------------------------------------------------- */
+/* ---- the folder ---------------------------------------------------------------------------------------- */
 
 /* Makes a folder and those above it, for this user alone. */
 static bool make_folders(char *path)
@@ -96,7 +96,7 @@ void agate_cache_release(agate_cache *cache)
     free(cache);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 void agate_cache_touch(const char *path)
 {
@@ -122,7 +122,7 @@ bool agate_cache_write(const char *path, const void *data, size_t size_bytes)
     return done;
 }
 
-/* ---- all of them ---------------------------------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------------------------------------- */
 
 /* "0123...ef.so", and the same with ".XXXXXX" behind it while it is made. */
 static bool is_ours(const char *name)

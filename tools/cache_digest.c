@@ -1,9 +1,9 @@
 /* cache_digest.c: what files hold, remembered by what the system says of them.
  *
- * A file whose device, inode, size and times of modification and change are what they were holds what it held: every way to
- * write to it moves the time of change, which no program can set. Only a change that shortly follows another may fall on the
- * same tick of the clock, so files are remembered once they have been left alone for a while. ccache's "inode cache" rests on
- * the same. */
+ * A file whose device, inode, size and times of modification and change are what they were holds what it
+ * held: every way to write to it moves the time of change, which no program can set. Only a change that
+ * shortly follows another may fall on the same tick of the clock, so files are remembered once they have been
+ * left alone for a while. ccache's "inode cache" rests on the same. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <nettle/sha2.h>

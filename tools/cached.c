@@ -1,11 +1,13 @@
 /* cached.c: from a model's file to its key, to what the cache holds under it.
  *
- * The key is a hash of all that the code depends on: this build of agate and of LLVM, the machine, the options, the bytes of
- * the model, and the bytes of each file of external data. Which files those are is known only once the model has been
- * imported, so the cache notes their names under the key of the model alone: from the second time on, nothing of the model
- * is read but its digest. Where the note is lost, that key finds nothing, and the model is imported again.
+ * The key is a hash of all that the code depends on: this build of agate and of LLVM, the machine, the
+ * options, the bytes of the model, and the bytes of each file of external data. Which files those are is
+ * known only once the model has been imported, so the cache notes their names under the key of the model
+ * alone: from the second time on, nothing of the model is read but its digest. Where the note is lost, that
+ * key finds nothing, and the model is imported again.
  *
- * Tiles that `agate tune` found lie under the key of the model alone, too, and are part of the key of what they compile to. */
+ * Tiles that `agate tune` found lie under the key of the model alone, too, and are part of the key of what
+ * they compile to. */
 #define _GNU_SOURCE
 #include "tools/cached.h"
 
@@ -64,7 +66,7 @@ static agate_status out_of_memory(void)
     return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to look a model up");
 }
 
-/* ---- the model's bytes ---------------------------------------------------------------------------------- */
+/* ---- the model's bytes --------------------------------------------------------------------------------- */
 
 static bool state_of(const char *path, agate_file_state *out_state)
 {
@@ -92,7 +94,7 @@ static agate_status digest_model(request *r)
     return AGATE_OK;
 }
 
-/* ---- the key -------------------------------------------------------------------------------------------- */
+/* ---- the key ------------------------------------------------------------------------------------------- */
 
 /* Each with its length, so that no two lists look alike. */
 static void add_word(agate_text *text, const char *word)
@@ -184,7 +186,7 @@ static char *key_path(request *r, const agate_text *digests, const char *kind)
     return make_key(r, digests, &key) ? agate_cache_path(r->cache, &key, kind) : NULL;
 }
 
-/* ---- tuning --------------------------------------------------------------------------------------------- */
+/* ---- tuning -------------------------------------------------------------------------------------------- */
 
 static const agate_text no_digests;
 
@@ -242,7 +244,7 @@ static void take_tuning(request *r)
     free(path);
 }
 
-/* ---- external data -------------------------------------------------------------------------------------- */
+/* ---- external data ------------------------------------------------------------------------------------- */
 
 /* Hears from the import which files it maps. */
 static void hear_file(void *user, const char *location, const void *bytes, size_t size_bytes)
@@ -256,7 +258,8 @@ static void hear_file(void *user, const char *location, const void *bytes, size_
     add_digest(&r->digests, &digest);
 }
 
-/* Appends the digests of the files whose names were noted to `digests`. Returns false where one is not as it should be. */
+/* Appends the digests of the files whose names were noted to `digests`. Returns false where one is not as it
+ * should be. */
 static bool add_noted(request *r, char *names, agate_text *digests)
 {
     while (*names) {
@@ -307,7 +310,7 @@ static void note_names(request *r)
     free(path);
 }
 
-/* ---- finding and making --------------------------------------------------------------------------------- */
+/* ---- finding and making -------------------------------------------------------------------------------- */
 
 static bool load_entry(request *r, const char *path, agate_model **out_model)
 {
@@ -444,7 +447,7 @@ agate_status agate_cached_load(const agate_cache *cache, const agate_model_sourc
     return status;
 }
 
-/* ---- tiles, from outside -------------------------------------------------------------------------------- */
+/* ---- tiles, from outside ------------------------------------------------------------------------------- */
 
 void agate_cached_find_tuning(const char *directory, const agate_model_source *source,
                               const agate_driver_options *options, const agate_machine *machine,

@@ -102,12 +102,13 @@ typedef struct agate_cli_compile {
             "fix a free dimension of the inputs; may be repeated"                                            \
     }
 
-/* Are there this instruction set and what is to be allowed (NULL: not asked for)? Returns -1, or the exit code of a mistake that has
- * been reported. */
+/* Are there this instruction set and what is to be allowed (NULL: not asked for)? Returns -1, or the exit
+ * code of a mistake that has been reported. */
 int agate_cli_check_code(const agate_cli_verb *verb, const char *isa, const char *allow,
                          const char *precision, const char *node_precisions);
 
-/* Says on standard error where code for the machine computes in another precision than this one (NULL: f32). */
+/* Says on standard error where code for the machine computes in another precision than this one (NULL:
+ * f32). */
 void agate_cli_note_precision(const char *precision, const agate_machine *machine);
 
 /* Fills `options`; `bindings` has room for AGATE_CLI_MAX and must outlive it. Returns -1, or the exit code of
@@ -129,8 +130,8 @@ typedef struct agate_cli_cache {
             "say on standard error what the cache did"                                                       \
     }
 
-/* Has the options use the cache that the command line names, or else the environment: AGATE_CACHE_DIR, XDG_CACHE_HOME, HOME.
- * `room` holds the path. */
+/* Has the options use the cache that the command line names, or else the environment: AGATE_CACHE_DIR,
+ * XDG_CACHE_HOME, HOME. `room` holds the path. */
 typedef struct agate_cli_path {
     char text[4096];
 } agate_cli_path;
@@ -161,7 +162,8 @@ typedef struct agate_cli_times {
             "print on standard error where the time goes; goes past the cache"                               \
     }
 
-/* Begins to count, in `options`, if that is wanted, and leaves out the cache; `settings` must outlive them. */
+/* Begins to count, in `options`, if that is wanted, and leaves out the cache; `settings` must outlive
+ * them. */
 void agate_cli_times_begin(agate_cli_times *settings, agate_driver_options *options);
 
 /* Prints what was counted since, once; nothing where it is not wanted. */

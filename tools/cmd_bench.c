@@ -156,7 +156,8 @@ static double at_batch(const bench *b, agate_dim count)
     return (double)agate_dim_at(count, b->m.batch);
 }
 
-/* The least time that computing takes: multiply-adds and scalar ops share the pipes of the one, divisions have their own. */
+/* The least time that computing takes: multiply-adds and scalar ops share the pipes of the one, divisions
+ * have their own. */
 static double computing_ms(const bench *b, const agate_module_step *row, double *out_scalar)
 {
     const agate_peaks *peaks = &b->m.peaks;

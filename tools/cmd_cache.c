@@ -16,7 +16,7 @@ static const agate_cli_option options[] = {
     {0},
 };
 
-/* ---- list ----------------------------------------------------------------------------------------------- */
+/* ---- list ---------------------------------------------------------------------------------------------- */
 
 /* A name from a model, with nothing in it that a terminal would obey. */
 static void print_name(const char *name)
@@ -80,7 +80,7 @@ static agate_status list(const agate_cache *cache)
     return AGATE_OK;
 }
 
-/* ---- the verb ------------------------------------------------------------------------------------------- */
+/* ---- the verb ------------------------------------------------------------------------------------------ */
 
 static agate_status run_on(const char *directory, bool clear)
 {

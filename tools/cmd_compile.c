@@ -1,4 +1,5 @@
-/* cmd_compile.c: a model to a file: a shared object that runs without a compiler, or a step on the way to it. */
+/* cmd_compile.c: a model to a file: a shared object that runs without a compiler, or a step on the way to
+ * it. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -47,7 +48,7 @@ static int find(const char *const *words, size_t count, const char *word)
     return -1;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 /* What one set of code in the file is for. */
 typedef struct variant {
@@ -135,7 +136,7 @@ static agate_status write_file(job *j, const agate_compile_to *to)
     return status;
 }
 
-/* ---- text ----------------------------------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------------------------------- */
 
 static agate_status print(const job *j, kind what, const agate_graph *graph, agate_text *text)
 {
@@ -165,7 +166,7 @@ static agate_status write_text(job *j, kind what, const char *path)
     return status;
 }
 
-/* ---- the verb ------------------------------------------------------------------------------------------- */
+/* ---- the verb ------------------------------------------------------------------------------------------ */
 
 /* Every target that is given, the least first; *out_count: 0 where none is. */
 static agate_status parse_targets(const job *j, const settings *set, agate_machine *machines,
@@ -187,8 +188,8 @@ static uint32_t served_features(const agate_machine *machine, agate_precision pr
     return machine->needs & ~(others & ~agate_precision_features(precision, machine));
 }
 
-/* Is all that machine `index` has more than a lesser one of them a feature that serves other precisions? Then the code would be
- * that one's. */
+/* Is all that machine `index` has more than a lesser one of them a feature that serves other precisions? Then
+ * the code would be that one's. */
 static bool is_spare(const agate_machine *machines, size_t index, agate_precision precision)
 {
     const agate_machine *machine = &machines[index];

@@ -1,4 +1,5 @@
-/* cmd_info.c: what a model is and what becomes of it: interface, operators, sizes, costs, kernels. Compiles no code. */
+/* cmd_info.c: what a model is and what becomes of it: interface, operators, sizes, costs, kernels. Compiles
+ * no code. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* cmd_test.c: runs ONNX test folders: a model.onnx (or model.so, compiled), and test_data_set_N folders with input_K.pb and
- * output_K.pb. */
+/* cmd_test.c: runs ONNX test folders: a model.onnx (or model.so, compiled), and test_data_set_N folders with
+ * input_K.pb and output_K.pb. */
 #define _GNU_SOURCE /* versionsort */
 #include <dirent.h>
 #include <errno.h>
@@ -170,8 +170,8 @@ typedef struct test {
     size_t known_count;   /* inputs that had to be known when it was compiled */
 } test;
 
-/* Where the model is refused as it is, it may still do for these inputs: an axis or a shape that is an input often must
- * be known. */
+/* Where the model is refused as it is, it may still do for these inputs: an axis or a shape that is an input
+ * often must be known. */
 static agate_status run_known(test *t, data_set *data)
 {
     agate_runner_options how = t->how;
@@ -295,7 +295,8 @@ static verdict run_model(test *t, const char *folder, agate_text *reason)
     return result;
 }
 
-/* Appends the path of a folder's model: model.onnx, or one that is compiled already. Returns false where there is none. */
+/* Appends the path of a folder's model: model.onnx, or one that is compiled already. Returns false where
+ * there is none. */
 static bool find_model(const char *folder, agate_text *path)
 {
     agate_text compiled = {0};
@@ -329,7 +330,7 @@ static verdict run_folder(const char *folder, const settings *set, const agate_r
     return result;
 }
 
-/* ---- the worker: a crash or a hang costs only the folder at hand -------------------------------------------- */
+/* ---- the worker: a crash or a hang costs only the folder at hand --------------------------------------- */
 
 typedef struct guard {
     const settings *set;

@@ -1,6 +1,6 @@
-/* compare.c: copies every kernel's results as the compiled model runs, then interprets the planned graph and holds each
- * result against its copy. In the isolated way each copy then takes the place of the reference's result, so that every
- * reference kernel reads what the compiled one has read. */
+/* compare.c: copies every kernel's results as the compiled model runs, then interprets the planned graph and
+ * holds each result against its copy. In the isolated way each copy then takes the place of the reference's
+ * result, so that every reference kernel reads what the compiled one has read. */
 #include "tools/compare.h"
 
 #include <math.h>
@@ -167,7 +167,8 @@ static agate_status run_compiled(comparison *c, const agate_tensor *inputs)
 
 /* ---- the run by reference ----------------------------------------------------------------------------- */
 
-/* Result `first` of the kernel with what its further planes (ir/narrow.h) add, as f32, from each result's tensor. */
+/* Result `first` of the kernel with what its further planes (ir/narrow.h) add, as f32, from each result's
+ * tensor. */
 static agate_status sum_planes(const agate_node *kernel, int32_t first, agate_tensor *const *results,
                                agate_tensor *out_sum)
 {

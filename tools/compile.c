@@ -1,4 +1,5 @@
-/* compile.c: graph, objects, linker, seal: in a folder of its own beside the file, until all of it is done. */
+/* compile.c: graph, objects, linker, seal: in a folder of its own beside the file, until all of it is
+ * done. */
 #define _GNU_SOURCE
 #include "tools/compile.h"
 
@@ -25,7 +26,8 @@ static agate_status system_error(const char *path)
                             strerror(errno));
 }
 
-/* What is written takes the place of what was there, which should be no device and nothing that others listen to. */
+/* What is written takes the place of what was there, which should be no device and nothing that others listen
+ * to. */
 static agate_status check_place(const char *path)
 {
     struct stat info;

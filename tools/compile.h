@@ -18,9 +18,10 @@ typedef struct agate_compilation agate_compilation;
 AGATE_MUST_USE agate_status agate_compilation_create(const agate_compile_to *to,
                                                      agate_compilation **out_compilation);
 
-/* Compiles a planned graph for the machine and the precision (of the options) that it was planned for, whether this CPU has
- * it or not. What is added later is preferred where a CPU can run both, of one precision; those of one come one after the
- * other. `suffix` (NULL: none) must differ. `graph` is only read. */
+/* Compiles a planned graph for the machine and the precision (of the options) that it was planned for,
+ * whether this CPU has it or not. What is added later is preferred where a CPU can run both, of one
+ * precision; those of one come one after the other. `suffix` (NULL: none) must differ. `graph` is only
+ * read. */
 AGATE_MUST_USE agate_status agate_compilation_add(agate_compilation *compilation, const agate_graph *graph,
                                                   const agate_machine *machine, const char *suffix,
                                                   const agate_compile_options *options);

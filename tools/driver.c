@@ -25,7 +25,8 @@ static agate_status unknown_isa(const char *isa)
     return status;
 }
 
-/* What this CPU has beyond a level named so, where that helps: (level, features, both as targets write them), the best last. */
+/* What this CPU has beyond a level named so, where that helps: (level, features, both as targets write them),
+ * the best last. */
 static const struct {
     const char *level;
     uint32_t features;
@@ -261,7 +262,7 @@ agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options
     return status;
 }
 
-/* ---- with or without a cache ---------------------------------------------------------------------------- */
+/* ---- with or without a cache --------------------------------------------------------------------------- */
 
 static agate_status load_uncached(const agate_model_source *source, const agate_driver_options *options,
                                   agate_model **out_model)

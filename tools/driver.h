@@ -36,8 +36,8 @@ typedef struct agate_cache_outcome {
     char remark[256]; /* what kept it from serving, or was wrong with what it held; "": nothing */
 } agate_cache_outcome;
 
-/* The machine that the options mean on this CPU: the level named by `isa`, or the best there is where that is less; where none is
- * named, with the features that their precision can use. */
+/* The machine that the options mean on this CPU: the level named by `isa`, or the best there is where that is
+ * less; where none is named, with the features that their precision can use. */
 AGATE_MUST_USE agate_status agate_driver_machine(const agate_compile_options *options,
                                                  agate_machine *out_machine);
 
@@ -45,7 +45,8 @@ AGATE_MUST_USE agate_status agate_driver_machine(const agate_compile_options *op
 AGATE_MUST_USE agate_status agate_driver_machine_exact(const agate_compile_options *options,
                                                        agate_machine *out_machine);
 
-/* Is this a file of `agate compile` (an ELF file), and not a model to compile? False where it cannot be read. */
+/* Is this a file of `agate compile` (an ELF file), and not a model to compile? False where it cannot be
+ * read. */
 bool agate_driver_is_compiled(const char *path);
 
 /* agate_model_load_artifact_with, refusing options that come too late: values of dimensions, known inputs. */
@@ -57,14 +58,14 @@ AGATE_MUST_USE agate_status agate_driver_load_compiled(const char *path, const a
 AGATE_MUST_USE agate_status agate_driver_read(const char *path, const agate_driver_options *options,
                                               agate_graph **out_graph);
 
-/* The same from a source: from `file`, what agate_file_map gave of it, or where that is NULL from the source's memory. `files`
- * hears of external data; NULL: nobody does. */
+/* The same from a source: from `file`, what agate_file_map gave of it, or where that is NULL from the
+ * source's memory. `files` hears of external data; NULL: nobody does. */
 AGATE_MUST_USE agate_status agate_driver_import(const agate_model_source *source, agate_data *file,
                                                 const agate_driver_options *options,
                                                 const agate_import_files *files, agate_graph **out_graph);
 
-/* How to run passes for `machine`, as these options say. A remark tells of features that would have served the precision and that
- * the system refuses to this process. */
+/* How to run passes for `machine`, as these options say. A remark tells of features that would have served
+ * the precision and that the system refuses to this process. */
 agate_pass_options agate_driver_passes(const agate_driver_options *options, const agate_machine *machine);
 
 /* Runs all passes for the machine of these options, *out_machine. */
@@ -75,7 +76,8 @@ AGATE_MUST_USE agate_status agate_driver_plan(agate_graph *graph, const agate_dr
 AGATE_MUST_USE agate_status agate_driver_link(const agate_graph *graph, const agate_machine *machine,
                                               const agate_driver_options *options, agate_model **out_model);
 
-/* From a graph as imported, which the passes turn into the planned one and which stays the caller's, to a model. */
+/* From a graph as imported, which the passes turn into the planned one and which stays the caller's, to a
+ * model. */
 AGATE_MUST_USE agate_status agate_driver_build(agate_graph *graph, const agate_driver_options *options,
                                                agate_model **out_model);
 
@@ -83,7 +85,8 @@ AGATE_MUST_USE agate_status agate_driver_build(agate_graph *graph, const agate_d
 AGATE_MUST_USE agate_status agate_driver_compile(agate_graph *graph, const agate_driver_options *options,
                                                  agate_model **out_model);
 
-/* From a file of any kind to a model, through the cache of the options where it can serve. `out_outcome` may be NULL. */
+/* From a file of any kind to a model, through the cache of the options where it can serve. `out_outcome` may
+ * be NULL. */
 AGATE_MUST_USE agate_status agate_driver_load(const char *path, const agate_driver_options *options,
                                               agate_cache_outcome *out_outcome, agate_model **out_model);
 

@@ -16,8 +16,8 @@ void agate_info_print_tally(const agate_tally *tally);
 json_t *agate_info_amount(agate_dim amount);
 json_t *agate_info_shape(const agate_dim *dims, int32_t rank);
 
-/* What is known of a compiled file (info_compiled.c), and of its variant for `isa` and `precision`; NULL: of what would run
- * here. */
+/* What is known of a compiled file (info_compiled.c), and of its variant for `isa` and `precision`; NULL: of
+ * what would run here. */
 AGATE_MUST_USE agate_status agate_info_compiled(const char *path, const char *isa, const char *precision,
                                                 bool json);
 

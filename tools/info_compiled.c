@@ -27,7 +27,7 @@ typedef struct facts {
     agate_dim flops; /* of the one that is shown */
 } facts;
 
-/* ---- gathering ------------------------------------------------------------------------------------------ */
+/* ---- gathering ----------------------------------------------------------------------------------------- */
 
 static size_t function_bytes(agate_kernel_fn function)
 {
@@ -135,7 +135,7 @@ static void gather_steps(facts *f)
     }
 }
 
-/* ---- text ----------------------------------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------------------------------- */
 
 /* "f32[N,3,224,224]" */
 static char *type_of(const facts *f, const agate_module_type *type)
@@ -223,7 +223,7 @@ static void print_report(const facts *f, const char *path)
     agate_info_print_tally(&f->strategies);
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------------------------------------- */
 
 static json_t *values_json(const facts *f, const agate_module_value *values, uint32_t count)
 {
@@ -306,7 +306,7 @@ static void print_json(const facts *f, const char *path)
     agate_json_print(root);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 agate_status agate_info_compiled(const char *path, const char *isa, const char *precision, bool json)
 {

@@ -10,15 +10,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Fastest first (most of it is to start). A compiler takes the linker's options with `prefix` in front, and adds files of its own unless told not to. */
+/* Fastest first (most of it is to start). A compiler takes the linker's options with `prefix` in front, and
+ * adds files of its own unless told not to. */
 typedef struct program {
     const char *name, *prefix, *first;
 } program;
 
 static const program programs[] = {{"ld", "", NULL}, {"ld.lld", "", NULL}, {"cc", "-Wl,", "-nostdlib"}};
 
-/* Nothing of this machine but the C library's name gets into the file: what identifies it is made of its contents. All is
- * bound when it is loaded, and then read-only. */
+/* Nothing of this machine but the C library's name gets into the file: what identifies it is made of its
+ * contents. All is bound when it is loaded, and then read-only. */
 static const char *const shared_options[] = {
     "--build-id=sha1", "-znow", "-zrelro", "-znoexecstack", "-zdefs", "-zseparate-code", "--hash-style=gnu"};
 
@@ -33,7 +34,7 @@ static const char *library_of(const char *function)
                : NULL;
 }
 
-/* ---- arguments ------------------------------------------------------------------------------------------ */
+/* ---- arguments ----------------------------------------------------------------------------------------- */
 
 typedef struct arguments {
     agate_arena *arena;
@@ -73,7 +74,7 @@ static void make_arguments(arguments *args, const program *linker, const agate_l
     }
 }
 
-/* ---- running -------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------- */
 
 static agate_status wait_for(pid_t process, const char *name)
 {

@@ -11,7 +11,8 @@ typedef struct agate_linker_options {
     bool quiet;  /* its own messages are dropped */
 } agate_linker_options;
 
-/* Links so many objects. Looks in PATH for ld, ld.lld, then cc; where there is none, the error says what to install. */
+/* Links so many objects. Looks in PATH for ld, ld.lld, then cc; where there is none, the error says what to
+ * install. */
 AGATE_MUST_USE agate_status agate_linker_run(const agate_linker_options *options, size_t object_count);
 
 #endif

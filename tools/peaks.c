@@ -1,7 +1,8 @@
-/* peaks.c: calibrated loops. Twelve chains of multiply-adds, then of divisions, that never leave the registers: enough to fill
- * two pipes of four cycles, and few enough for sixteen registers. Products of AMX tiles, with the loads of their factors from the first cache that four products share:
- * no kernel can do without. And a sum over memory that no cache holds. Of many short pieces the
- * fastest counts, since anything else on the machine only makes them slower; threads add up. */
+/* peaks.c: calibrated loops. Twelve chains of multiply-adds, then of divisions, that never leave the
+ * registers: enough to fill two pipes of four cycles, and few enough for sixteen registers. Products of AMX
+ * tiles, with the loads of their factors from the first cache that four products share: no kernel can do
+ * without. And a sum over memory that no cache holds. Of many short pieces the fastest counts, since anything
+ * else on the machine only makes them slower; threads add up. */
 #include "tools/peaks.h"
 
 #include <immintrin.h>

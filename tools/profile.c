@@ -3,9 +3,10 @@
 
 #include <stdlib.h>
 
-/* ---- names ---------------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------------- */
 
-/* Is this tile of interest? Not how wide vectors are, which the instruction set says, nor what is left whole. */
+/* Is this tile of interest? Not how wide vectors are, which the instruction set says, nor what is left
+ * whole. */
 static bool is_shown(const char *tile, size_t length)
 {
     return !(length > 2 && memcmp(tile, "v=", 2) == 0) &&
@@ -70,7 +71,7 @@ void agate_profile_nodes(const char *origin, size_t width, agate_text *text)
     }
 }
 
-/* ---- reasons -------------------------------------------------------------------------------------------- */
+/* ---- reasons ------------------------------------------------------------------------------------------- */
 
 #define SHORT_MS     0.02
 #define FEW_CHANNELS 4

@@ -9,7 +9,8 @@ typedef struct agate_tally_row {
     size_t count;
 } agate_tally_row;
 
-/* Zero-initialize, then set the arena that everything is to live in. Rows stand in the order of first sight. */
+/* Zero-initialize, then set the arena that everything is to live in. Rows stand in the order of first
+ * sight. */
 typedef struct agate_tally {
     agate_arena *arena;
     agate_tally_row *rows;

@@ -45,7 +45,7 @@ void agate_times_print(const agate_times *times, uint64_t total_ns, FILE *stream
     print_row(stream, "in all", total_ns, total_ns, 1);
 }
 
-/* ---- runs ----------------------------------------------------------------------------------------------- */
+/* ---- runs ---------------------------------------------------------------------------------------------- */
 
 static int compare_runs(const void *a, const void *b)
 {

@@ -21,14 +21,14 @@ typedef struct agate_times {
     size_t count;
 } agate_times;
 
-/* Adds to the row of that name. A name that begins with a blank is a part of the row in front of it, summed over
- * threads. The `timed` of agate_pass_options, with the times as its user. */
+/* Adds to the row of that name. A name that begins with a blank is a part of the row in front of it, summed
+ * over threads. The `timed` of agate_pass_options, with the times as its user. */
 void agate_times_add(void *user, const char *name, uint64_t ns);
 
 /* A table: each row, its share of `total_ns`, and what no row accounts for. */
 void agate_times_print(const agate_times *times, uint64_t total_ns, FILE *stream);
 
-/* ---- runs ----------------------------------------------------------------------------------------------- */
+/* ---- runs ---------------------------------------------------------------------------------------------- */
 
 /* Sorts nanoseconds, the least first. */
 void agate_runs_sort(uint64_t *run_ns, size_t count);

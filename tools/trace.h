@@ -14,7 +14,8 @@ typedef struct agate_trace {
     bool is_new; /* nothing was there, and nothing is written yet */
 } agate_trace;
 
-/* Fails where `path`, which must stay, cannot be written. What is there stays until there is something to write. */
+/* Fails where `path`, which must stay, cannot be written. What is there stays until there is something to
+ * write. */
 AGATE_MUST_USE agate_status agate_trace_open(agate_trace *trace, const char *path);
 
 /* Takes over the events, an array. */

@@ -1,9 +1,10 @@
 /* tune.c: tiles by measurement.
  *
- * Kernels are never timed alone: what lies in the caches when a kernel starts is half of its time. So a whole model runs with
- * one other way for each kernel at once, in turns with the best model so far, and every kernel keeps what was better for
- * it. A sweep has as many such comparisons as the kernel with most ways, and one more that the winners have to win again, for of
- * many ways one is always lucky; then the ways of what changed are tried anew from where it is now. */
+ * Kernels are never timed alone: what lies in the caches when a kernel starts is half of its time. So a whole
+ * model runs with one other way for each kernel at once, in turns with the best model so far, and every
+ * kernel keeps what was better for it. A sweep has as many such comparisons as the kernel with most ways, and
+ * one more that the winners have to win again, for of many ways one is always lucky; then the ways of what
+ * changed are tried anew from where it is now. */
 #include "tools/tune.h"
 
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static agate_status out_of_memory(void)
     return agate_error_make(AGATE_CODE_OUT_OF_MEMORY, "no memory to tune in");
 }
 
-/* ---- what there is to tune ------------------------------------------------------------------------------ */
+/* ---- what there is to tune ----------------------------------------------------------------------------- */
 
 static size_t entry_of(tuner *t, agate_node *kernel)
 {
@@ -101,7 +102,7 @@ static void set_tiles(tuner *t, const entry *e, const agate_tiles *tiles)
             node->tiles = *tiles;
 }
 
-/* ---- contenders ----------------------------------------------------------------------------------------- */
+/* ---- contenders ---------------------------------------------------------------------------------------- */
 
 static void contender_deinit(const tuner *t, contender *c)
 {
@@ -197,7 +198,7 @@ static double entry_ns(const tuner *t, const entry *e, const contender *c)
     return total;
 }
 
-/* ---- sweeps --------------------------------------------------------------------------------------------- */
+/* ---- sweeps -------------------------------------------------------------------------------------------- */
 
 static void tell_progress(tuner *t)
 {
@@ -326,7 +327,7 @@ static agate_status sweep(tuner *t, contender *best, bool *out_changed)
     return AGATE_OK;
 }
 
-/* ---- the result ----------------------------------------------------------------------------------------- */
+/* ---- the result ---------------------------------------------------------------------------------------- */
 
 static double median_ms(uint64_t *run_ns, size_t count)
 {
@@ -408,7 +409,7 @@ static agate_status report(tuner *t, contender *planned, contender *tuned, const
     return AGATE_OK;
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------ */
+/* ---- all of it ----------------------------------------------------------------------------------------- */
 
 static agate_status improve(tuner *t, contender *planned, contender *best, agate_tune_result *result)
 {

@@ -33,9 +33,10 @@ typedef struct agate_tune_result {
     double before_ms, after_ms; /* medians of whole runs that took turns */
 } agate_tune_result;
 
-/* Takes the model at `path` from the planned tiles to better ones, step by step: in each comparison every kernel tries one
- * other way, in a model that takes turns with the best so far, so that kernels meet the caches that they will meet. What
- * computes other bits than the planned model is an error. On success the caller releases the result. */
+/* Takes the model at `path` from the planned tiles to better ones, step by step: in each comparison every
+ * kernel tries one other way, in a model that takes turns with the best so far, so that kernels meet the
+ * caches that they will meet. What computes other bits than the planned model is an error. On success the
+ * caller releases the result. */
 AGATE_MUST_USE agate_status agate_tune(const char *path, const agate_tune_options *options,
                                        agate_tune_result *out_result);
 void agate_tune_result_deinit(agate_tune_result *result);

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- messages: a size, then as many bytes --------------------------------------------------------------- */
+/* ---- messages: a size, then as many bytes -------------------------------------------------------------- */
 
 static bool send_all(int link, const void *bytes, size_t size)
 {
@@ -61,7 +61,7 @@ static bool receive_message(int link, agate_text *out_text)
     return whole && receive_all(link, out_text, size);
 }
 
-/* ---- the child ------------------------------------------------------------------------------------------ */
+/* ---- the child ----------------------------------------------------------------------------------------- */
 
 _Noreturn static void work(const agate_worker *worker, int link)
 {
@@ -106,7 +106,7 @@ static bool start(agate_worker *worker)
     return true;
 }
 
-/* ---- its parent ----------------------------------------------------------------------------------------- */
+/* ---- its parent ---------------------------------------------------------------------------------------- */
 
 /* Waits for the child's end, and returns its status. */
 static int reap(agate_worker *worker)

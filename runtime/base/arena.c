@@ -25,8 +25,8 @@ static size_t round_up(size_t value, size_t grain)
     return (value + grain - 1) / grain * grain;
 }
 
-/* One that was released, empty again: most arenas live shortly, and the system takes longer to map and unmap so much than they
- * live. */
+/* One that was released, empty again: most arenas live shortly, and the system takes longer to map and unmap
+ * so much than they live. */
 static _Atomic(agate_arena *) spare;
 
 static void unmap(agate_arena *arena)

@@ -41,8 +41,8 @@ static inline int64_t agate_ceil_div(int64_t a, int64_t b)
 /* Makes an error; cannot fail: when memory is short a static out-of-memory error is returned instead. */
 AGATE_MUST_USE agate_status agate_error_make(agate_code code, const char *format, ...) AGATE_PRINTF(2, 3);
 
-/* Names the ONNX node and operator at fault and puts them in front of the message. Takes `status` and returns it
- * (NULL stays NULL); an error that already has a place keeps it. */
+/* Names the ONNX node and operator at fault and puts them in front of the message. Takes `status` and returns
+ * it (NULL stays NULL); an error that already has a place keeps it. */
 AGATE_MUST_USE agate_status agate_error_at(agate_status status, const char *node, const char *op);
 
 /* Puts "`prefix`: " in front of the message: a file, a stage. Takes and returns `status`. */
@@ -58,16 +58,16 @@ AGATE_MUST_USE agate_status agate_error_within(agate_status status, const char *
 
 /* ---- arena -------------------------------------------------------------------------------------------- */
 
-/* A region that is filled by bumping a pointer and released whole. Creating one reserves address space (not memory);
- * that is the only step that can fail. Thread-compatible. */
+/* A region that is filled by bumping a pointer and released whole. Creating one reserves address space (not
+ * memory); that is the only step that can fail. Thread-compatible. */
 typedef struct agate_arena agate_arena;
 
 /* Returns NULL if the address space is refused. */
 agate_arena *agate_arena_create(void);
 void agate_arena_release(agate_arena *arena);
 
-/* Zeroed memory, aligned to 16. Never NULL: callers bound what they ask for (counts from a file are checked at
- * import); outrunning the reservation is a bug and aborts. */
+/* Zeroed memory, aligned to 16. Never NULL: callers bound what they ask for (counts from a file are checked
+ * at import); outrunning the reservation is a bug and aborts. */
 void *agate_arena_alloc(agate_arena *arena, size_t size_bytes);
 
 #define AGATE_NEW(arena, type)          ((type *)agate_arena_alloc((arena), sizeof(type)))
@@ -86,8 +86,8 @@ void agate_arena_rewind(agate_arena *arena, size_t mark);
 
 /* ---- text --------------------------------------------------------------------------------------------- */
 
-/* A growable, always 0-terminated string. Zero-initialize. When memory runs out, what was appended is dropped and
- * `failed` is set and stays set: check it once at the end. */
+/* A growable, always 0-terminated string. Zero-initialize. When memory runs out, what was appended is dropped
+ * and `failed` is set and stays set: check it once at the end. */
 typedef struct agate_text {
     char *data; /* NULL while empty; agate_text_c never gives NULL */
     size_t size_bytes;
@@ -105,9 +105,10 @@ static inline const char *agate_text_c(const agate_text *text)
     return text->data ? text->data : "";
 }
 
-/* ---- dimensions that may follow the batch --------------------------------------------------------------- */
+/* ---- dimensions that may follow the batch -------------------------------------------------------------- */
 
-/* The number scale*N + offset, where N is the batch at run time. {0, 64} is 64; {1, 0} is N; {49, 0} is 49N. */
+/* The number scale*N + offset, where N is the batch at run time. {0, 64} is 64; {1, 0} is N; {49, 0} is
+ * 49N. */
 typedef struct agate_dim {
     int64_t scale;
     int64_t offset;
@@ -158,8 +159,8 @@ void agate_dim_print(agate_dim dim, agate_text *text);
 #define AGATE_HASH_SEED UINT64_C(0xcbf29ce484222325)
 uint64_t agate_hash_bytes(uint64_t hash, const void *data, size_t size_bytes);
 
-/* Tells whether a file is as it was written; no defence against somebody who forges one. Zero-initialize. Each piece is
- * taken as if zeros filled it up to a multiple of 64 bytes. */
+/* Tells whether a file is as it was written; no defence against somebody who forges one. Zero-initialize.
+ * Each piece is taken as if zeros filled it up to a multiple of 64 bytes. */
 #define AGATE_DIGEST_LANES 8
 typedef struct agate_digest {
     uint64_t lanes[AGATE_DIGEST_LANES];
@@ -167,8 +168,8 @@ typedef struct agate_digest {
 void agate_digest_add(agate_digest *digest, const void *data, size_t size_bytes);
 uint64_t agate_digest_end(const agate_digest *digest);
 
-/* The same for much: the digest of the digests of pieces of this size (the last may be shorter), so that several threads can
- * make it. Zero-initialize. All but the last addition are of multiples of 64 bytes. */
+/* The same for much: the digest of the digests of pieces of this size (the last may be shorter), so that
+ * several threads can make it. Zero-initialize. All but the last addition are of multiples of 64 bytes. */
 #define AGATE_PIECE_BYTES ((size_t)4 << 20)
 typedef struct agate_long_digest {
     agate_digest pieces, piece;

@@ -1,4 +1,5 @@
-/* features.c: the CPU's features, by CPUID, XCR0 and what the system permits, and the cores granted to this process. */
+/* features.c: the CPU's features, by CPUID, XCR0 and what the system permits, and the cores granted to this
+ * process. */
 #define _GNU_SOURCE
 #include "runtime/base/features.h"
 
@@ -50,8 +51,8 @@ uint32_t agate_cpu_features_from(const agate_cpu_facts *facts, uint32_t *out_ref
 static uint32_t known_features, known_refused;
 
 #if defined(__x86_64__)
-/* Linux 5.16 and later: the state of AMX's tiles, 8 KB for each thread, is a process's only once it has asked.
- * Names of asm/prctl.h, which older systems lack. */
+/* Linux 5.16 and later: the state of AMX's tiles, 8 KB for each thread, is a process's only once it has
+ * asked. Names of asm/prctl.h, which older systems lack. */
 #define ARCH_REQ_XCOMP_PERM 0x1023
 #define XFEATURE_XTILEDATA  18
 

@@ -1,10 +1,12 @@
-/* features.h: what this CPU can do, from CPUID and XCR0 and never from its name; and the machines we compile for. */
+/* features.h: what this CPU can do, from CPUID and XCR0 and never from its name; and the machines we compile
+ * for. */
 #ifndef AGATE_FEATURES_H
 #define AGATE_FEATURES_H
 
 #include "runtime/base/base.h"
 
-/* One bit per row of features.def; set when the CPU has it, the system has enabled it and lets this process use it. */
+/* One bit per row of features.def; set when the CPU has it, the system has enabled it and lets this process
+ * use it. */
 typedef enum agate_cpu_feature {
 #define AGATE_CPU_FEATURE(id, bit, ...) AGATE_CPU_##id = 1 << (bit),
 #include "runtime/base/features.def"
@@ -22,15 +24,16 @@ typedef enum agate_cpu_feature {
     (AGATE_CPU_V3 | AGATE_CPU_AVX512F | AGATE_CPU_AVX512DQ | AGATE_CPU_AVX512CD | AGATE_CPU_AVX512BW |       \
      AGATE_CPU_AVX512VL)
 
-/* The set of bits of the CPU this runs on. The first call asks the system for what a process has to ask for: AMX's tiles.
- * Thread-safe. */
+/* The set of bits of the CPU this runs on. The first call asks the system for what a process has to ask for:
+ * AMX's tiles. Thread-safe. */
 uint32_t agate_cpu_features(void);
 
-/* What this CPU and its system have, but the system refuses this process: no bit of agate_cpu_features. Thread-safe. */
+/* What this CPU and its system have, but the system refuses this process: no bit of agate_cpu_features.
+ * Thread-safe. */
 uint32_t agate_cpu_features_refused(void);
 
-/* What both are found from. `cpuid`: registers in the order of features.def's columns; `refused`: bits of XCR0 whose state this
- * process may not use. */
+/* What both are found from. `cpuid`: registers in the order of features.def's columns; `refused`: bits of
+ * XCR0 whose state this process may not use. */
 typedef struct agate_cpu_facts {
     uint32_t cpuid[6];
     uint64_t xcr0, refused;
@@ -41,7 +44,8 @@ uint32_t agate_cpu_features_from(const agate_cpu_facts *facts, uint32_t *out_ref
 /* Appends the names of these bits for people: "AVX2, FMA, AMX tiles". */
 void agate_cpu_features_print(uint32_t features, agate_text *text);
 
-/* Appends why `missing` cannot be used: "this CPU lacks AVX2, and the system refuses this process AMX tiles". */
+/* Appends why `missing` cannot be used: "this CPU lacks AVX2, and the system refuses this process AMX
+ * tiles". */
 void agate_cpu_features_explain(uint32_t missing, uint32_t refused, agate_text *text);
 
 /* Appends them as LLVM and targets know them, each behind `sign`: "+avx2+fma"; with commas where `commas`. */
@@ -54,7 +58,8 @@ uint32_t agate_cpu_feature_find(const char *text, size_t *out_length);
 uint32_t agate_cpu_features_with(uint32_t features, uint32_t more);
 uint32_t agate_cpu_features_without(uint32_t features, uint32_t less);
 
-/* Cores granted to this process: its affinity mask, capped by the cgroup's CPU quota (rounded up); at least 1. */
+/* Cores granted to this process: its affinity mask, capped by the cgroup's CPU quota (rounded up); at least
+ * 1. */
 int32_t agate_cpu_count(void);
 
 /* A row of machines.def, and cache sizes. */
@@ -72,7 +77,8 @@ typedef struct agate_machine {
 int32_t agate_machine_find(const char *name);
 int32_t agate_machine_best(uint32_t features);
 
-/* The row at `index`, with typical cache sizes (48 KiB, 1 MiB), so that the same options give the same code anywhere. */
+/* The row at `index`, with typical cache sizes (48 KiB, 1 MiB), so that the same options give the same code
+ * anywhere. */
 agate_machine agate_machine_get(int32_t index);
 int32_t agate_machine_count(void);
 

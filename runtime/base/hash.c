@@ -9,7 +9,8 @@ uint64_t agate_hash_bytes(uint64_t hash, const void *data, size_t size_bytes)
     return hash;
 }
 
-/* Odd, with bits spread evenly; and a rotation that brings the high bits of a product into the next one's low half. */
+/* Odd, with bits spread evenly; and a rotation that brings the high bits of a product into the next one's low
+ * half. */
 #define FACTOR   UINT64_C(0x9e3779b97f4a7c15)
 #define ROTATION 29
 
@@ -51,7 +52,7 @@ uint64_t agate_digest_end(const agate_digest *digest)
     return all;
 }
 
-/* ---- by pieces ------------------------------------------------------------------------------------------ */
+/* ---- by pieces ----------------------------------------------------------------------------------------- */
 
 void agate_long_digest_add_piece(agate_long_digest *digest, uint64_t piece)
 {

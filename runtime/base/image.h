@@ -1,34 +1,35 @@
 /* image.h: a compiled module as bytes: what compiled files hold beside code.
  *
- * An image has two parts. The plan says everything but the weights; the weights are the module's constants one after the
- * other, each at a multiple of 64 bytes and filled up to one with zeros. Neither holds an address, so both are read where
- * they are mapped.
+ * An image has two parts. The plan says everything but the weights; the weights are the module's constants
+ * one after the other, each at a multiple of 64 bytes and filled up to one with zeros. Neither holds an
+ * address, so both are read where they are mapped.
  *
- * The plan is a row of words of 8 bytes, least significant byte first. A text is its length in bytes (one word), then its
- * bytes and zeros, one at least, up to a whole word. A dimension is two words, scale and offset. A list is its length,
- * then its rows. What the file serves are its variants, each an instruction set and a precision, those of one precision
- * together and from the least instruction set to the best: each has steps and code of its own, and all share the weights. In
- * order:
+ * The plan is a row of words of 8 bytes, least significant byte first. A text is its length in bytes (one
+ * word), then its bytes and zeros, one at least, up to a whole word. A dimension is two words, scale and
+ * offset. A list is its length, then its rows. What the file serves are its variants, each an instruction set
+ * and a precision, those of one precision together and from the least instruction set to the best: each has
+ * steps and code of its own, and all share the weights. In order:
  *
- *     magic, version, bytes of the plan, bytes of the weights, their digest (agate_long_digest), text file (of the weights; "": they are in
- *     this file)
+ *     magic, version, bytes of the plan, bytes of the weights, their digest (agate_long_digest), text file
+ *     (of the weights; "": they are in this file)
  *     variants:        needs (agate_cpu_feature bits), text isa, text precision, bytes of its part
  *     then each one's part:
  *     dimension slab bytes, workspace bytes of a thread, steps that keep rows apart
  *     inputs, outputs: text name, type
  *     constants:       offset in the weights, bytes
  *     arguments:       storage, index, dimension offset, type, dimension reach, last step
- *     steps:           text function, text label, text origin, first argument, operands, results, dimension tasks,
- *                      dimensions flops, scalar instructions, divisions, text kernel ("": the function is compiled code); else the
- *                      reference kernel's name (runtime/ref/ref.def), text scalar op or "", attributes: text name and value each
+ *     steps:           text function, text label, text origin, first argument, operands, results, dimension
+ *                      tasks, dimensions flops, scalar instructions, divisions, text kernel ("": the function
+ *                      is compiled code); else the reference kernel's name (runtime/ref/ref.def), text scalar
+ *                      op or "", attributes: text name and value each
  *     copies:          argument, output
  *     metadata:        0, or 1, texts and versions in agate_metadata's order, opsets, properties
  *     type:            dtype, dimensions
  *
- * A compiled file is the linked ELF object, zeros, the weights (unless they are in a file of their own) and the seal. The
- * weights begin at a multiple of a page, and where they fill a huge page, of that: so the system can map them by huge
- * pages, which makes reading them several times faster. A section header names them, but no segment: only the loader
- * maps them.
+ * A compiled file is the linked ELF object, zeros, the weights (unless they are in a file of their own) and
+ * the seal. The weights begin at a multiple of a page, and where they fill a huge page, of that: so the
+ * system can map them by huge pages, which makes reading them several times faster. A section header names
+ * them, but no segment: only the loader maps them.
  */
 #ifndef AGATE_IMAGE_H
 #define AGATE_IMAGE_H
@@ -38,7 +39,8 @@
 #define AGATE_IMAGE_MAGIC   "agateimg" /* 8 bytes */
 #define AGATE_IMAGE_VERSION 7
 
-/* Name of the plan in a compiled file, and of both parts in an object that is to be linked into something else. */
+/* Name of the plan in a compiled file, and of both parts in an object that is to be linked into something
+ * else. */
 #define AGATE_PLAN_SYMBOL     "agate_artifact_v1"
 #define AGATE_WEIGHTS_SYMBOL  "agate_weights_v1"
 #define AGATE_WEIGHTS_SECTION ".agate.weights"

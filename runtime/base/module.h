@@ -1,8 +1,8 @@
 /* module.h: the contract between compiled code and the runtime: a plan as plain, immutable data.
  *
- * A module lists steps in order. Each step runs one kernel over `task_count` independent tasks; the runtime may share them
- * out to threads in any way, since every element is written by one task and computed in one order. Numbers that follow the
- * batch N are agate_dim.
+ * A module lists steps in order. Each step runs one kernel over `task_count` independent tasks; the runtime
+ * may share them out to threads in any way, since every element is written by one task and computed in one
+ * order. Numbers that follow the batch N are agate_dim.
  */
 #ifndef AGATE_MODULE_H
 #define AGATE_MODULE_H
@@ -11,11 +11,11 @@
 
 #define AGATE_MODULE_VERSION 6
 
-/* Compiled code: computes tasks first <= t < last. `buffers` are the step's arguments, operands then results. Buffers in
- * the slab (at offsets that are) and constants are aligned to AGATE_ALIGNMENT, the caller's inputs and outputs to their
- * element type only. A buffer of no bytes may be NULL. `workspace` is memory of module->workspace_size_bytes, aligned as the slab
- * is, that no other thread uses during the call; what it holds before is unspecified. Called on any thread, on several at
- * once for disjoint tasks. */
+/* Compiled code: computes tasks first <= t < last. `buffers` are the step's arguments, operands then results.
+ * Buffers in the slab (at offsets that are) and constants are aligned to AGATE_ALIGNMENT, the caller's inputs
+ * and outputs to their element type only. A buffer of no bytes may be NULL. `workspace` is memory of
+ * module->workspace_size_bytes, aligned as the slab is, that no other thread uses during the call; what it
+ * holds before is unspecified. Called on any thread, on several at once for disjoint tasks. */
 typedef void (*agate_kernel_fn)(void *const *buffers, int64_t batch, int64_t first, int64_t last,
                                 void *workspace);
 
@@ -37,8 +37,8 @@ typedef struct agate_module_arg {
     uint32_t index;
     agate_dim offset;       /* bytes; SLAB only, 0 otherwise */
     agate_module_type type; /* logical shape; a library step's tensors are plain */
-    /* From its first byte to behind its last, as it lies in memory: with pads of blocks, and with the channels of others that
-     * lie between its images. Those of the caller are dense. */
+    /* From its first byte to behind its last, as it lies in memory: with pads of blocks, and with the
+     * channels of others that lie between its images. Those of the caller are dense. */
     agate_dim reach_bytes;
     uint32_t last_step; /* SLAB: after this step nobody reads the value, nor one that it is a part of */
 } agate_module_arg;
@@ -70,8 +70,8 @@ typedef struct agate_module_value {
     agate_module_type type;
 } agate_module_value;
 
-/* A model output that an input, a constant or another output is passed through to: copied by the runtime, in order, at
- * the end of a run. */
+/* A model output that an input, a constant or another output is passed through to: copied by the runtime, in
+ * order, at the end of a run. */
 typedef struct agate_module_copy {
     agate_module_arg from; /* not SLAB; of the output's type */
     uint32_t output;
@@ -91,8 +91,8 @@ typedef struct agate_module {
     uint32_t input_count, output_count, constant_count, arg_count, step_count, copy_count;
     agate_dim slab_size_bytes;
     int64_t workspace_size_bytes; /* of each thread; 0 or more */
-    /* So many of the first steps may run for some rows of the batch at a time, for several parts of it at once: none needs another
-     * row, or writes what has none (ir/by_rows.h). */
+    /* So many of the first steps may run for some rows of the batch at a time, for several parts of it at
+     * once: none needs another row, or writes what has none (ir/by_rows.h). */
     uint32_t by_rows_steps;
     const agate_metadata *metadata; /* NULL: nothing is known of the file */
 } agate_module;

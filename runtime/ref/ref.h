@@ -1,7 +1,7 @@
 /* ref.h: the reference kernels, one plain-C kernel per op: what every op means.
  *
- * Constant folding, tests, comparison and ops that the compiler has no loop for all call these. They are written to
- * be read and to be right, and need not be fast. Sums of f32 products are accumulated in double.
+ * Constant folding, tests, comparison and ops that the compiler has no loop for all call these. They are
+ * written to be read and to be right, and need not be fast. Sums of f32 products are accumulated in double.
  */
 #ifndef AGATE_REF_H
 #define AGATE_REF_H
@@ -37,7 +37,8 @@ typedef struct agate_scalar_info {
 
 extern const agate_scalar_info agate_scalar_table[AGATE_SCALAR_COUNT];
 
-/* Opens the definition of the kernel for a row of ir/ops.def's column `reference`; ir/ops.c declares them all. */
+/* Opens the definition of the kernel for a row of ir/ops.def's column `reference`; ir/ops.c declares them
+ * all. */
 #define AGATE_REF(name)                                                                                      \
     agate_status agate_ref_##name(const agate_ref_call *call);                                               \
     agate_status agate_ref_##name(const agate_ref_call *call)

@@ -1,4 +1,5 @@
-/* resample.c: weighted sums of elements that follow each other along one dimension, from a table of where and how. */
+/* resample.c: weighted sums of elements that follow each other along one dimension, from a table of where and
+ * how. */
 #include "runtime/ref/element.h"
 #include "runtime/ref/index.h"
 

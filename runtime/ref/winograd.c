@@ -1,4 +1,5 @@
-/* winograd.c: a 3x3 convolution of stride 1 whose weights come transformed: u[o][i] = G g G^T, laid out [O,t,t,I]. */
+/* winograd.c: a 3x3 convolution of stride 1 whose weights come transformed: u[o][i] = G g G^T, laid out
+ * [O,t,t,I]. */
 #include "runtime/ref/winograd.h"
 
 #include "runtime/ref/element.h"

@@ -1,8 +1,9 @@
-/* winograd.h: the matrices of Winograd's minimal filtering algorithms F(2x2,3x3) and F(4x4,3x3), as in Lavin and Gray,
- * "Fast algorithms for convolutional neural networks" (2016, arXiv 1509.09308).
+/* winograd.h: the matrices of Winograd's minimal filtering algorithms F(2x2,3x3) and F(4x4,3x3), as in Lavin
+ * and Gray, "Fast algorithms for convolutional neural networks" (2016, arXiv 1509.09308).
  *
- * A tile of m x m outputs is made from t x t inputs d, t = m + 2, and a filter g:  Y = A^T [(G g G^T) * (B^T d B)] A
- * with an elementwise product in the middle, which sums over input channels turn into t * t matrix products.
+ * A tile of m x m outputs is made from t x t inputs d, t = m + 2, and a filter g:  Y = A^T [(G g G^T) * (B^T
+ * d B)] A with an elementwise product in the middle, which sums over input channels turn into t * t matrix
+ * products.
  */
 #ifndef AGATE_REF_WINOGRAD_H
 #define AGATE_REF_WINOGRAD_H

@@ -1,5 +1,5 @@
-/* example_compiled.c: loads a classifier that `agate compile` wrote, with libagate-runtime alone, and prints the first scores
- * of one input. Of a file with several precisions, another one than f32 may be asked for. */
+/* example_compiled.c: loads a classifier that `agate compile` wrote, with libagate-runtime alone, and prints
+ * the first scores of one input. Of a file with several precisions, another one than f32 may be asked for. */
 #include <agate.h>
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* failing.c: the allocations of agate's objects, counted and refused; the linker's --wrap puts these in their place. */
+/* failing.c: the allocations of agate's objects, counted and refused; the linker's --wrap puts these in their
+ * place. */
 #define _GNU_SOURCE
 #include "failing.h"
 

@@ -1,5 +1,6 @@
-/* failing.h: memory that runs out on demand. The linker sends the allocations of agate's own objects here (--wrap); those
- * inside libLLVM stay with the C library, for LLVM ends the process where it gets no memory. */
+/* failing.h: memory that runs out on demand. The linker sends the allocations of agate's own objects here
+ * (--wrap); those inside libLLVM stay with the C library, for LLVM ends the process where it gets no
+ * memory. */
 #ifndef AGATE_TEST_FAILING_H
 #define AGATE_TEST_FAILING_H
 

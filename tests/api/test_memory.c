@@ -1,6 +1,6 @@
-/* test_memory.c: every allocation of agate's own fails in turn while the digits model is loaded and run. Either the work
- * succeeds all the same (a pass may decline, an arena be smaller) and the answer is right, or an error comes back; in both
- * cases nothing stays behind.
+/* test_memory.c: every allocation of agate's own fails in turn while the digits model is loaded and run.
+ * Either the work succeeds all the same (a pass may decline, an arena be smaller) and the answer is right, or
+ * an error comes back; in both cases nothing stays behind.
  *
  *     test_memory              what ctest runs: evenly spaced allocations
  *     test_memory all          every single one
@@ -152,7 +152,8 @@ int main(int argc, char **argv)
     faults += sweep(&trial, FAILING_ONCE, false, tries);
     faults += sweep(&trial, FAILING_ONWARD, false, tries);
 
-    /* Found in a cache, and compiled into it: where memory is short the cache is done without, or an error comes back. */
+    /* Found in a cache, and compiled into it: where memory is short the cache is done without, or an error
+     * comes back. */
     char folder[] = P_tmpdir "/agate-memory-XXXXXX";
     if (!mkdtemp(folder))
         return 1;

@@ -1,5 +1,5 @@
-/* test_session.c: what a session offers beside a plain run: bound tensors, the caller's memory and threads, cancelling,
- * deadlines, profiles; and what a model says of its file. */
+/* test_session.c: what a session offers beside a plain run: bound tensors, the caller's memory and threads,
+ * cancelling, deadlines, profiles; and what a model says of its file. */
 #include "models.h"
 #include "../suite.h"
 

@@ -1,10 +1,11 @@
 /* count.c: from which cache the tiles of a kernel come, as a model of two caches has it.
  *
- * With AGATE_AMX_COUNT in the environment, each TILERELEASE writes a line to standard error: how many products of tiles there were
- * since the one before, and how many lines of 64 bytes were loaded for inputs and for weights (tiles 6 and 7, as emit_amx.c numbers
- * them): in all, not in the first cache, not in the second either, and of those how many were read for the first time. Both
- * drop what was used least recently; they are those of Sapphire Rapids. Nothing but loads of tiles is seen: no vectors, no
- * prefetches. One thread alone may compute (--threads 1). */
+ * With AGATE_AMX_COUNT in the environment, each TILERELEASE writes a line to standard error: how many
+ * products of tiles there were since the one before, and how many lines of 64 bytes were loaded for inputs
+ * and for weights (tiles 6 and 7, as emit_amx.c numbers them): in all, not in the first cache, not in the
+ * second either, and of those how many were read for the first time. Both drop what was used least recently;
+ * they are those of Sapphire Rapids. Nothing but loads of tiles is seen: no vectors, no prefetches. One
+ * thread alone may compute (--threads 1). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

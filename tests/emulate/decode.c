@@ -1,7 +1,7 @@
 /* decode.c: what an AMX instruction is and names.
  *
- * All have a VEX prefix of three bytes, C4 RXBmmmmm WvvvvLpp, map 0F38, W 0 and L 0; R, X, B and vvvv lie inverted. By their opcode
- * and pp (Intel's manual, volume 2, has one line of encoding for each):
+ * All have a VEX prefix of three bytes, C4 RXBmmmmm WvvvvLpp, map 0F38, W 0 and L 0; R, X, B and vvvv lie
+ * inverted. By their opcode and pp (Intel's manual, volume 2, has one line of encoding for each):
  *
  *     49 none  LDTILECFG m512 (reg 0); TILERELEASE (ModRM C0)
  *     49 66    STTILECFG m512 (reg 0)

@@ -9,9 +9,10 @@
  *             odd[n]  = fma(A[m][2k + 1], B[k][2n + 1], odd[n])
  *         C[m][n] = C[m][n] + (even[n] + odd[n])
  *
- * in f32, rounded to nearest even, denormal operands taken as zero and denormal results made zero, MXCSR neither asked nor
- * changed. Loads and LDTILECFG zero what lies beyond a tile's shape; TDPBF16PS zeroes it in the rows that it writes. Restarting
- * within a tile (start_row) is kept as far as a program can see it without a page fault.
+ * in f32, rounded to nearest even, denormal operands taken as zero and denormal results made zero, MXCSR
+ * neither asked nor changed. Loads and LDTILECFG zero what lies beyond a tile's shape; TDPBF16PS zeroes it in
+ * the rows that it writes. Restarting within a tile (start_row) is kept as far as a program can see it
+ * without a page fault.
  */
 #include <immintrin.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 
 typedef const char *fault;
 
-/* ---- the configuration ---------------------------------------------------------------------------------- */
+/* ---- the configuration --------------------------------------------------------------------------------- */
 
 /* palette, start_row, 14 of 0, 8 x row bytes (16 bits), 16 of 0, 8 x rows, 8 of 0. */
 enum { COLSB_AT = 16, ROWS_AT = 48 };
@@ -73,7 +74,7 @@ static void store_configuration(const agate_amx_tiles *tiles, void *memory)
     memcpy(memory, bytes, sizeof bytes);
 }
 
-/* ---- tiles and memory ----------------------------------------------------------------------------------- */
+/* ---- tiles and memory ---------------------------------------------------------------------------------- */
 
 static fault check_tile(const agate_amx_tiles *tiles, int tile)
 {
@@ -145,7 +146,7 @@ static fault zero_tile(agate_amx_tiles *tiles, int tile)
     return NULL;
 }
 
-/* ---- products ------------------------------------------------------------------------------------------- */
+/* ---- products ------------------------------------------------------------------------------------------ */
 
 static fault check_products(const agate_amx_tiles *tiles, int c, int a, int b)
 {

@@ -1,4 +1,5 @@
-/* machine.h: the machine of unit tests of kernels that use AMX; they link `emulate` (their first line) and skip where it is false. */
+/* machine.h: the machine of unit tests of kernels that use AMX; they link `emulate` (their first line) and
+ * skip where it is false. */
 #ifndef AGATE_TESTS_AMX_MACHINE_H
 #define AGATE_TESTS_AMX_MACHINE_H
 

@@ -18,7 +18,8 @@ static bool counts;
 static const int places[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                                REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
-/* The instruction is executed again once the handler returns, and the signal then takes its default action. */
+/* The instruction is executed again once the handler returns, and the signal then takes its default
+ * action. */
 static void die(void)
 {
     struct sigaction standard = {.sa_handler = SIG_DFL};

@@ -8,11 +8,13 @@
  *
  * Commands
  *   - print: the text as printed; without `; expect` the input itself, comments aside
- *   - verify: each fault stands as `; error: message` at the end of its node's line; without one there are none
+ *   - verify: each fault stands as `; error: message` at the end of its node's line; without one there are
+ *     none
  *   - parse-error: the message
- *   - pass NAME...: the graph after these passes; machine=NAME (avx512), allow=STRATEGY, precision=NAME, nodes=NODE=NAME,
- *     fuel=NUMBER; with remarks=NAME, what that pass declines follows, as `; remark: message`. Interpreted with random inputs
- *     and weights, the graph must compute what it computed before: tol=1e-5, seed=7, batch=2; tol=0 leaves that out
+ *   - pass NAME...: the graph after these passes; machine=NAME (avx512), allow=STRATEGY, precision=NAME,
+ *     nodes=NODE=NAME, fuel=NUMBER; with remarks=NAME, what that pass declines follows, as `; remark:
+ *     message`. Interpreted with random inputs and weights, the graph must compute what it computed before:
+ *     tol=1e-5, seed=7, batch=2; tol=0 leaves that out
  *   - schedule: pass assign-layout schedule
  *   - run: computes the same when all passes have run; machine, allow, precision, nodes, tol, seed, batch
  *

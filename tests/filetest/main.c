@@ -1,6 +1,7 @@
 /* main.c: runs .agt files.
  *
- *     filetest [--coverage] DIR...     every .agt file below; --coverage: and looks for ops, passes and strategies in none
+ *     filetest [--coverage] DIR...     every .agt file below; --coverage: and looks for ops, passes and
+ *                                      strategies in none
  *     filetest --random N              N random graphs, compiled, against the reference kernels
  */
 #include <dirent.h>

@@ -43,7 +43,8 @@ static void fill_random(agate_dtype dtype, void *bytes, int64_t count, const cha
     }
 }
 
-/* Which part of the numbers the weights are that pass narrow split: 2 of "w:2", which are to be found under "w". */
+/* Which part of the numbers the weights are that pass narrow split: 2 of "w:2", which are to be found under
+ * "w". */
 static int32_t split_label(const char *label, char *out_name, size_t room)
 {
     const char *colon = strrchr(label, ':');
@@ -125,8 +126,8 @@ static bool near(double a, double b, double scale, double tolerance)
     return a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= tolerance * fmax(scale, fabs(b));
 }
 
-/* What an error is held against besides the element itself: 1, or, where operands are rounded (precision=), the largest
- * element, since their errors do not cancel as sums do. */
+/* What an error is held against besides the element itself: 1, or, where operands are rounded (precision=),
+ * the largest element, since their errors do not cancel as sums do. */
 static double scale_of(const test_run *run, const agate_tensor *tensor, size_t count)
 {
     double most = 1;

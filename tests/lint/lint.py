@@ -3,6 +3,7 @@
 
   arrows     which folder's headers a folder may include
   length     files under 600 lines, functions under 60
+  width      C lines of 110 columns, IR in comments apart
   machine    no path of the machine that somebody worked on
   duty       a source file opens with a comment that says what it is for
 """
@@ -23,6 +24,7 @@ ARROWS = {
 }
 MOST_FILE_LINES = 600
 MOST_FUNCTION_LINES = 60
+MOST_COLUMNS = 110
 MACHINE = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|tmp/(?:wt|ort|team))/")
 INCLUDE = re.compile(r'#\s*include\s+"([^"]+)"')
 
@@ -71,6 +73,14 @@ def length(name, lines):
             start = None
 
 
+def width(name, lines):
+    if not name.endswith((".c", ".h")):
+        return
+    for number, line in enumerate(lines, 1):
+        if len(line) > MOST_COLUMNS and not line.startswith(" *     %"):
+            yield number, f"{len(line)} columns, at most {MOST_COLUMNS}"
+
+
 def machine(name, lines):
     if name == "tests/lint/lint.py":
         return
@@ -91,7 +101,7 @@ def duty(name, lines):
 def main():
     root, faults = sys.argv[1], 0
     for name, lines in tracked(root):
-        for check in (arrows, length, machine, duty):
+        for check in (arrows, length, width, machine, duty):
             for number, fault in check(name, lines):
                 print(f"{name}:{number}: {fault}")
                 faults += 1

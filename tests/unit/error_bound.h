@@ -1,4 +1,5 @@
-/* error_bound.h: how near the sums of a 1x1 convolution come to the bound that docs/cli.md states for a precision. */
+/* error_bound.h: how near the sums of a 1x1 convolution come to the bound that docs/cli.md states for a
+ * precision. */
 #ifndef AGATE_TESTS_ERROR_BOUND_H
 #define AGATE_TESTS_ERROR_BOUND_H
 

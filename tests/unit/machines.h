@@ -7,8 +7,8 @@
 
 #include "runtime/base/features.h"
 
-/* Every one that this CPU is; of others the test's output says so. Sanitizers watch our own code and not what it emits, and all
- * machines share it: there the narrowest and the widest stand for those between. */
+/* Every one that this CPU is; of others the test's output says so. Sanitizers watch our own code and not what
+ * it emits, and all machines share it: there the narrowest and the widest stand for those between. */
 static inline bool machine_is_tested(const agate_machine *machine)
 {
     if (machine->needs & ~agate_cpu_features()) {

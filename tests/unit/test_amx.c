@@ -1,6 +1,6 @@
 /* links: emulate base */
-/* test_amx.c: AMX as tests/emulate executes it, or as the CPU does where it has AMX: each instruction against plain C, and
- * against the emulator's own functions, which the CPU thereby checks. */
+/* test_amx.c: AMX as tests/emulate executes it, or as the CPU does where it has AMX: each instruction against
+ * plain C, and against the emulator's own functions, which the CPU thereby checks. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -15,7 +15,7 @@
 #include "tests/emulate/program.h"
 #include "tests/suite.h"
 
-/* ---- configurations ------------------------------------------------------------------------------------- */
+/* ---- configurations ------------------------------------------------------------------------------------ */
 
 PROGRAM(program_store_configuration, "sttilecfg (%r8)");
 PROGRAM(program_keep_configuration,
@@ -51,7 +51,7 @@ START_TEST(configurations)
 }
 END_TEST
 
-/* ---- tiles and memory ----------------------------------------------------------------------------------- */
+/* ---- tiles and memory ---------------------------------------------------------------------------------- */
 
 PROGRAM(program_move,
         "ldtilecfg (%rdi)\n tileloadd (%rsi,%r9,1), %tmm5\n tilestored %tmm5, (%r8,%r9,1)\n tilerelease");
@@ -142,7 +142,7 @@ START_TEST(beyond_the_shape)
 }
 END_TEST
 
-/* ---- every register -------------------------------------------------------------------------------------- */
+/* ---- every register ------------------------------------------------------------------------------------ */
 
 /* Each is base once and index once. RSP, which is no index, has a program of its own. */
 #define FIRST_PAIRS(X)  X(rax, rcx) X(rcx, rdx) X(rdx, rbx) X(rbx, rbp) X(rbp, rsi)
@@ -183,7 +183,7 @@ START_TEST(each_register)
 }
 END_TEST
 
-/* ---- decoding ------------------------------------------------------------------------------------------- */
+/* ---- decoding ------------------------------------------------------------------------------------------ */
 
 /* Every base, index, scale and size of displacement. */
 __asm__(".pushsection .text\n"
@@ -297,7 +297,7 @@ START_TEST(strangers_are_left_alone)
 }
 END_TEST
 
-/* ---- threads, and the ends of pages ---------------------------------------------------------------------- */
+/* ---- threads, and the ends of pages -------------------------------------------------------------------- */
 
 PROGRAM(program_store, "tilestored %tmm0, (%r8,%r9,1)");
 
@@ -349,7 +349,7 @@ START_TEST(code_at_the_end_of_a_page)
 }
 END_TEST
 
-/* ---- faults --------------------------------------------------------------------------------------------- */
+/* ---- faults -------------------------------------------------------------------------------------------- */
 
 PROGRAM(program_configure, "ldtilecfg (%rdi)");
 PROGRAM(program_unconfigured, "tilerelease\n tilezero %tmm0");
@@ -468,7 +468,7 @@ START_TEST(others_get_what_is_not_ours)
 }
 END_TEST
 
-/* ---- what is claimed ------------------------------------------------------------------------------------- */
+/* ---- what is claimed ----------------------------------------------------------------------------------- */
 
 START_TEST(features_are_claimed)
 {

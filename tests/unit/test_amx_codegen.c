@@ -1,5 +1,6 @@
 /* links: backend ir ref base emulate */
-/* test_amx_codegen.c: what LLVM makes of AMX's intrinsics for our targets, run: 2x2 tiles of sums, as a kernel would hold them. */
+/* test_amx_codegen.c: what LLVM makes of AMX's intrinsics for our targets, run: 2x2 tiles of sums, as a
+ * kernel would hold them. */
 #include <llvm-c/Core.h>
 #include <math.h>
 #include <stdlib.h>

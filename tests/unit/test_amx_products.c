@@ -1,6 +1,6 @@
 /* links: emulate base */
-/* test_amx_products.c: TDPBF16PS, as tests/emulate executes it or as the CPU does, against plain C and against the emulator's
- * own function. */
+/* test_amx_products.c: TDPBF16PS, as tests/emulate executes it or as the CPU does, against plain C and
+ * against the emulator's own function. */
 #include <immintrin.h>
 #include <math.h>
 #include <stdlib.h>
@@ -25,7 +25,8 @@ static float without_denormal(float x)
     return fpclassify(x) == FP_SUBNORMAL ? copysignf(0, x) : x;
 }
 
-/* A result that is denormal once it is rounded as if there were no least exponent is 0: `scaled` is that, times 2^60. */
+/* A result that is denormal once it is rounded as if there were no least exponent is 0: `scaled` is that,
+ * times 2^60. */
 static float flush(float result, float scaled)
 {
     return fabsf(result) <= 0x1p-126f && fabsf(scaled) < 0x1p-66f ? copysignf(0, result) : result;
@@ -94,7 +95,8 @@ static void check_products(const products *p)
     memset(got, 0x55, sizeof got);
     memset(walked, 0x55, sizeof walked);
     multiply(p, want);
-    /* Neither asked nor changed: rounding towards zero, denormals kept, and the flag of inexact results clear. */
+    /* Neither asked nor changed: rounding towards zero, denormals kept, and the flag of inexact results
+     * clear. */
     const unsigned before = _mm_getcsr(), odd = 0x1f80 | 0x6000;
     _mm_setcsr(odd);
     program_products(&c, p->c, p->a, p->b, got, 64);
@@ -116,7 +118,8 @@ static uint32_t random_bits(void)
     return (uint32_t)(random_state >> 32);
 }
 
-/* Of sign and exponent at random: around 1; around the least normal number when `low`; now and then special. */
+/* Of sign and exponent at random: around 1; around the least normal number when `low`; now and then
+ * special. */
 static uint32_t random_float(bool low, bool special)
 {
     static const uint32_t specials[] = {0x7f800000, 0xff800000, 0x7fc10000, 0,          0x80000000,
@@ -156,14 +159,16 @@ START_TEST(products_of_tiles)
 }
 END_TEST
 
-/* Numbers of which another order of additions, another rounding or kept denormals would make something else. */
+/* Numbers of which another order of additions, another rounding or kept denormals would make something
+ * else. */
 START_TEST(products_by_hand)
 {
     products p = {.rows = 1, .pairs = 2, .columns = 4};
 
     if (skipped())
         return;
-    /* Column 0: even and odd products have sums of their own, which meet at the end: 2^24 + 1 + 1 loses nothing of 2. */
+    /* Column 0: even and odd products have sums of their own, which meet at the end: 2^24 + 1 + 1 loses
+     * nothing of 2. */
     p.a[0][0] = p.a[0][1] = p.a[0][2] = p.a[0][3] = 0x3f80; /* 1 */
     p.b[0][0] = 0x4b80;                                     /* 2^24 */
     p.b[0][1] = p.b[1][1] = 0x3f80;

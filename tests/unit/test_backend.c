@@ -1,5 +1,6 @@
 /* links: backend runtime ir ref base */
-/* test_backend.c: whole graphs: one unit for equal kernels, views, library steps, copies, progress, errors, text. */
+/* test_backend.c: whole graphs: one unit for equal kernels, views, library steps, copies, progress, errors,
+ * text. */
 #include <stdlib.h>
 
 #include "backend/backend.h"
@@ -21,7 +22,8 @@ static agate_graph *parse(const char *text)
     return graph;
 }
 
-/* %0 and %2 are equal kernels, %1 a view, %3 a call of the library; %3 is returned twice, %x passed through. */
+/* %0 and %2 are equal kernels, %1 a view, %3 a call of the library; %3 is returned twice, %x passed
+ * through. */
 static const char *const several =
     "graph @t(%x: f32[N,4,6], %i: i64[2]) -> (a: f32[N,2,24], b: f32[N,2,24], c: f32[N,4,6], d: f32[2]) {\n"
     "  %k = const [1.5, -2] : f32[2]\n"

@@ -8,7 +8,8 @@
 #include "tools/bisect.h"
 #include "tests/suite.h"
 
-/* Two additions of zero and a double negation, which go; the fourth relu of five is what the wrong pass takes. */
+/* Two additions of zero and a double negation, which go; the fourth relu of five is what the wrong pass
+ * takes. */
 static const char model[] = "graph @chain(%x: f32[N,4]) -> f32[N,4] {\n"
                             "  %z = const [0] : f32[]\n"
                             "  %0 = add %x, %z : f32[N,4]\n"

@@ -1,6 +1,6 @@
 /* links: driver */
-/* test_cache.c: hashes, what is remembered of files, external data, the bound of the folder, and compiled files of every kind
- * that must not be loaded. */
+/* test_cache.c: hashes, what is remembered of files, external data, the bound of the folder, and compiled
+ * files of every kind that must not be loaded. */
 #include "tests/unit/folder.h"
 
 #include <elf.h>
@@ -15,7 +15,7 @@
 #include "tools/compile.h"
 #include "tests/suite.h"
 
-/* ---- the digest ----------------------------------------------------------------------------------------- */
+/* ---- the digest ---------------------------------------------------------------------------------------- */
 
 /* The examples that FIPS 180-4's authors publish. */
 START_TEST(the_digest_is_sha256)
@@ -39,7 +39,7 @@ START_TEST(the_digest_is_sha256)
 }
 END_TEST
 
-/* ---- remembered digests --------------------------------------------------------------------------------- */
+/* ---- remembered digests -------------------------------------------------------------------------------- */
 
 START_TEST(digests_are_remembered_while_nothing_changes)
 {
@@ -92,7 +92,7 @@ START_TEST(digests_are_remembered_while_nothing_changes)
 }
 END_TEST
 
-/* ---- models --------------------------------------------------------------------------------------------- */
+/* ---- models -------------------------------------------------------------------------------------------- */
 
 #define EXTERNAL                                                                                             \
     "opset 13\ninput x f32 N 4\nexternal w f32 w.bin 0 16 4\nexternal v f32 sub/v.bin 0 16 4\n"              \
@@ -241,7 +241,7 @@ START_TEST(least_recently_used_models_go)
 }
 END_TEST
 
-/* ---- compiled files ------------------------------------------------------------------------------------- */
+/* ---- compiled files ------------------------------------------------------------------------------------ */
 
 static char *compiled;
 static size_t compiled_bytes;

@@ -1,5 +1,6 @@
 /* links: ir */
-/* test_cost.c: what nodes cost: multiply-adds, and the instructions and divisions of scalar ops beside them. */
+/* test_cost.c: what nodes cost: multiply-adds, and the instructions and divisions of scalar ops beside
+ * them. */
 #include <stdio.h>
 
 #include "ir/cost.h"

@@ -1,6 +1,7 @@
 /* links: emulate backend ir ref base */
-/* test_emit_amx.c: compiled convolutions in AMX tiles of bf16, against the reference kernels, which add up the planes of an operand and sum
- * products in double: one, two and three planes, kept by other kernels or split in this one. */
+/* test_emit_amx.c: compiled convolutions in AMX tiles of bf16, against the reference kernels, which add up
+ * the planes of an operand and sum products in double: one, two and three planes, kept by other kernels or
+ * split in this one. */
 #include "tests/unit/kernel_test.h"
 
 #include "ir/narrow.h"
@@ -50,7 +51,7 @@ static int64_t out_width(const shape *s)
     return (s->width + 2 * s->pad - (s->taps - 1) * (s->few ? 1 : s->dilation) - 1) / s->stride + 1;
 }
 
-/* ---- the text ------------------------------------------------------------------------------------------- */
+/* ---- the text ------------------------------------------------------------------------------------------ */
 
 typedef struct writer {
     agate_text params, operands, body;
@@ -92,8 +93,8 @@ static const char *sum_of(const char *name, int32_t planes, char *out, size_t ro
     return out;
 }
 
-/* f32 `from` (a value of the body, with its sign) of `places` split into bf16 `name`0 and on; the f32 made of them again is as
- * that of add_planes. */
+/* f32 `from` (a value of the body, with its sign) of `places` split into bf16 `name`0 and on; the f32 made of
+ * them again is as that of add_planes. */
 static void split(writer *w, const char *from, const char *name, int32_t planes, const char *places,
                   bool widens)
 {
@@ -201,12 +202,13 @@ static void kernel_text(const shape *s, const variant *v, agate_text *text)
     finish_text(s, v, &w, last, y, text);
 }
 
-/* ---- cases ---------------------------------------------------------------------------------------------- */
+/* ---- cases --------------------------------------------------------------------------------------------- */
 
 static void check_shape(const shape *s, const variant *v, const agate_machine *machine, double special)
 {
-    /* Part p of a number within 1 is at most half a unit in the last of the 8 p digits before it. What amx_conv leaves out of a product
-     * is that of both second parts where there are two planes, and below an f32's last digit where there are three. */
+    /* Part p of a number within 1 is at most half a unit in the last of the 8 p digits before it. What
+     * amx_conv leaves out of a product is that of both second parts where there are two planes, and below an
+     * f32's last digit where there are three. */
     static const double left_out[] = {0, 0, 0x1p-18, 0x1p-25};
     const double products = (double)(s->channels * s->taps * s->taps);
     double scales[16];
@@ -262,8 +264,8 @@ START_TEST(planes)
 }
 END_TEST
 
-/* Few channels, kept as planes by a kernel in front or split here. Of Inf and NaN in the input nothing goes beyond the sums that read
- * them: no row of a tile has more than its position's. */
+/* Few channels, kept as planes by a kernel in front or split here. Of Inf and NaN in the input nothing goes
+ * beyond the sums that read them: no row of a tile has more than its position's. */
 START_TEST(few_channels)
 {
     agate_machine machine;
@@ -287,7 +289,8 @@ START_TEST(few_channels)
 }
 END_TEST
 
-/* Channels cut into parts with work and results of their own, and a plain operand, of which nothing past the last channel is read. */
+/* Channels cut into parts with work and results of their own, and a plain operand, of which nothing past the
+ * last channel is read. */
 START_TEST(parts)
 {
     static const char form[] =
@@ -315,12 +318,12 @@ START_TEST(parts)
 }
 END_TEST
 
-/* ---- the bounds that docs/cli.md states ------------------------------------------------------------------ */
+/* ---- the bounds that docs/cli.md states ---------------------------------------------------------------- */
 
 enum { BOUND_IN = 16 };
 
-/* Nearly half a unit of 8 bits above 1, and of what that is short of it the same again: both parts round away as much as they can,
- * downwards. */
+/* Nearly half a unit of 8 bits above 1, and of what that is short of it the same again: both parts round away
+ * as much as they can, downwards. */
 static float worst_number(void)
 {
     return 0x1.00ff7ep0f;
@@ -331,7 +334,8 @@ static float any_number(void)
     return (float)random_number();
 }
 
-/* 1x1, without bias, of f32 numbers in plain memory. Returns the largest error as a share of what the bound allows. */
+/* 1x1, without bias, of f32 numbers in plain memory. Returns the largest error as a share of what the bound
+ * allows. */
 static double worst_share(const agate_machine *machine, int32_t planes, float (*number)(void))
 {
     static const shape s = {BOUND_IN, BOUND_OUT, BOUND_SIZE, BOUND_SIZE, 1, 1, 0, 1, false};

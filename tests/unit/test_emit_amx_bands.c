@@ -1,6 +1,6 @@
 /* links: emulate backend ir ref base */
-/* test_emit_amx_bands.c: a convolution in AMX tiles and the pool behind it in one kernel, against the reference kernels: one, two and
- * three planes, split in the kernel. */
+/* test_emit_amx_bands.c: a convolution in AMX tiles and the pool behind it in one kernel, against the
+ * reference kernels: one, two and three planes, split in the kernel. */
 #include "tests/unit/kernel_test.h"
 
 #include "ir/narrow.h"
@@ -138,7 +138,8 @@ static void pair_text(const pair *p, int32_t planes, agate_text *text)
 
 START_TEST(pools_behind_tiles)
 {
-    /* What a product of two planes leaves out is that of both second parts; of three, it is below an f32's last digit. */
+    /* What a product of two planes leaves out is that of both second parts; of three, it is below an f32's
+     * last digit. */
     static const double left_out[] = {0, 0, 0x1p-18, 0x1p-25};
     agate_machine machine;
 

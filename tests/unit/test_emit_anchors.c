@@ -58,7 +58,8 @@ START_TEST(pools)
 }
 END_TEST
 
-/* Tiles of a row's pixels: windows apart, and one element apart, where they share columns; borders, and windows of none. */
+/* Tiles of a row's pixels: windows apart, and one element apart, where they share columns; borders, and
+ * windows of none. */
 START_TEST(pools_in_tiles)
 {
     static const char *const schedules[] = {"pool<v=@V, ow=5, oh=2, ocs=1>", "pool<v=@V, ow=14>"};
@@ -250,8 +251,8 @@ START_TEST(long_sums)
 }
 END_TEST
 
-/* A bias hundreds of times as large as the sum before it: added last, it costs one rounding, and the result is exact but for
- * the last bit; a sum that began with it would lose a bit or more at each step. */
+/* A bias hundreds of times as large as the sum before it: added last, it costs one rounding, and the result
+ * is exact but for the last bit; a sum that began with it would lose a bit or more at each step. */
 START_TEST(biases)
 {
     static const char *const schedules[][2] = {
@@ -343,8 +344,8 @@ START_TEST(epilogues_and_prologues)
 }
 END_TEST
 
-/* Convolutions with transformed weights whose input, shortcut and result lie among others' channels; nothing is read behind the
- * end of an operand, and nothing of the workspace that is not there. */
+/* Convolutions with transformed weights whose input, shortcut and result lie among others' channels; nothing
+ * is read behind the end of an operand, and nothing of the workspace that is not there. */
 START_TEST(winograd_tiles)
 {
     static const char *const texts[] = {

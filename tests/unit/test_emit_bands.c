@@ -1,12 +1,12 @@
 /* links: backend ir ref base */
-/* test_emit_bands.c: a convolution and its reader in one kernel: against the reference kernels, and to the bit against the
- * same two in kernels of their own. */
+/* test_emit_bands.c: a convolution and its reader in one kernel: against the reference kernels, and to the
+ * bit against the same two in kernels of their own. */
 #include "backend/units.h"
 #include "tests/unit/kernel_test.h"
 #include "tests/suite.h"
 
-/* `conv $0, $1, $2` with these attributes, `scalar` of it, then `reader` of `%b`; a reader with weights reads $3 and $4. A
- * residual is added to what it makes. */
+/* `conv $0, $1, $2` with these attributes, `scalar` of it, then `reader` of `%b`; a reader with weights reads
+ * $3 and $4. A residual is added to what it makes. */
 typedef struct pair {
     const char *x, *w, *bias, *conv, *between, *scalar;
     const char *reader, *w2, *bias2, *result;
@@ -100,7 +100,7 @@ static texts make_texts(const pair *p, const char *schedule)
     return t;
 }
 
-/* ---- to the bit --------------------------------------------------------------------------------------------- */
+/* ---- to the bit ---------------------------------------------------------------------------------------- */
 
 typedef struct compiled {
     agate_graph *graph;
@@ -224,7 +224,7 @@ static void check_pair(const pair *p, const char *const *schedules, size_t sched
     for (size_t i = 0; i < AGATE_COUNT(pairs); i++)                                                          \
     check_pair(&pairs[i], schedules, AGATE_COUNT(schedules))
 
-/* ---- cases -------------------------------------------------------------------------------------------------- */
+/* ---- cases --------------------------------------------------------------------------------------------- */
 
 #define DENSE     "direct_conv<v=@V, oc=2, ow=3, ic=1, kc=16>"
 #define POOL      "pool<v=@V, ow=3, oh=1>"

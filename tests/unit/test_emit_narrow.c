@@ -1,7 +1,7 @@
 /* links: backend ir ref base */
-/* test_emit_narrow.c: compiled convolutions and matrix products whose operands are kept as bf16 or f16, against the reference
- * kernels, which widen them and sum in double: on every machine by widened products, and those of bf16 by sums of pairs where
- * AVX512-BF16 is. */
+/* test_emit_narrow.c: compiled convolutions and matrix products whose operands are kept as bf16 or f16,
+ * against the reference kernels, which widen them and sum in double: on every machine by widened products,
+ * and those of bf16 by sums of pairs where AVX512-BF16 is. */
 #include "tests/unit/kernel_test.h"
 
 #include "tests/suite.h"
@@ -20,7 +20,8 @@ static const shape shapes[] = {
     {160, 48, 1, 4, 7, 3, 1, 1, 1, false}, {18, 33, 1, 1, 1, 1, 1, 0, 1, true},
 };
 
-/* What operands are kept as; what its rounding takes of a number at most, twice that for the boundary between two; weights. */
+/* What operands are kept as; what its rounding takes of a number at most, twice that for the boundary between
+ * two; weights. */
 typedef struct kind {
     const char *name, *weights; /* the latter with the input's block in it, and the lanes */
     double unit;                /* as a share of the number */
@@ -117,7 +118,7 @@ static void check_shape(const kind *kind, const shape *s, const agate_machine *m
     }
 }
 
-/* ---- on machines ---------------------------------------------------------------------------------------- */
+/* ---- on machines --------------------------------------------------------------------------------------- */
 
 START_TEST(widened_products)
 {
@@ -154,7 +155,7 @@ START_TEST(sums_of_pairs)
 }
 END_TEST
 
-/* ---- few channels --------------------------------------------------------------------------------------- */
+/* ---- few channels -------------------------------------------------------------------------------------- */
 
 typedef struct stem {
     int64_t channels, filters, height, width, rows, taps, stride, pad, dilation;
@@ -222,8 +223,8 @@ START_TEST(sums_of_taps)
 }
 END_TEST
 
-/* Weights of matrix products are widened as they are read: single rows and many, sums in parts and a rest, columns that do not
- * fill a panel. */
+/* Weights of matrix products are widened as they are read: single rows and many, sums in parts and a rest,
+ * columns that do not fill a panel. */
 START_TEST(matrix_products)
 {
     static const char *const forms[] = {
@@ -259,7 +260,8 @@ START_TEST(matrix_products)
 }
 END_TEST
 
-/* Pools in tiles of pixels widen what they read: windows that share columns and others, in the middle of blocks of others. */
+/* Pools in tiles of pixels widen what they read: windows that share columns and others, in the middle of
+ * blocks of others. */
 START_TEST(pools)
 {
     static const char form[] = "graph @t(%%x: %s[N,40,9,11]{nchw@Vc%s}) -> %s[N,40,%s]{nchw@Vc} {\n"
@@ -292,11 +294,12 @@ START_TEST(pools)
 }
 END_TEST
 
-/* ---- the bound that docs/cli.md states ------------------------------------------------------------------- */
+/* ---- the bound that docs/cli.md states ----------------------------------------------------------------- */
 
 enum { BOUND_IN = 64 };
 
-/* Half a unit above 1, where rounding takes away the largest share; what is exactly between two rounds to the even one. */
+/* Half a unit above 1, where rounding takes away the largest share; what is exactly between two rounds to the
+ * even one. */
 static float worst_bf16(void)
 {
     return 0x1.01p0f;
@@ -312,8 +315,8 @@ static float any_number(void)
     return (float)random_number();
 }
 
-/* 1x1, without bias, of f32 numbers in plain memory, that are rounded as they are packed. Returns the largest error as a share of
- * what the bound allows. */
+/* 1x1, without bias, of f32 numbers in plain memory, that are rounded as they are packed. Returns the largest
+ * error as a share of what the bound allows. */
 static double worst_share(const kind *kind, const agate_machine *machine, bool dp, float (*number)(void))
 {
     static const char form[] = "graph @t(%%x: %s[N,64,6,6]{nchw%dc}, %%w: %s[32,64,1,1]{%s}) -> "
@@ -375,7 +378,7 @@ START_TEST(error_bound)
 }
 END_TEST
 
-/* ---- single numbers ------------------------------------------------------------------------------------- */
+/* ---- single numbers ------------------------------------------------------------------------------------ */
 
 /* Of f32 number `bits`. */
 static float number_of(uint32_t bits)
@@ -422,7 +425,8 @@ static void check_same(const float *in, const float *out, bool is_f16)
     }
 }
 
-/* Every number of 16 bits is what it was after f32, and f32s round as the reference says: all exponents, ties, NaN. */
+/* Every number of 16 bits is what it was after f32, and f32s round as the reference says: all exponents,
+ * ties, NaN. */
 START_TEST(casts)
 {
     static const uint32_t tails[] = {0, 1, 0x7fff, 0x8000, 0x8001},
@@ -485,7 +489,8 @@ START_TEST(scalar_ops)
 }
 END_TEST
 
-/* What is larger than an f16 can be is infinite from where it is written, and from there on as ONNX says; 65504 is not. */
+/* What is larger than an f16 can be is infinite from where it is written, and from there on as ONNX says;
+ * 65504 is not. */
 START_TEST(overflow)
 {
     agate_machine machine = agate_machine_get(_i);

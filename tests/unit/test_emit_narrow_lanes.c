@@ -1,6 +1,7 @@
 /* links: backend ir ref base */
-/* test_emit_narrow_lanes.c: compiled depthwise and grouped convolutions that read bf16 or f16, against the reference kernels: on
- * every machine by weights of f32, and in groups of an even number of channels by sums of pairs where AVX512-BF16 is. */
+/* test_emit_narrow_lanes.c: compiled depthwise and grouped convolutions that read bf16 or f16, against the
+ * reference kernels: on every machine by weights of f32, and in groups of an even number of channels by sums
+ * of pairs where AVX512-BF16 is. */
 #include "tests/unit/kernel_test.h"
 
 #include "tests/suite.h"
@@ -16,7 +17,8 @@ static const shape depthwise[] = {
     {8, 1, 1, 5, 5, 3, 1, 2, 2},  {3, 1, 1, 1, 1, 1, 1, 0, 1},
 };
 
-/* Whole groups in a vector; groups that vectors cut; more inputs than outputs, and fewer; one input; odd numbers of them. */
+/* Whole groups in a vector; groups that vectors cut; more inputs than outputs, and fewer; one input; odd
+ * numbers of them. */
 static const shape grouped[] = {
     {8, 4, 4, 7, 9, 3, 1, 1, 1}, {32, 2, 2, 6, 17, 3, 2, 1, 1}, {5, 8, 8, 9, 8, 3, 1, 1, 1},
     {6, 6, 6, 6, 6, 3, 1, 2, 2}, {4, 24, 24, 5, 7, 3, 1, 1, 1}, {8, 4, 2, 5, 15, 1, 1, 0, 1},
@@ -29,7 +31,8 @@ static int out_size(const shape *s, int in)
     return (in + 2 * s->pad - (s->taps - 1) * s->dilation - 1) / s->stride + 1;
 }
 
-/* With bias, shortcut and relu; the result is rounded where `rounds`. Weights are of f32, or of bf16 in `pairs`. */
+/* With bias, shortcut and relu; the result is rounded where `rounds`. Weights are of f32, or of bf16 in
+ * `pairs`. */
 static void kernel_text(const char *half, const shape *s, agate_tiles tiles, bool rounds, agate_text *text)
 {
     const bool pairs = tiles.dp;
@@ -132,11 +135,12 @@ START_TEST(sums_of_pairs)
 }
 END_TEST
 
-/* ---- the bound that docs/cli.md states for bf16 ----------------------------------------------------------- */
+/* ---- the bound that docs/cli.md states for bf16 -------------------------------------------------------- */
 
 enum { GROUPS = 8, OF_GROUP = BOUND_MOST_IN / GROUPS, OUT_OF_GROUP = BOUND_OUT / GROUPS };
 
-/* Half a unit above 1, where rounding takes away the largest share; what is exactly between two rounds to the even one. */
+/* Half a unit above 1, where rounding takes away the largest share; what is exactly between two rounds to the
+ * even one. */
 static float worst_number(void)
 {
     return 0x1.01p0f;
@@ -147,8 +151,8 @@ static float any_number(void)
     return (float)random_number();
 }
 
-/* Packs the channels of each group and its filters' weights, all others of which are 0, computes, and returns the largest error as
- * a share of what the bound allows. */
+/* Packs the channels of each group and its filters' weights, all others of which are 0, computes, and returns
+ * the largest error as a share of what the bound allows. */
 static double worst_share(const agate_machine *machine, float (*number)(void))
 {
     static const char form[] =

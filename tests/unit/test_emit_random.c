@@ -1,6 +1,6 @@
 /* links: backend ir ref base */
-/* test_emit_random.c: random shapes, blocks and attributes through the emitters of pools, reductions, moves, softmax and
- * scalar chains; and a body long enough to be evaluated from its beginning. */
+/* test_emit_random.c: random shapes, blocks and attributes through the emitters of pools, reductions, moves,
+ * softmax and scalar chains; and a body long enough to be evaluated from its beginning. */
 #include "tests/unit/kernel_test.h"
 #include "tests/suite.h"
 

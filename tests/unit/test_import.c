@@ -195,8 +195,8 @@ START_TEST(slices)
 }
 END_TEST
 
-/* Nearest elements at whole ratios are expanded or sliced, others gathered. The rest is weighted sums of neighbours, or
- * a product with all weights where they are many. */
+/* Nearest elements at whole ratios are expanded or sliced, others gathered. The rest is weighted sums of
+ * neighbours, or a product with all weights where they are many. */
 START_TEST(resizes)
 {
     expect("opset 13\ninput x f32 N 2 3\nlist size i64 1 2 6\nnode s Shape x -> shape\nlist z i64 0\n"

@@ -5,7 +5,8 @@
 #include "ir/text.h"
 #include "tests/suite.h"
 
-/* Step 0 and 1 write halves of %2, step 2 reads one of them, step 3 the whole; nobody reads what step 4 has made but the caller. */
+/* Step 0 and 1 write halves of %2, step 2 reads one of them, step 3 the whole; nobody reads what step 4 has
+ * made but the caller. */
 static const char joined[] = "graph @t(%x: f32[N,8,2,2]{nchw8c}) -> (f32[N,16,2,2]{nchw8c}, f32[N,32]) {\n"
                              "  %0 = kernel(%x) {\n"
                              "    %a = relu $0 : f32[N,8,2,2]{nchw8c}\n"

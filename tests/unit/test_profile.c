@@ -1,5 +1,6 @@
 /* links: cli */
-/* test_profile.c: names cut to the width of a table, reasons for slow kernels, remarks and times summed up. */
+/* test_profile.c: names cut to the width of a table, reasons for slow kernels, remarks and times summed
+ * up. */
 #include <stdlib.h>
 
 #include "tools/peaks.h"

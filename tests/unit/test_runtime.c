@@ -154,7 +154,8 @@ START_TEST(the_batch_grows_and_shrinks)
             ck_assert_uint_ge(agate_session_slab_size(session), slab_before);
             slab_before = agate_session_slab_size(session);
         }
-        /* Two threads take slices of 64 rows each through the first step, beside the batch that the others read. */
+        /* Two threads take slices of 64 rows each through the first step, beside the batch that the others
+         * read. */
         const size_t rows_held = threads == 1 ? 512 : 512 + 2 * 64;
         ck_assert_uint_eq(slab_before, rows_held * 2 * WIDTH * 4);
         agate_session_release(session);

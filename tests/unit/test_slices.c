@@ -1,5 +1,6 @@
 /* links: cli driver passes backend frontend runtime ir ref base */
-/* test_slices.c: batches that run a few rows at a time: which graphs may, and the same bits whether they do or not. */
+/* test_slices.c: batches that run a few rows at a time: which graphs may, and the same bits whether they do
+ * or not. */
 #include "tests/unit/folder.h"
 
 #include "ir/by_rows.h"
@@ -15,7 +16,7 @@ static void must(agate_status status)
     ck_assert_msg(status == AGATE_OK, "%s", agate_status_message(status));
 }
 
-/* ---- which graphs --------------------------------------------------------------------------------------- */
+/* ---- which graphs -------------------------------------------------------------------------------------- */
 
 typedef struct rule {
     bool by_rows;
@@ -65,9 +66,10 @@ START_TEST(rows_are_told_from_batches)
 }
 END_TEST
 
-/* ---- the same bits -------------------------------------------------------------------------------------- */
+/* ---- the same bits ------------------------------------------------------------------------------------- */
 
-/* More than a megabyte of memory a row; results that are an input, that have no batch, that have more rows than the batch. */
+/* More than a megabyte of memory a row; results that are an input, that have no batch, that have more rows
+ * than the batch. */
 static const char sliced[] =
     "graph @t(%x: f32[N,32,64,48], %s: f32[64,48]) -> (f32[N,32,64,48], f32[2N,16,1,1], f32[N,32,64,48],"
     " f32[64,48]) {\n"
@@ -88,7 +90,8 @@ static const char halves[] = "graph @t(%x: f32[N,16,64,48], %s: f32[64,48]) -> f
                              "  %3 = reduce_mean %2 axes=[2, 3] : f32[N,16,1,1]\n"
                              "  %4 = sub %1, %3 : f32[N,16,64,48]\n"
                              "  return %4\n}\n";
-/* The mean of a batch is taken from each of its rows: two steps need the whole batch, and one of them reads what the first wrote. */
+/* The mean of a batch is taken from each of its rows: two steps need the whole batch, and one of them reads
+ * what the first wrote. */
 static const char mixed[] = "graph @t(%x: f32[N,32,64,48], %s: f32[64,48]) -> f32[N,32,64,48] {\n"
                             "  %0 = mul %x, %s : f32[N,32,64,48]\n"
                             "  %1 = max_pool %0 kernel=[3, 3] pads=[1, 1, 1, 1] : f32[N,32,64,48]\n"
@@ -147,8 +150,8 @@ static void count_step(void *user, const agate_step_profile *step)
     (*count)++;
 }
 
-/* Runs it as one batch and as the session likes it: the same bits, from less memory if the batch is cut. Gives how many rows
- * each of its slices has; 0: none. `out_reports`: how many steps a profile tells of. */
+/* Runs it as one batch and as the session likes it: the same bits, from less memory if the batch is cut.
+ * Gives how many rows each of its slices has; 0: none. `out_reports`: how many steps a profile tells of. */
 static int64_t check_batch(const char *text, int64_t batch, int32_t threads, size_t *out_reports)
 {
     agate_runner runner = runner_of(text, threads);
@@ -242,7 +245,7 @@ START_TEST(smaller_batches_find_their_memory)
 }
 END_TEST
 
-/* ---- how batches are cut -------------------------------------------------------------------------------- */
+/* ---- how batches are cut ------------------------------------------------------------------------------- */
 
 #define KIB ((int64_t)1 << 10)
 
@@ -326,7 +329,7 @@ START_TEST(every_row_is_in_one_slice_or_in_the_rest)
 }
 END_TEST
 
-/* ---- ending early --------------------------------------------------------------------------------------- */
+/* ---- ending early -------------------------------------------------------------------------------------- */
 
 START_TEST(a_deadline_ends_slices_of_all_threads)
 {

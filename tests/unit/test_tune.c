@@ -9,7 +9,7 @@
 #include "tools/cached.h"
 #include "tools/tune.h"
 
-/* ---- text ----------------------------------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------------------------------- */
 
 START_TEST(tables_print_what_they_parse)
 {
@@ -61,7 +61,7 @@ START_TEST(other_texts_are_refused)
 }
 END_TEST
 
-/* ---- a model -------------------------------------------------------------------------------------------- */
+/* ---- a model ------------------------------------------------------------------------------------------- */
 
 /* A convolution of each strategy, a pool and a matmul. */
 static const char lines[] =
@@ -137,7 +137,7 @@ START_TEST(no_way_changes_a_bit)
 }
 END_TEST
 
-/* ---- what is kept --------------------------------------------------------------------------------------- */
+/* ---- what is kept -------------------------------------------------------------------------------------- */
 
 /* Loads the model and returns a copy of how its step of this strategy is scheduled. */
 static void schedule_of(const char *strategy, agate_cache_outcome *outcome, char out[static 128])

@@ -1,5 +1,6 @@
 /* links: ir ref base */
-/* test_verify.c: graphs that no text can spell, which the verifier must still see through; and the text interface's edges. */
+/* test_verify.c: graphs that no text can spell, which the verifier must still see through; and the text
+ * interface's edges. */
 
 #include "ir/text.h"
 #include "ir/verify.h"

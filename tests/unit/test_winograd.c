@@ -1,6 +1,6 @@
 /* links: backend ir ref base */
-/* test_winograd.c: compiled Winograd convolutions against the reference kernels: against that of the same algorithm, and, for the
- * error that is promised, against that of the convolution itself. */
+/* test_winograd.c: compiled Winograd convolutions against the reference kernels: against that of the same
+ * algorithm, and, for the error that is promised, against that of the convolution itself. */
 #include <stdio.h>
 
 #include "runtime/ref/winograd.h"
@@ -139,8 +139,8 @@ static void convolve(const shape *s, const kernel_case *c, float *w, agate_tenso
     agate_text_deinit(&text);
 }
 
-/* What is promised (docs/cli.md): no output is off by more than so many roundings of what its sum may come to, which is the number
- * of products times the greatest of them; */
+/* What is promised (docs/cli.md): no output is off by more than so many roundings of what its sum may come
+ * to, which is the number of products times the greatest of them; */
 static double worst_roundings(int64_t t)
 {
     return t == 4 ? 2 : 8;

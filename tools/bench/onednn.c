@@ -1,9 +1,10 @@
 /* onednn.c: the time of a network's convolutions by oneDNN, and of nothing else:  onednn f32|bf16 < LINES
  *
- * A line is a convolution, 18 numbers: batch, groups; channels, height, width of the input, then of the output; kernel, strides,
- * dilations of both dimensions; the four pads in ONNX's order. Then each line "go" runs all of them in turn and prints the
- * milliseconds. Layouts are oneDNN's choice, nothing is converted between two convolutions, each has memory of its own, and there is
- * a bias but no other operation. Ends with 1 and a line that says why where oneDNN refuses one. */
+ * A line is a convolution, 18 numbers: batch, groups; channels, height, width of the input, then of the
+ * output; kernel, strides, dilations of both dimensions; the four pads in ONNX's order. Then each line "go"
+ * runs all of them in turn and prints the milliseconds. Layouts are oneDNN's choice, nothing is converted
+ * between two convolutions, each has memory of its own, and there is a bias but no other operation. Ends with
+ * 1 and a line that says why where oneDNN refuses one. */
 #include <dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
