@@ -131,6 +131,13 @@ def check_publish(out, scratch):
     expect("\n| digits" in readme and "\n| digits" in page, "the pages have no tables")
     if HAS_TORCH:
         expect("(docs/speed_error.svg)" in readme and "(speed_error.svg)" in page, "the pages lack the plot")
+    again = scratch / "again.json"
+    later = json.loads((out / "bench.json").read_text()) | {"when": "another day", "commit": "abc"}
+    again.write_text(json.dumps(later))
+    subprocess.run([BENCH / "report.py", out / "bench.json", "--again", again, "--output-dir", scratch], check=True)
+    text = (scratch / "bench.md").read_text()
+    expect("\ndigits: measured anew in a run of another day, commit abc.\n" in text, "nothing says what was measured anew")
+    expect(text.count("\n| digits") == page.count("\n| digits"), "what was measured anew stands beside what was before")
 
 
 def check_bad_peers(out, folder):
