@@ -23,4 +23,16 @@ static inline bool machine_is_tested(const agate_machine *machine)
 #endif
 }
 
+/* AVX-512 with sums of pairs of bf16 products; says so and returns false where the CPU has none. */
+static inline bool find_pair_machine(agate_machine *out_machine)
+{
+    *out_machine = agate_machine_get(agate_machine_find("avx512"));
+    out_machine->needs |= AGATE_CPU_AVX512_BF16;
+    if (out_machine->needs & ~agate_cpu_features()) {
+        printf("SKIP sums of pairs: this CPU lacks AVX512-BF16\n");
+        return false;
+    }
+    return true;
+}
+
 #endif

@@ -18,25 +18,13 @@ typedef struct pair {
     agate_tiles tiles;
 } pair;
 
+#define RESNET_STEM                                                                                          \
+    "[N,3,23,31]", "[64,3,7,7]{oihw32o2i}", "strides=[2, 2] pads=[3, 3, 3, 3]", "[N,64,12,16]",              \
+        "max_pool kernel=[3, 3] strides=[2, 2] pads=[1, 1, 1, 1]", "[N,64,6,8]", 64, 147
+
 static const pair pairs[] = {
-    {"[N,3,23,31]",
-     "[64,3,7,7]{oihw32o2i}",
-     "strides=[2, 2] pads=[3, 3, 3, 3]",
-     "[N,64,12,16]",
-     "max_pool kernel=[3, 3] strides=[2, 2] pads=[1, 1, 1, 1]",
-     "[N,64,6,8]",
-     64,
-     147,
-     {.oh = 4, .rows = 2, .ring = 5, .px = 4}},
-    {"[N,3,23,31]",
-     "[64,3,7,7]{oihw32o2i}",
-     "strides=[2, 2] pads=[3, 3, 3, 3]",
-     "[N,64,12,16]",
-     "max_pool kernel=[3, 3] strides=[2, 2] pads=[1, 1, 1, 1]",
-     "[N,64,6,8]",
-     64,
-     147,
-     {.oh = 6, .rows = 1, .ring = 12, .px = 8}},
+    {RESNET_STEM, {.oh = 4, .rows = 2, .ring = 5, .px = 4}},
+    {RESNET_STEM, {.oh = 6, .rows = 1, .ring = 12, .px = 8}},
     {"[N,4,19,18]",
      "[40,4,3,3]{oihw32o2i}",
      "pads=[1, 1, 1, 1]",

@@ -353,13 +353,10 @@ START_TEST(narrow_producers)
          true,
          {PAIRS, DEPTHWISE}},
     };
-    agate_machine machine = agate_machine_get(agate_machine_find("avx512"));
+    agate_machine machine;
 
-    machine.needs |= AGATE_CPU_AVX512_BF16;
-    if (machine.needs & ~agate_cpu_features()) {
-        printf("SKIP narrow producers: this CPU lacks AVX512-BF16\n");
+    if (!find_pair_machine(&machine))
         return;
-    }
     for (size_t i = 0; i < AGATE_COUNT(pairs); i++)
         for (size_t k = 0; k < AGATE_COUNT(schedules); k++)
             check_pair_on(&pairs[i], schedules[k], &machine);

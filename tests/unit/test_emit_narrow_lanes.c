@@ -112,17 +112,6 @@ START_TEST(weights_of_f32)
 }
 END_TEST
 
-static bool find_pair_machine(agate_machine *out_machine)
-{
-    *out_machine = agate_machine_get(agate_machine_find("avx512"));
-    out_machine->needs |= AGATE_CPU_AVX512_BF16;
-    if (out_machine->needs & ~agate_cpu_features()) {
-        printf("SKIP sums of pairs: this CPU lacks AVX512-BF16\n");
-        return false;
-    }
-    return true;
-}
-
 START_TEST(sums_of_pairs)
 {
     agate_machine machine;
