@@ -29,20 +29,7 @@ typedef struct sum {
     agate_node *convs[2];
 } sum;
 
-static bool is_made_by_conv(const agate_value *value)
-{
-    return value->node && value->node->op == AGATE_OP_conv;
-}
-
 /* ---- what may be one ----------------------------------------------------------------------------------- */
-
-static bool all_are(const agate_ints *ints, int64_t number)
-{
-    for (int32_t i = 0; i < ints->count; i++)
-        if (ints->v[i] != number)
-            return false;
-    return true;
-}
 
 /* Will `value` be computed in blocked layout? Convolutions are, and what follows them op by op. */
 static bool is_blocked(const agate_value *value, int depth)
@@ -117,7 +104,7 @@ static const char *refuse_conv(const agate_node *conv)
     for (int32_t i = 2; i < weights->rank; i++)
         if (!agate_dim_is(weights->dims[i], 1))
             return "its filters are larger than 1x1";
-    if (attrs->group != 1 || !all_are(&attrs->strides, 1) || !all_are(&attrs->pads, 0))
+    if (attrs->group != 1 || !agate_ints_are(&attrs->strides, 1) || !agate_ints_are(&attrs->pads, 0))
         return "it has strides, pads or groups";
     reason = refuse_constants(conv);
     return reason ? reason : refuse_input(conv->operands[0]);
@@ -305,8 +292,8 @@ bool agate_pass_merge_sums(agate_pass *pass, agate_graph *graph)
     bool changed = false;
 
     AGATE_EACH_NODE (node, graph) {
-        if (node->op != AGATE_OP_add || !is_made_by_conv(node->operands[0]) ||
-            !is_made_by_conv(node->operands[1]) || node->operands[0] == node->operands[1])
+        if (node->op != AGATE_OP_add || !agate_value_is(node->operands[0], AGATE_OP_conv) ||
+            !agate_value_is(node->operands[1], AGATE_OP_conv) || node->operands[0] == node->operands[1])
             continue;
         sum s = {pass, node, {node->operands[0]->node, node->operands[1]->node}};
         if (!refuses(&s))
