@@ -218,11 +218,6 @@ static int64_t height_of(const agate_bands *b)
     return agate_max(1, b->consumer->results[0].type.dims[2].offset);
 }
 
-static bool fits_stack(const agate_bands *b, const agate_tiles *tiles)
-{
-    return agate_bands_bytes(b, tiles) <= AGATE_BANDS_BYTES;
-}
-
 const char *agate_amx_bands_applies(const agate_candidate *c)
 {
     agate_bands b;
@@ -234,12 +229,7 @@ const char *agate_amx_bands_applies(const agate_candidate *c)
         return "its convolution is none for AMX's tiles";
     if (!agate_has_tile_products(c->machine))
         return no_tiles;
-    for (int32_t i = 0; i < c->kernel->result_count; i++)
-        if (c->kernel->results[i].type.layout.kind != AGATE_LAYOUT_channel)
-            return "not in blocked layout";
-    return fits_stack(&b, &(agate_tiles){.rows = 1})
-               ? NULL
-               : "what is between its two ops is too wide to be kept on a stack";
+    return agate_bands_refuse_places(c, &b, &(agate_tiles){.rows = 1});
 }
 
 /* As many rows a turn as the stack has room for, in bands and turns that are as even as can be: each turn
@@ -256,7 +246,7 @@ agate_tiles agate_amx_bands_plan(const agate_candidate *c)
     tiles.px = agate_depthwise_points(c->machine, b.consumer->results[0].type.dims[3].offset);
     tiles.oh = (int32_t)rows;
     tiles.rows = (int32_t)rows;
-    while (tiles.rows > 1 && !fits_stack(&b, &tiles))
+    while (tiles.rows > 1 && agate_bands_bytes(&b, &tiles) > AGATE_BANDS_BYTES)
         tiles.rows--;
     tiles.rows = (int32_t)agate_ceil_div(rows, agate_ceil_div(rows, tiles.rows));
     tiles.ring = (int32_t)agate_bands_ring(&b, &tiles);

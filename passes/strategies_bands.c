@@ -57,6 +57,17 @@ static agate_tiles least_tiles(const agate_machine *machine, const agate_bands *
     return tiles;
 }
 
+const char *agate_bands_refuse_places(const agate_candidate *c, const agate_bands *b,
+                                      const agate_tiles *tiles)
+{
+    for (int32_t i = 0; i < c->kernel->result_count; i++)
+        if (c->kernel->results[i].type.layout.kind != AGATE_LAYOUT_channel)
+            return "not in blocked layout";
+    return agate_bands_bytes(b, tiles) <= AGATE_BANDS_BYTES
+               ? NULL
+               : "what is between its two ops is too wide to be kept on a stack";
+}
+
 const char *agate_bands_applies(const agate_candidate *c)
 {
     agate_bands b;
@@ -67,12 +78,7 @@ const char *agate_bands_applies(const agate_candidate *c)
     if (b.tiled)
         return "its convolution is for AMX's tiles";
     agate_tiles tiles = least_tiles(c->machine, &b);
-    for (int32_t i = 0; i < c->kernel->result_count; i++)
-        if (c->kernel->results[i].type.layout.kind != AGATE_LAYOUT_channel)
-            return "not in blocked layout";
-    return agate_bands_bytes(&b, &tiles) <= AGATE_BANDS_BYTES
-               ? NULL
-               : "what is between its two ops is too wide to be kept on a stack";
+    return agate_bands_refuse_places(c, &b, &tiles);
 }
 
 /* ---- tiles --------------------------------------------------------------------------------------------- */

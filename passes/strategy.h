@@ -2,6 +2,7 @@
 #ifndef AGATE_STRATEGY_H
 #define AGATE_STRATEGY_H
 
+#include "ir/bands.h"
 #include "passes/kernel.h"
 #include "passes/pass.h"
 
@@ -31,6 +32,11 @@ double agate_register_tile_cycles(const agate_machine *machine, int64_t oc, int6
 
 /* Register tile and sums of a dense convolution that goes row by row, and its cycles as above. */
 agate_tiles agate_direct_conv_rows(const agate_machine *machine, const agate_node *conv, double *out_cycles);
+
+/* Why a pair of ops may not keep with these tiles what is between them, or write what its kernel does; NULL:
+ * it may. */
+const char *agate_bands_refuse_places(const agate_candidate *candidate, const agate_bands *bands,
+                                      const agate_tiles *tiles);
 
 /* About how many cycles an image takes less when the pair of ops in such a kernel, which agate_bands_applies
  * took, runs by bands than in two kernels. Not above 0: it does not pay. */
