@@ -308,7 +308,9 @@ static agate_value *merge_constants(const family *f, int32_t operand, int64_t fi
         row->parts[i] = constant ? agate_data_retain(constant->node->data) : NULL;
         row->sizes_bytes[i] = (size_t)size_of(&own);
     }
-    return agate_build_constant(f->graph, before, &type, data, merged_label(f, operand));
+    agate_value *merged = agate_build_constant(f->graph, before, &type, data, merged_label(f, operand));
+    agate_order_insert(merged->node);
+    return merged;
 }
 
 /* ---- building ------------------------------------------------------------------------------------------ */
@@ -453,9 +455,6 @@ static bool merge(family *f)
     kernel->body = m.body;
     m.body->kernel = kernel;
     agate_order_insert(kernel);
-    for (int32_t i = 0; i < 2; i++)
-        if (constants[i])
-            constants[i]->node->scratch = kernel->scratch;
     bring_constants(kernel);
     replace_members(f, kernel);
     return true;
