@@ -97,8 +97,9 @@ void agate_emit_divide(agate_emitter *e, LLVMValueRef a, int64_t divisor, LLVMVa
 /* Calls intrinsic `name` ("llvm.fmuladd"), overloaded on the type of the first argument. */
 LLVMValueRef agate_emit_intrinsic(agate_emitter *e, const char *name, LLVMValueRef *args, uint32_t count);
 
-/* The same address or number, of which the optimizer knows nothing: what is read behind an address is
- * addressed by plain distances from one register, and no time is spent on looking for something better. */
+/* The same address, number or vector of numbers, of which the optimizer knows nothing: what is read behind an
+ * address is addressed by plain distances from one register, and no time is spent on looking for something
+ * better. Vectors are those of AVX-512. */
 LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef value);
 
 /* ---- coordinates --------------------------------------------------------------------------------------- */

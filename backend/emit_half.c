@@ -54,14 +54,16 @@ static LLVMValueRef rounded_up(agate_emitter *e, LLVMValueRef value, uint32_t co
 
 /* ---- bf16: the upper half of an f32 -------------------------------------------------------------------- */
 
-/* In a kernel whose products are of AVX512-BF16, its instruction rounds: denormals to 0. */
+/* In a kernel whose products are of AVX512-BF16, its instruction rounds: denormals to 0. LLVM 22 would shuffle
+ * vectors of its bfloat type, as this makes them, by instructions that it then cannot select: what comes of it
+ * is hidden. */
 static LLVMValueRef round_to_bf16(agate_emitter *e, LLVMValueRef value)
 {
     LLVMBuilderRef b = e->builder;
     if (e->kernel->tiles.dp && agate_emit_lanes(value) == 16) {
         value =
             agate_llvm_intrinsic(e->module, b, "llvm.x86.avx512bf16.cvtneps2bf16.512", NULL, 0, &value, 1);
-        return as(e, AGATE_BF16, value);
+        return agate_emit_opaque(e, as(e, AGATE_BF16, value));
     }
     LLVMValueRef bits = as(e, AGATE_U32, value);
     LLVMValueRef quiet = LLVMBuildOr(b, bits, words_of(e, 0x400000, agate_emit_lanes(value)), "");

@@ -192,10 +192,10 @@ LLVMValueRef agate_emit_fma(agate_emitter *e, LLVMValueRef a, LLVMValueRef b, LL
 
 LLVMValueRef agate_emit_opaque(agate_emitter *e, LLVMValueRef value)
 {
-    static const char constraints[] = "=r,0";
     LLVMTypeRef same = LLVMTypeOf(value);
+    const char *constraints = LLVMGetTypeKind(same) == LLVMVectorTypeKind ? "=v,0" : "=r,0";
     LLVMTypeRef type = LLVMFunctionType(same, &same, 1, false);
-    LLVMValueRef code = LLVMGetInlineAsm(type, "", 0, constraints, sizeof constraints - 1, false, false,
+    LLVMValueRef code = LLVMGetInlineAsm(type, "", 0, constraints, strlen(constraints), false, false,
                                          LLVMInlineAsmDialectATT, false);
     return LLVMBuildCall2(e->builder, type, code, &value, 1, "");
 }

@@ -496,6 +496,34 @@ START_TEST(overflow)
 }
 END_TEST
 
+/* Images in any layout that become blocked bf16: vectors of rounded numbers are transposed or joined, from any
+ * width and number of channels. */
+static const int moved_widths[] = {1, 5, 8, 12, 15, 16, 28, 33};
+
+START_TEST(moves_of_rounded_numbers)
+{
+    static const int channels[] = {1, 3, 8, 12, 16, 20};
+    const int width = moved_widths[_i];
+    agate_machine machine;
+
+    if (!find_pair_machine(&machine))
+        return;
+    for (size_t i = 0; i < AGATE_COUNT(channels); i++) {
+        agate_text text = {0};
+        agate_text_add(&text,
+                       "graph @t(%%x: f32[N,%d,2,%d]) -> bf16[N,%d,2,%d]{nchw16c} {\n"
+                       "  %%0 = kernel(%%x) pointwise<v=16, dp=1, grain=64> {\n"
+                       "    %%a = reorder $0 : f32[N,%d,2,%d]{nchw16c}\n"
+                       "    %%b = cast %%a to=bf16 : bf16[N,%d,2,%d]{nchw16c}\n"
+                       "    yield %%b\n  } : bf16[N,%d,2,%d]{nchw16c}\n  return %%0\n}\n",
+                       channels[i], width, channels[i], width, channels[i], width, channels[i], width,
+                       channels[i], width);
+        check_kernel_on(&(kernel_case){.text = agate_text_c(&text), .normal = true}, &machine);
+        agate_text_deinit(&text);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("emit_narrow");
@@ -512,6 +540,7 @@ int main(void)
     tcase_add_loop_test(tcase, casts, 0, machines);
     tcase_add_loop_test(tcase, scalar_ops, 0, machines);
     tcase_add_loop_test(tcase, overflow, 0, machines);
+    tcase_add_loop_test(tcase, moves_of_rounded_numbers, 0, AGATE_COUNT(moved_widths));
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

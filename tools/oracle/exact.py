@@ -7,6 +7,7 @@ import onnx
 import torch
 
 import onnx_torch
+from onnx_torch import Unsupported  # what compute raises
 
 
 def compute(model, inputs):

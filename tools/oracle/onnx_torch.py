@@ -6,6 +6,7 @@
 What depends on shapes alone is computed once, so that the rest can be traced. Convolutional networks only: an operator or
 an attribute that is not here raises Unsupported.
 """
+import functools
 import warnings
 
 import numpy as np
@@ -44,6 +45,7 @@ for names, function in {
         ('Relu',): torch.relu, ('Sigmoid',): torch.sigmoid, ('Tanh',): torch.tanh, ('Exp',): torch.exp,
         ('Sqrt',): torch.sqrt, ('Erf',): torch.erf, ('Softplus',): functional.softplus, ('HardSwish',): functional.hardswish,
         ('Identity',): lambda x: x, ('Equal',): torch.eq, ('Where',): torch.where, ('Neg',): torch.neg, ('Abs',): torch.abs,
+        ('Max',): lambda *xs: functools.reduce(torch.maximum, xs), ('Min',): lambda *xs: functools.reduce(torch.minimum, xs),
         ('Floor',): torch.floor, ('Ceil',): torch.ceil, ('Reciprocal',): torch.reciprocal, ('MatMul',): torch.matmul,
 }.items():
     op(*names)(lambda node, attributes, *operands, function=function: function(*operands))
@@ -62,6 +64,11 @@ def prelu(node, attributes, x, slope):
 @op('LeakyRelu')
 def leaky_relu(node, attributes, x):
     return functional.leaky_relu(x, attributes.get('alpha', 0.01))
+
+
+@op('Elu')
+def elu(node, attributes, x):
+    return functional.elu(x, attributes.get('alpha', 1.0))
 
 
 @op('HardSigmoid')
@@ -338,8 +345,10 @@ def tile(node, attributes, x, repeats):
 
 @op('DepthToSpace')
 def depth_to_space(node, attributes, x):
-    need(attributes.get('mode', b'DCR') == b'CRD', node, 'mode DCR')
-    return functional.pixel_shuffle(x, attributes['blocksize'])
+    size = attributes['blocksize']
+    if attributes.get('mode', b'DCR') == b'DCR':  # blocks of whole images of channels
+        x = x.unflatten(1, (size * size, -1)).transpose(1, 2).flatten(1, 2)
+    return functional.pixel_shuffle(x, size)
 
 
 @op('Resize', 'Upsample')
