@@ -206,7 +206,7 @@ static void round_left_side(agate_node *kernel, const agate_node *conv)
 static void split_left_side(agate_node *conv, agate_planes planes)
 {
     const agate_value *known[AGATE_MAX_PLANES];
-    agate_value *parts[AGATE_MAX_PLANES];
+    agate_value *parts[AGATE_MAX_PLANES] = {0};
 
     if (agate_planes_of(conv->operands[0], known) > 0)
         return;

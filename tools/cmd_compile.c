@@ -238,7 +238,7 @@ static agate_status find_variants(job *j, const settings *set)
 {
     agate_machine machines[AGATE_MAX_VARIANTS];
     size_t count;
-    uint32_t precisions;
+    uint32_t precisions = 0;
 
     AGATE_TRY(parse_targets(j, set, machines, &count));
     AGATE_TRY(parse_precisions(&set->precisions, &precisions));

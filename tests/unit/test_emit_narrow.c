@@ -496,8 +496,8 @@ START_TEST(overflow)
 }
 END_TEST
 
-/* Images in any layout that become blocked bf16: vectors of rounded numbers are transposed or joined, from any
- * width and number of channels. */
+/* Plain images that become blocked bf16, of any width and number of channels: vectors of rounded numbers are
+ * transposed. */
 static const int moved_widths[] = {1, 5, 8, 12, 15, 16, 28, 33};
 
 START_TEST(moves_of_rounded_numbers)
