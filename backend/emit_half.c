@@ -54,9 +54,9 @@ static LLVMValueRef rounded_up(agate_emitter *e, LLVMValueRef value, uint32_t co
 
 /* ---- bf16: the upper half of an f32 -------------------------------------------------------------------- */
 
-/* In a kernel whose products are of AVX512-BF16, its instruction rounds: denormals to 0. Its result is hidden:
- * LLVM 22 knows it for a vector of bfloat, and shuffles some of these by instructions that it then cannot
- * select. */
+/* In a kernel whose products are of AVX512-BF16, its instruction rounds: denormals to 0. Its result is
+ * hidden: LLVM 22 knows it for a vector of bfloat, and shuffles some of these by instructions that it then
+ * cannot select. */
 static LLVMValueRef round_to_bf16(agate_emitter *e, LLVMValueRef value)
 {
     LLVMBuilderRef b = e->builder;
