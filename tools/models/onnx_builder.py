@@ -5,7 +5,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 class Builder:
-    """Collects nodes and weights in order; every node is named after its only output."""
+    """Collects nodes and weights in order; every node is named after its first output."""
 
     def __init__(self, opset):
         self.opset = opset
@@ -16,8 +16,11 @@ class Builder:
         return name
 
     def node(self, op, inputs, output, **attributes):
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+        self.several(op, inputs, [output], **attributes)
         return output
+
+    def several(self, op, inputs, outputs, **attributes):
+        self.nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], **attributes))
 
     def input(self, name, shape):
         self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))

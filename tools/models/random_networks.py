@@ -185,6 +185,35 @@ class Network(Builder):
         name, extent = self.convolved(x, channels, group, window)
         return self.grown(name, channels, *extent)
 
+    @move(1)
+    def conv_as_keras(self):
+        """Borders by their name, which depend on the stride."""
+        x = self.image()
+        kernel, strides = [self.pick((1, 2, 3, 5)) for _ in range(2)], [self.pick((1, 2, 3)) for _ in range(2)]
+        how = self.pick(('SAME_UPPER', 'SAME_LOWER', 'VALID'))
+        if how == 'VALID' and any(size < k for size, k in zip(x.extent, kernel)):
+            return None
+        extent = [-(-(size if how != 'VALID' else size - k + 1) // s) for size, k, s in zip(x.extent, kernel, strides)]
+        channels = self.pick(CHANNELS)
+        name = self.put('Conv', [x.name, self.filters(channels, x.channels, *kernel)], kernel_shape=kernel, strides=strides, auto_pad=how)
+        return self.grown(name, channels, *extent)
+
+    @move(1)
+    def conv_of_lines(self):
+        """One dimension: rows one behind the other."""
+        x = self.image()
+        length = x.height * x.width
+        kernel = self.pick((1, 3, 4))
+        if length < kernel:
+            return None
+        channels = self.pick(CHANNELS)
+        line = self.put('Reshape', [x.name, self.ints(0, x.channels, length)])
+        name = self.put('Conv', [line, self.filters(channels, x.channels, kernel), self.around(0, .5, channels)],
+                        pads=[kernel // 2, kernel - 1 - kernel // 2])
+        if self.chance(.5):
+            name = self.put('Relu', [name])
+        return self.grown(self.put('Reshape', [name, self.ints(0, channels, *x.extent)]), channels, *x.extent, plain=self.chance(.5))
+
     @move(3)
     def depthwise(self):
         x = self.image()
@@ -250,6 +279,19 @@ class Network(Builder):
         return halves[1]
 
     @move(1)
+    def split_into_many(self):
+        x = self.image()
+        counts = [c for c in (2, 3, 4) if x.channels % c == 0]
+        if not counts:
+            return None
+        count = self.pick(counts)
+        names = [self.name('part') for _ in range(count)]
+        self.several('Split', [x.name], names, axis=1)
+        parts = [Image(name, x.channels // count, *x.extent) for name in names]
+        self.images += parts[1:]
+        return parts[0]
+
+    @move(1)
     def shuffle(self):
         x = self.image()
         groups = [g for g in (2, 3, 4, 8) if x.channels % g == 0]
@@ -298,6 +340,45 @@ class Network(Builder):
         return self.grown(self.put('Mul', [x.name, gate]), x.channels, *x.extent, plain=self.chance(.5))
 
     @move(1)
+    def spatial_gate(self):
+        """A number for each pixel, from all channels, by which they are multiplied."""
+        x = self.image()
+        means = self.put('ReduceMean', [x.name], axes=[1], keepdims=1)
+        most = self.put('ReduceMax', [x.name], axes=[1], keepdims=1)
+        both = Image(self.put('Concat', [means, most], axis=1), 2, *x.extent)
+        name, _ = self.convolved(both, 1, 1, [[3, 3], [1, 1], [1, 1], [1, 1], [1, 1], list(x.extent)])
+        return self.grown(self.put('Mul', [x.name, self.put('Sigmoid', [name])]), x.channels, *x.extent, plain=self.chance(.5))
+
+    @move(1)
+    def outer_product(self):
+        x = self.image()
+        column = self.put('ReduceMean', [x.name], axes=[2, 3], keepdims=1)
+        pixel = self.put(self.pick(('ReduceMean', 'ReduceL2', 'ReduceMin')), [x.name], axes=[1], keepdims=1)
+        return self.grown(self.put(self.pick(('Mul', 'Add')), [column, pixel]), x.channels, *x.extent, plain=self.chance(.5))
+
+    @move(1)
+    def choice(self):
+        x = self.image()
+        above = self.put('Greater', [x.name, self.around(0, .1, 1, x.channels, 1, 1)])
+        other = self.put('Mul', [x.name, self.constant(.25)])
+        return self.grown(self.put('Where', [above, x.name, other]), x.channels, *x.extent, plain=self.chance(.7))
+
+    @move(1)
+    def image_norm(self):
+        """An instance norm, of each channel or of groups of them."""
+        x = self.image()
+        if x.height * x.width < 4:
+            return None
+        groups = self.pick([g for g in (x.channels, 1, 2, 4, 8) if x.channels % g == 0])
+        apart = self.put('Reshape', [x.name, self.ints(0, groups, -1)])
+        norm = self.put('InstanceNormalization', [apart, self.constant(np.ones(groups)), self.constant(np.zeros(groups))], epsilon=1e-2)
+        shape = self.put('Shape', [x.name])  # as torch writes it: the batch comes from there
+        name = self.put('Reshape', [norm, shape])
+        name = self.put('Mul', [name, self.around(1, .5, 1, x.channels, 1, 1)])
+        name = self.put('Add', [name, self.around(0, .5, 1, x.channels, 1, 1)])
+        return self.grown(name, x.channels, *x.extent, plain=self.chance(.5))
+
+    @move(1)
     def resize(self):
         x = self.image()
         scale = self.pick((2, 2, 3, 1.5, .5))
@@ -320,9 +401,14 @@ class Network(Builder):
         if min(extent) < 1:
             return None
         channels = self.pick((1, 3, 8, 16, 20, 32))
-        weights = self.constant(self.random.standard_normal((x.channels, channels, kernel, kernel)) / np.sqrt(x.channels))
+        group = self.pick([g for g in (1, 1, 2, 4) if x.channels % g == 0])
+        channels *= group
+        weights = self.constant(self.random.standard_normal((x.channels, channels // group, kernel, kernel)) / np.sqrt(x.channels))
         inputs = [x.name, weights] + ([self.around(0, .5, channels)] if self.chance(.5) else [])
-        name = self.put('ConvTranspose', inputs, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[pad] * 4)
+        attributes = dict(output_padding=[1, 1]) if stride > 1 and self.chance(.3) else {}
+        extent = [size + 1 for size in extent] if attributes else extent
+        name = self.put('ConvTranspose', inputs, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[pad] * 4, group=group,
+                        **attributes)
         return self.grown(name, channels, *extent)
 
     @move(1)

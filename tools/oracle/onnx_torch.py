@@ -44,7 +44,7 @@ for names, function in {
         ('Add', 'Sum'): lambda *xs: sum(xs[1:], xs[0]), ('Sub',): torch.sub, ('Mul',): torch.mul, ('Pow',): torch.pow,
         ('Relu',): torch.relu, ('Sigmoid',): torch.sigmoid, ('Tanh',): torch.tanh, ('Exp',): torch.exp,
         ('Sqrt',): torch.sqrt, ('Erf',): torch.erf, ('Softplus',): functional.softplus, ('HardSwish',): functional.hardswish,
-        ('Identity',): lambda x: x, ('Equal',): torch.eq, ('Where',): torch.where, ('Neg',): torch.neg, ('Abs',): torch.abs,
+        ('Identity',): lambda x: x, ('Equal',): torch.eq, ('Greater',): torch.gt, ('Where',): torch.where, ('Neg',): torch.neg, ('Abs',): torch.abs,
         ('Max',): lambda *xs: functools.reduce(torch.maximum, xs), ('Min',): lambda *xs: functools.reduce(torch.minimum, xs),
         ('Floor',): torch.floor, ('Ceil',): torch.ceil, ('Reciprocal',): torch.reciprocal, ('MatMul',): torch.matmul,
 }.items():
@@ -217,11 +217,14 @@ def softmax(node, attributes, x):
 
 # ---- reductions ----------------------------------------------------------------------------------------------
 
-@op('ReduceMean', 'ReduceSum', 'ReduceMax')
+REDUCTIONS = {'ReduceMean': torch.mean, 'ReduceSum': torch.sum, 'ReduceMax': torch.amax, 'ReduceMin': torch.amin,
+              'ReduceL2': lambda x, axes, keepdim: x.square().sum(axes, keepdim=keepdim).sqrt()}
+
+
+@op(*REDUCTIONS)
 def reduce(node, attributes, x, axes=None):
     axes = attributes.get('axes', None if axes is None else numbers(axes)) or list(range(x.dim()))
-    function = {'ReduceMean': torch.mean, 'ReduceSum': torch.sum, 'ReduceMax': torch.amax}[node.op_type]
-    return function(x, axes, keepdim=bool(attributes.get('keepdims', 1)))
+    return REDUCTIONS[node.op_type](x, axes, keepdim=bool(attributes.get('keepdims', 1)))
 
 
 @op('ArgMax')
