@@ -1,6 +1,8 @@
 /* attributes.c: typed reading of a node's attributes. */
 #include "frontend/importer.h"
 
+#include <inttypes.h>
+
 static const char *const kind_names[] = {
     "undefined", "float",   "int",    "string",        "tensor",         "graph", "floats", "ints",
     "strings",   "tensors", "graphs", "sparse tensor", "sparse tensors", "type",  "types",
@@ -65,7 +67,10 @@ int64_t agate_attr_int(agate_call *call, const char *name, int64_t value)
 
 bool agate_attr_bool(agate_call *call, const char *name, bool value)
 {
-    return agate_attr_int(call, name, value) != 0;
+    const int64_t found = agate_attr_int(call, name, value);
+    if (found != 0 && found != 1)
+        agate_call_invalid(call, "attribute \"%s\" is %" PRId64 ", which is neither 0 nor 1", name, found);
+    return found != 0;
 }
 
 double agate_attr_float(agate_call *call, const char *name, double value)

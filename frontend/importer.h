@@ -317,6 +317,10 @@ bool agate_must_fold(const agate_node *node);
 /* Makes an axis of -rank..rank-1 count from the front; faults where it lies outside. */
 bool agate_call_axis(agate_call *call, int64_t axis, int32_t rank, int64_t *out_axis);
 
+/* What was attribute `name` before opset `since` is input `index` from there on: a fault where a node has the
+ * other form, which would be passed over in silence. */
+bool agate_call_form_fits(agate_call *call, const char *name, int32_t index, int64_t since);
+
 /* Axes from attribute "axes" before opset `since`, from operand `index` after; normalized, ascending, each
  * once. False where there are none or they are faulty (call->faulty). */
 bool agate_call_axes(agate_call *call, int64_t since, int32_t index, int32_t rank, agate_ints *out_axes);

@@ -199,6 +199,8 @@ void agate_import_slice(agate_call *call)
 static bool listed_sizes(agate_call *call, int64_t *out_sizes)
 {
     const int32_t parts = call->result_count;
+    if (!agate_call_form_fits(call, "split", 1, 13))
+        return false;
     if (call->opset < 13) {
         const Onnx__AttributeProto *split = agate_attr_find(call, "split");
         if (!split)

@@ -376,7 +376,7 @@ void agate_import_mvn(agate_call *call)
 {
     agate_value *x = call->operands[0];
     agate_ints axes;
-    if (!agate_call_axes(call, AGATE_ONNX_OPSET_LAST + 1, 0, x->type.rank, &axes)) {
+    if (!agate_call_axes(call, AGATE_ONNX_OPSET_LAST + 1, 1, x->type.rank, &axes)) {
         if (call->faulty || x->type.rank != 4)
             return agate_call_invalid(call, "without \"axes\" its input must have 4 dimensions");
         axes = (agate_ints){.count = 3, .v = {0, 2, 3}};

@@ -123,11 +123,16 @@ void agate_import_where(agate_call *call)
     call->results[0] = emit_select(call, call->operands[0], call->operands[1], call->operands[2]);
 }
 
-/* The bound of Clip: an attribute before opset 11, then an optional operand. */
+/* The bound of Clip: an attribute before opset 11, then an optional operand of one element. */
 static agate_value *clip_bound(agate_call *call, const char *name, int32_t index)
 {
-    if (call->opset >= 11)
-        return agate_call_operand(call, index);
+    if (call->opset >= 11) {
+        agate_value *bound = agate_call_operand(call, index);
+        for (int32_t i = 0; bound && i < bound->type.rank; i++)
+            if (!agate_dim_is(bound->type.dims[i], 1))
+                agate_call_invalid(call, "its input %d (%s) must be a scalar", index, name);
+        return bound;
+    }
     return agate_attr_has(call, name)
                ? agate_lower_scalar(call, call->operands[0]->type.dtype, agate_attr_float(call, name, 0))
                : NULL;

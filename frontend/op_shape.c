@@ -18,16 +18,24 @@ bool agate_call_axis(agate_call *call, int64_t axis, int32_t rank, int64_t *out_
     return !call->faulty;
 }
 
+bool agate_call_form_fits(agate_call *call, const char *name, int32_t index, int64_t since)
+{
+    if (call->opset >= since && agate_attr_has(call, name))
+        agate_call_invalid(call, "since opset %" PRId64 " \"%s\" is an input, not an attribute", since, name);
+    else if (call->opset < since && agate_call_operand(call, index))
+        agate_call_invalid(call, "before opset %" PRId64 " \"%s\" is an attribute, not an input", since,
+                           name);
+    return !call->faulty;
+}
+
 /* Reads "axes" as they stand. */
 static bool read_axes(agate_call *call, int64_t since, int32_t index, agate_ints *out_axes)
 {
     memset(out_axes, 0, sizeof(*out_axes));
+    if (!agate_call_form_fits(call, "axes", index, since))
+        return false;
     if (call->opset < since)
         return agate_attr_ints(call, "axes", out_axes);
-    if (agate_attr_has(call, "axes")) {
-        agate_call_invalid(call, "since opset %" PRId64 " \"axes\" is an input, not an attribute", since);
-        return false;
-    }
     return agate_call_operand(call, index) && agate_call_ints(call, index, "axes", out_axes);
 }
 

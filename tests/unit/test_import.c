@@ -424,6 +424,14 @@ START_TEST(operators)
                  "\"alpha\" is of kind int where float is wanted");
     expect_error("opset 13\ninput x f32 N 3\nnode a Add x -> y\noutput y", INVALID,
                  "it has 1 inputs; 2 are needed");
+    expect_error("opset 13\ninput x f32 N 3\nnode r ReduceMax x -> y ; axes=[1] keepdims=-1\noutput y",
+                 INVALID, "\"keepdims\" is -1, which is neither 0 nor 1");
+    expect_error("opset 17\ninput x f32 N 3\nlist a i64 1\nnode r ReduceMax x a -> y\noutput y", INVALID,
+                 "before opset 18 \"axes\" is an attribute, not an input");
+    expect_error("opset 13\ninput x f32 N 3\nweight c f32 3\nnode k Clip x _ c -> y\noutput y", INVALID,
+                 "input 2 (max) must be a scalar");
+    expect_error("opset 13\ninput x f32 N 3\nnode s Split x -> y z ; axis=1 split=[1,2]\noutput y", INVALID,
+                 "since opset 13 \"split\" is an input, not an attribute");
     expect_error("opset 15\ninput x f32 N 3\nweight s f32 3\n"
                  "node bn BatchNormalization x s s s s -> y ; training_mode=1\noutput y",
                  UNSUPPORTED, "training mode|inference");
