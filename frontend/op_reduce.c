@@ -249,10 +249,14 @@ static agate_value *per_channel(agate_call *call, agate_value *vector, int32_t r
     return agate_lower_reshape(call, vector, rank - 1, dims);
 }
 
-static bool is_vector(agate_call *call, int32_t index)
+/* Scale and shift, inputs 1 and 2, must have a number for each of `count`. */
+static bool are_vectors_of(agate_call *call, agate_dim count)
 {
-    if (call->operands[index]->type.rank != 1)
-        agate_call_invalid(call, "its input %d must be a vector", index);
+    for (int32_t i = 1; i <= 2; i++) {
+        const agate_type *type = &call->operands[i]->type;
+        if (type->rank != 1 || !agate_dim_equal(type->dims[0], count))
+            agate_call_invalid(call, "its input %d must be a vector of %" PRId64 " numbers", i, count.offset);
+    }
     return !call->faulty;
 }
 
@@ -269,7 +273,7 @@ void agate_import_instance_norm(agate_call *call)
     agate_ints axes = {0};
     if (rank < 3)
         agate_call_unsupported(call, "its input has %d dimensions; at least 3 are needed", rank);
-    if (!is_vector(call, 1) || !is_vector(call, 2))
+    if (call->faulty || !are_vectors_of(call, x->type.dims[1]))
         return;
     for (int32_t i = 2; i < rank; i++)
         axes.v[axes.count++] = i;
@@ -291,7 +295,7 @@ void agate_import_group_norm(agate_call *call)
     if (rank < 2 || !agate_dim_is_fixed(x->type.dims[1]) || groups < 1 || x->type.dims[1].offset % groups)
         agate_call_invalid(
             call, "its channels do not divide into %" PRId64 " groups (attribute \"num_groups\")", groups);
-    if (call->faulty || !is_vector(call, 1) || !is_vector(call, 2) ||
+    if (call->faulty || !are_vectors_of(call, call->opset < 21 ? agate_dim_fixed(groups) : x->type.dims[1]) ||
         !agate_call_product(call, x->type.dims, 1, rank, &inner))
         return;
     grouped[0] = x->type.dims[0];

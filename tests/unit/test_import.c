@@ -430,6 +430,9 @@ START_TEST(operators)
                  "before opset 18 \"axes\" is an attribute, not an input");
     expect_error("opset 13\ninput x f32 N 3\nweight c f32 3\nnode k Clip x _ c -> y\noutput y", INVALID,
                  "input 2 (max) must be a scalar");
+    expect_error(
+        "opset 13\ninput x f32 N 3 4\nweight s f32 1\nnode n InstanceNormalization x s s -> y\noutput y",
+        INVALID, "input 1 must be a vector of 3 numbers");
     expect_error("opset 13\ninput x f32 N 3\nnode s Split x -> y z ; axis=1 split=[1,2]\noutput y", INVALID,
                  "since opset 13 \"split\" is an input, not an attribute");
     expect_error("opset 15\ninput x f32 N 3\nweight s f32 3\n"
