@@ -181,6 +181,10 @@ LLVMValueRef agate_emit_cast(agate_emitter *e, agate_dtype from, agate_dtype to,
 LLVMValueRef agate_emit_widened(agate_emitter *e, agate_dtype from, LLVMValueRef value);
 LLVMValueRef agate_emit_rounded(agate_emitter *e, agate_dtype to, LLVMValueRef value);
 
+/* The same vector, for shuffles. LLVM 22 knows what AVX512-BF16 has rounded for a vector of bfloat, and
+ * shuffles some of these by instructions that it then cannot select: such a one is hidden from it. */
+LLVMValueRef agate_emit_to_shuffle(agate_emitter *e, LLVMValueRef value);
+
 /* ---- loops --------------------------------------------------------------------------------------------- */
 
 #define AGATE_MAX_CARRIED 64

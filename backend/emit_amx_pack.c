@@ -165,7 +165,8 @@ static LLVMValueRef value_of(const agate_amx *a, const pixels *p, int32_t plane,
     at.at[2] = p->y;
     at.at[3] = p->x;
     agate_coords_guard(e, &at, p->live);
-    return LLVMBuildSelect(e->builder, p->live, agate_emit_value(e, a->inputs[plane], &at), zero, "");
+    LLVMValueRef value = agate_emit_value(e, a->inputs[plane], &at);
+    return agate_emit_to_shuffle(e, LLVMBuildSelect(e->builder, p->live, value, zero, ""));
 }
 
 /* Elements of two vectors in turn, from number `first` of each on, `count` of all. */

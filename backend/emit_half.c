@@ -54,22 +54,31 @@ static LLVMValueRef rounded_up(agate_emitter *e, LLVMValueRef value, uint32_t co
 
 /* ---- bf16: the upper half of an f32 -------------------------------------------------------------------- */
 
-/* In a kernel whose products are of AVX512-BF16, its instruction rounds: denormals to 0. Its result is
- * hidden: LLVM 22 knows it for a vector of bfloat, and shuffles some of these by instructions that it then
- * cannot select. */
+/* What AVX512-BF16's instruction rounds at once. */
+#define ROUNDED_LANES 16
+
+/* In a kernel whose products are of AVX512-BF16, its instruction rounds: denormals to 0. */
 static LLVMValueRef round_to_bf16(agate_emitter *e, LLVMValueRef value)
 {
     LLVMBuilderRef b = e->builder;
-    if (e->kernel->tiles.dp && agate_emit_lanes(value) == 16) {
+    if (e->kernel->tiles.dp && agate_emit_lanes(value) == ROUNDED_LANES) {
         value =
             agate_llvm_intrinsic(e->module, b, "llvm.x86.avx512bf16.cvtneps2bf16.512", NULL, 0, &value, 1);
-        return agate_emit_opaque(e, as(e, AGATE_BF16, value));
+        return as(e, AGATE_BF16, value);
     }
     LLVMValueRef bits = as(e, AGATE_U32, value);
     LLVMValueRef quiet = LLVMBuildOr(b, bits, words_of(e, 0x400000, agate_emit_lanes(value)), "");
     LLVMValueRef nan = LLVMBuildFCmp(b, LLVMRealUNO, value, value, "");
     LLVMValueRef rounded = LLVMBuildSelect(b, nan, quiet, rounded_up(e, bits, 16), "");
     return truncated(e, shifted_right(e, rounded, 16));
+}
+
+LLVMValueRef agate_emit_to_shuffle(agate_emitter *e, LLVMValueRef value)
+{
+    bool by_instruction =
+        e->kernel->tiles.dp && LLVMTypeOf(value) == agate_emit_type(e, AGATE_BF16, ROUNDED_LANES);
+
+    return by_instruction ? agate_emit_opaque(e, value) : value;
 }
 
 /* ---- f16 --------------------------------------------------------------------------------------------------

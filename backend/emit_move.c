@@ -178,7 +178,7 @@ static LLVMValueRef interleave_lanes(agate_emitter *e, const agate_node *node, c
     int32_t count = node->operand_count, each = from->lanes;
 
     for (int32_t i = 0; i < count; i++)
-        parts[i] = agate_emit_value(e, node->operands[i], from);
+        parts[i] = agate_emit_to_shuffle(e, agate_emit_value(e, node->operands[i], from));
     for (int32_t i = 0; i < lanes; i++)
         order[i] = LLVMConstInt(LLVMInt32TypeInContext(e->context), (uint64_t)i, 0);
     for (int32_t width = 2 * each; count > 1; count /= 2, width *= 2)

@@ -137,7 +137,7 @@ static void emit_tile(agate_emitter *e, const agate_transposition *t, const agat
         at.live = agate_emit_live(e, zero, agate_emit_int(e, width), t->lanes);
     for (int32_t i = 0; i < t->lanes; i++) {
         at.at[t->along] = agate_emit_add(e, coords->at[t->along], agate_emit_int(e, i));
-        rows[i] = i < height ? agate_emit_value(e, value, &at)
+        rows[i] = i < height ? agate_emit_to_shuffle(e, agate_emit_value(e, value, &at))
                              : LLVMConstNull(agate_emit_type(e, type->dtype, t->lanes));
     }
     transpose_square(e, rows, t->lanes);
