@@ -157,10 +157,10 @@ static void add_each(agate_dim *total, const agate_type *type, int64_t each)
         *total = sum;
 }
 
-/* Instructions of an exponential: where vectors are of 512 bits, one of them scales by a power of two. */
+/* Instructions of an exponential: where vectors are of 512 bits, there are some that look up and scale. */
 static int32_t exponential_cost(const agate_machine *machine)
 {
-    return machine->vector_bits >= 512 ? 14 : 22;
+    return machine->vector_bits >= 512 ? 12 : 22;
 }
 
 static void add_scalar_work(agate_scalar_work *total, const agate_node *node, const agate_machine *machine)
