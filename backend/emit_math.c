@@ -58,21 +58,20 @@ static LLVMValueRef bounded(agate_emitter *e, LLVMValueRef x, LLVMRealPredicate 
     return LLVMBuildSelect(e->builder, LLVMBuildFCmp(e->builder, beyond, x, limit, ""), limit, x, "");
 }
 
-/* 2^exponent for -126 <= exponent <= 127 */
+/* 2^exponent for -126 <= exponent <= 127, of whose bits only the low nine count. */
 static LLVMValueRef power_of_two(agate_emitter *e, LLVMValueRef exponent)
 {
-    LLVMValueRef biased = LLVMBuildAdd(e->builder, exponent, bits_like(e, exponent, 127), "");
-    return as_float(e, LLVMBuildShl(e->builder, biased, bits_like(e, exponent, 23), ""));
+    LLVMValueRef shifted = LLVMBuildShl(e->builder, exponent, bits_like(e, exponent, 23), "");
+    return as_float(e, LLVMBuildAdd(e->builder, shifted, as_bits(e, like(e, exponent, 1.0)), ""));
 }
 
-/* p * 2^n for the whole n in the low bits of `rounded` - `magic`: in two factors, so that results near both
- * ends of the range, subnormal ones too, come out right. */
-static LLVMValueRef scale(agate_emitter *e, LLVMValueRef p, LLVMValueRef rounded, LLVMValueRef magic)
+/* p * 2^n for n in the low bits of `rounded`, above which nine are 0: by two factors, so that results near
+ * both ends of the range, subnormal ones too, come out right. */
+static LLVMValueRef scale(agate_emitter *e, LLVMValueRef p, LLVMValueRef rounded)
 {
     LLVMBuilderRef builder = e->builder;
-    LLVMValueRef exponent = LLVMBuildSub(builder, as_bits(e, rounded), as_bits(e, magic), "");
-    LLVMValueRef half = LLVMBuildAShr(builder, exponent, bits_like(e, p, 1), "");
-    LLVMValueRef rest = LLVMBuildSub(builder, exponent, half, "");
+    LLVMValueRef n = as_bits(e, rounded), half = LLVMBuildLShr(builder, n, bits_like(e, p, 1), "");
+    LLVMValueRef rest = LLVMBuildSub(builder, n, half, "");
 
     p = LLVMBuildFMul(builder, p, power_of_two(e, half), "");
     return LLVMBuildFMul(builder, p, power_of_two(e, rest), "");
@@ -96,7 +95,7 @@ static LLVMValueRef exp_by_polynomial(agate_emitter *e, LLVMValueRef x)
     LLVMValueRef p = polynomial(e, r, c, AGATE_COUNT(c));
     p = agate_emit_fma(e, p, LLVMBuildFMul(builder, r, r, ""), r);
     p = LLVMBuildFAdd(builder, p, like(e, x, 1.0), "");
-    return scale(e, p, rounded, magic);
+    return scale(e, p, rounded);
 }
 
 /* ---- exp by AVX-512, which has instructions for most of it --------------------------------------------- */

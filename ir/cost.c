@@ -160,7 +160,7 @@ static void add_each(agate_dim *total, const agate_type *type, int64_t each)
 /* Instructions of an exponential: where vectors are of 512 bits, there are some that look up and scale. */
 static int32_t exponential_cost(const agate_machine *machine)
 {
-    return machine->vector_bits >= 512 ? 12 : 22;
+    return machine->vector_bits >= 512 ? 12 : 21;
 }
 
 static void add_scalar_work(agate_scalar_work *total, const agate_node *node, const agate_machine *machine)

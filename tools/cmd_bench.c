@@ -488,7 +488,7 @@ const agate_cli_verb agate_cmd_bench = {
         "tiles of 1 and the vectors' width; the JSON object has them whole. GFLOP/s counts multiply-adds\n"
         "and windows, GB/s what a kernel reads and writes once each. \"roof\" is the longest of three times\n"
         "over the time it took, by peaks measured with as many threads: that of its instructions, where\n"
-        "each of a scalar op (12 or 22 of an exponential) counts as a multiply-add; that of its divisions;\n"
+        "each of a scalar op (12 or 21 of an exponential) counts as a multiply-add; that of its divisions;\n"
         "and that of reading memory. What caches hold, and additions where they have pipes of their own,\n"
         "can come to more than 100 %. scalar_share is the scalar ops' part of the computing.\n\n"
         "  agate bench resnet50.onnx --threads 1\n"
