@@ -15,7 +15,8 @@ import numpy as np
 
 from onnx_builder import Builder
 
-ACTIVATIONS = ('Relu', 'LeakyRelu', 'Clip', 'HardSwish', 'HardSigmoid', 'Sigmoid', 'Tanh', 'Elu', 'PRelu', 'Silu', 'Gelu', 'Softplus')
+ACTIVATIONS = ('Relu', 'LeakyRelu', 'Clip', 'HardSwish', 'HardSigmoid', 'Sigmoid', 'Tanh', 'Elu', 'PRelu', 'Silu', 'Gelu',
+               'Softplus')
 # Widths around a vector's and a block's, and the odd ones between.
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 17, 20, 24, 30, 32, 33, 40, 48, 56, 64, 65, 72, 96)
 MOST_ELEMENTS = 1 << 17  # of an image with all its channels
@@ -54,7 +55,8 @@ class Network(Builder):
         self.random = np.random.RandomState(seed)
         self.count = 0
         self.flat = []  # outputs that are no images: name, shape
-        extent = self.pick((1, 2, 5, 7, 8, 13, 14, 16, 21, 28, 32, 33, 40)), self.pick((1, 3, 6, 7, 8, 12, 14, 17, 25, 28, 31, 32, 40))
+        extent = (self.pick((1, 2, 5, 7, 8, 13, 14, 16, 21, 28, 32, 33, 40)),
+                  self.pick((1, 3, 6, 7, 8, 12, 14, 17, 25, 28, 31, 32, 40)))
         channels = self.pick((1, 2, 3, 3, 4, 16, 17, 32, 64))
         self.images = [Image(self.input('x', ['N', channels, *extent]), channels, *extent)]
 
@@ -91,12 +93,12 @@ class Network(Builder):
     def around(self, center, spread, *shape):
         return self.constant(center + spread * self.random.uniform(-1, 1, shape))
 
-    def activate(self, x):
+    def activate(self, x, channels):
         kind = self.pick(ACTIVATIONS)
         if kind == 'Clip':
             return self.put('Clip', [x, self.constant(self.pick((0, -1))), self.constant(self.pick((1, 6)))])
         if kind == 'PRelu':
-            return self.put('PRelu', [x, self.around(.2, .1, self.channels_of(x), 1, 1)])
+            return self.put('PRelu', [x, self.around(.2, .1, channels, 1, 1)])
         if kind == 'Silu':
             return self.put('Mul', [x, self.put('Sigmoid', [x])])
         if kind == 'Gelu':
@@ -111,25 +113,20 @@ class Network(Builder):
             r.uniform(.5, 1.5, channels), r.uniform(-.5, .5, channels), r.uniform(-.5, .5, channels),
             r.uniform(.5, 2, channels))), epsilon=1e-5)
 
-    def channels_of(self, name):
-        return self.widths[name]
-
     def decorate(self, x, channels):
         """Norms, activations and scalars, in any order."""
-        self.widths = {x: channels}
         for _ in range(self.pick((0, 1, 1, 2, 3))):
             step = self.pick(('norm', 'activate', 'activate', 'scale', 'shift', 'scalar'))
             if step == 'norm':
                 x = self.norm(x, channels)
             elif step == 'activate':
-                x = self.activate(x)
+                x = self.activate(x, channels)
             elif step == 'scale':
                 x = self.put('Mul', [x, self.around(1, .5, *self.pick(((1, channels, 1, 1), (channels, 1, 1))))])
             elif step == 'shift':
                 x = self.put('Add', [self.around(0, .5, 1, channels, 1, 1), x])
             else:
                 x = self.put(self.pick(('Add', 'Sub', 'Mul', 'Div', 'Max', 'Min')), [x, self.constant(self.random.uniform(.5, 2))])
-            self.widths[x] = channels
         return x
 
     def grown(self, x, channels, height, width, plain=False):
@@ -160,6 +157,10 @@ class Network(Builder):
                 return None
             sides.append((kernel, stride, dilation, front, behind, room // stride + 1))
         return [list(numbers) for numbers in zip(*sides)]
+
+    def same(self, x, kernel):
+        """A window of odd size whose results are as many as the elements of `x`."""
+        return [[kernel] * 2, [1, 1], [1, 1], [kernel // 2] * 2, [kernel // 2] * 2, list(x.extent)]
 
     def convolved(self, x, channels, group, window):
         kernel, strides, dilations, front, behind, extent = window
@@ -195,7 +196,8 @@ class Network(Builder):
             return None
         extent = [-(-(size if how != 'VALID' else size - k + 1) // s) for size, k, s in zip(x.extent, kernel, strides)]
         channels = self.pick(CHANNELS)
-        name = self.put('Conv', [x.name, self.filters(channels, x.channels, *kernel)], kernel_shape=kernel, strides=strides, auto_pad=how)
+        name = self.put('Conv', [x.name, self.filters(channels, x.channels, *kernel)], kernel_shape=kernel, strides=strides,
+                        auto_pad=how)
         return self.grown(name, channels, *extent)
 
     @move(1)
@@ -212,7 +214,8 @@ class Network(Builder):
                         pads=[kernel // 2, kernel - 1 - kernel // 2])
         if self.chance(.5):
             name = self.put('Relu', [name])
-        return self.grown(self.put('Reshape', [name, self.ints(0, channels, *x.extent)]), channels, *x.extent, plain=self.chance(.5))
+        name = self.put('Reshape', [name, self.ints(0, channels, *x.extent)])
+        return self.grown(name, channels, *x.extent, plain=self.chance(.5))
 
     @move(3)
     def depthwise(self):
@@ -228,20 +231,19 @@ class Network(Builder):
     def residual_block(self):
         x = self.image()
         inner = self.pick(CHANNELS)
-        same = lambda kernel: [[kernel] * 2, [1, 1], [1, 1], [kernel // 2] * 2, [kernel // 2] * 2, list(x.extent)]
         source = x
         if self.chance(.3):
             source = Image(self.decorate(x.name, x.channels), x.channels, *x.extent)
-        body, _ = self.convolved(source, inner, 1, same(1))
+        body, _ = self.convolved(source, inner, 1, self.same(x, 1))
         body = Image(self.decorate(body, inner), inner, *x.extent)
         if self.chance(.7):
-            name, _ = self.convolved(body, inner, self.pick((1, 1, inner)), same(3))
+            name, _ = self.convolved(body, inner, self.pick((1, 1, inner)), self.same(x, 3))
             body = Image(self.decorate(name, inner), inner, *x.extent)
         shortcut, channels = x.name, x.channels
         if self.chance(.3):
             channels = self.pick(CHANNELS)
-            shortcut, _ = self.convolved(x, channels, 1, same(1))
-        body, _ = self.convolved(body, channels, 1, same(self.pick((1, 1, 3))))
+            shortcut, _ = self.convolved(x, channels, 1, self.same(x, 1))
+        body, _ = self.convolved(body, channels, 1, self.same(x, self.pick((1, 1, 3))))
         pair = [body, shortcut] if self.chance(.5) else [shortcut, body]
         return self.grown(self.put('Add', pair), channels, *x.extent)
 
@@ -333,9 +335,8 @@ class Network(Builder):
         pooled = self.put('GlobalAveragePool', [x.name])
         inner = self.pick((1, 4, 8, 16, 20))
         pixel = Image(pooled, x.channels, 1, 1)
-        single = [[1, 1]] * 3 + [[0, 0]] * 2 + [[1, 1]]
-        name, _ = self.convolved(pixel, inner, 1, single)
-        name, _ = self.convolved(Image(self.put('Relu', [name]), inner, 1, 1), x.channels, 1, single)
+        name, _ = self.convolved(pixel, inner, 1, self.same(pixel, 1))
+        name, _ = self.convolved(Image(self.put('Relu', [name]), inner, 1, 1), x.channels, 1, self.same(pixel, 1))
         gate = self.put(self.pick(('Sigmoid', 'HardSigmoid')), [name])
         return self.grown(self.put('Mul', [x.name, gate]), x.channels, *x.extent, plain=self.chance(.5))
 
@@ -346,7 +347,7 @@ class Network(Builder):
         means = self.put('ReduceMean', [x.name], axes=[1], keepdims=1)
         most = self.put('ReduceMax', [x.name], axes=[1], keepdims=1)
         both = Image(self.put('Concat', [means, most], axis=1), 2, *x.extent)
-        name, _ = self.convolved(both, 1, 1, [[3, 3], [1, 1], [1, 1], [1, 1], [1, 1], list(x.extent)])
+        name, _ = self.convolved(both, 1, 1, self.same(x, 3))
         return self.grown(self.put('Mul', [x.name, self.put('Sigmoid', [name])]), x.channels, *x.extent, plain=self.chance(.5))
 
     @move(1)
@@ -371,7 +372,8 @@ class Network(Builder):
             return None
         groups = self.pick([g for g in (x.channels, 1, 2, 4, 8) if x.channels % g == 0])
         apart = self.put('Reshape', [x.name, self.ints(0, groups, -1)])
-        norm = self.put('InstanceNormalization', [apart, self.constant(np.ones(groups)), self.constant(np.zeros(groups))], epsilon=1e-2)
+        ones, zeros = self.constant(np.ones(groups)), self.constant(np.zeros(groups))
+        norm = self.put('InstanceNormalization', [apart, ones, zeros], epsilon=1e-2)
         shape = self.put('Shape', [x.name])  # as torch writes it: the batch comes from there
         name = self.put('Reshape', [norm, shape])
         name = self.put('Mul', [name, self.around(1, .5, 1, x.channels, 1, 1)])
@@ -385,7 +387,8 @@ class Network(Builder):
         extent = [int(size * scale) for size in x.extent]
         if not all(extent):
             return None
-        mode, where = self.pick((('nearest', 'asymmetric'), ('linear', 'half_pixel'), ('linear', 'align_corners'), ('linear', 'pytorch_half_pixel')))
+        mode, where = self.pick((('nearest', 'asymmetric'), ('linear', 'half_pixel'), ('linear', 'align_corners'),
+                                 ('linear', 'pytorch_half_pixel')))
         attributes = dict(mode=mode, coordinate_transformation_mode=where)
         if mode == 'nearest':
             attributes['nearest_mode'] = 'floor'
@@ -452,7 +455,8 @@ class Network(Builder):
                             epsilon=1e-3)
         if self.chance(.7):
             channels = self.pick(CHANNELS)
-            last = self.put('MatMul', [last, self.constant(self.random.standard_normal((x.channels, channels)) / np.sqrt(x.channels))])
+            weights = self.random.standard_normal((x.channels, channels)) / np.sqrt(x.channels)
+            last = self.put('MatMul', [last, self.constant(weights)])
             if self.chance(.7):
                 last = self.put('Add', [last, self.around(0, .5, channels)])
         name = self.put('Transpose', [last], perm=[0, 3, 1, 2])
