@@ -181,6 +181,10 @@ LLVMValueRef agate_emit_cast(agate_emitter *e, agate_dtype from, agate_dtype to,
 LLVMValueRef agate_emit_widened(agate_emitter *e, agate_dtype from, LLVMValueRef value);
 LLVMValueRef agate_emit_rounded(agate_emitter *e, agate_dtype to, LLVMValueRef value);
 
+/* Elements of two vectors in turns, from number `first` of each on, `count` of all. */
+LLVMValueRef agate_emit_interleaved(agate_emitter *e, LLVMValueRef even, LLVMValueRef odd, int32_t first,
+                                    int32_t count);
+
 /* The same vector, for shuffles. LLVM 22 knows what AVX512-BF16 has rounded for a vector of bfloat, and
  * shuffles some of these by instructions that it then cannot select: such a one is hidden from it. */
 LLVMValueRef agate_emit_to_shuffle(agate_emitter *e, LLVMValueRef value);

@@ -169,24 +169,11 @@ static LLVMValueRef value_of(const agate_amx *a, const pixels *p, int32_t plane,
     return agate_emit_to_shuffle(e, LLVMBuildSelect(e->builder, p->live, value, zero, ""));
 }
 
-/* Elements of two vectors in turn, from number `first` of each on, `count` of all. */
-static LLVMValueRef interleave(const agate_amx *a, LLVMValueRef even, LLVMValueRef odd, int32_t first,
-                               int32_t count)
-{
-    LLVMTypeRef i32 = LLVMInt32TypeInContext(a->e->context);
-    LLVMValueRef numbers[2 * AGATE_AMX_LANES];
-    int32_t lanes = agate_emit_lanes(even);
-
-    for (int32_t i = 0; i < count; i++)
-        numbers[i] = LLVMConstInt(i32, (uint64_t)(first + i / 2 + i % 2 * lanes), 0);
-    return LLVMBuildShuffleVector(a->e->builder, even, odd, LLVMConstVector(numbers, (unsigned)count), "");
-}
-
 /* Channels `channel` and the one behind it of each, as pairs. */
 static LLVMValueRef pairs_of(const agate_amx *a, const pixels *p, int32_t plane, int64_t channel)
 {
-    LLVMValueRef both = interleave(a, value_of(a, p, plane, channel), value_of(a, p, plane, channel + 1), 0,
-                                   2 * AGATE_AMX_LANES);
+    LLVMValueRef odd = value_of(a, p, plane, channel + 1), even = value_of(a, p, plane, channel);
+    LLVMValueRef both = agate_emit_interleaved(a->e, even, odd, 0, 2 * AGATE_AMX_LANES);
     return LLVMBuildBitCast(a->e->builder, both, agate_emit_type(a->e, AGATE_U32, AGATE_AMX_LANES), "");
 }
 
@@ -201,7 +188,8 @@ static void copy_pixels(const agate_amx *a, const pixels *p)
         if (pairs == 2) {
             LLVMValueRef second = pairs_of(a, p, plane, 2);
             for (int32_t i = 0; i < 2; i++)
-                parts[i] = interleave(a, first, second, i * AGATE_AMX_LANES / 2, AGATE_AMX_LANES);
+                parts[i] =
+                    agate_emit_interleaved(a->e, first, second, i * AGATE_AMX_LANES / 2, AGATE_AMX_LANES);
         }
         for (int32_t i = 0; i < pairs; i++)
             LLVMSetAlignment(LLVMBuildStore(a->e->builder, parts[i],

@@ -96,17 +96,6 @@ bool agate_transposition_find(const agate_node *kernel, agate_transposition *out
 
 /* ---- tiles --------------------------------------------------------------------------------------------- */
 
-/* Lanes first..first+lanes/2-1 of `a` and `b` in turns. */
-static LLVMValueRef interleave(agate_emitter *e, LLVMValueRef a, LLVMValueRef b, int32_t first, int32_t lanes)
-{
-    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
-    LLVMValueRef order[lanes];
-
-    for (int32_t i = 0; i < lanes; i++)
-        order[i] = LLVMConstInt(i32, (uint64_t)(first + i / 2 + (i % 2) * lanes), 0);
-    return LLVMBuildShuffleVector(e->builder, a, b, LLVMConstVector(order, (unsigned)lanes), "");
-}
-
 /* Transposes `lanes` vectors in place. Interleaving the upper half of the rows with the lower turns one bit
  * of an element's row number into one of its lane's; after log2(lanes) rounds all have changed sides. */
 static void transpose_square(agate_emitter *e, LLVMValueRef *rows, int32_t lanes)
@@ -114,8 +103,8 @@ static void transpose_square(agate_emitter *e, LLVMValueRef *rows, int32_t lanes
     for (int32_t round = 1; round < lanes; round *= 2) {
         LLVMValueRef next[lanes];
         for (int32_t i = 0; i < lanes / 2; i++) {
-            next[2 * i] = interleave(e, rows[i], rows[i + lanes / 2], 0, lanes);
-            next[2 * i + 1] = interleave(e, rows[i], rows[i + lanes / 2], lanes / 2, lanes);
+            next[2 * i] = agate_emit_interleaved(e, rows[i], rows[i + lanes / 2], 0, lanes);
+            next[2 * i + 1] = agate_emit_interleaved(e, rows[i], rows[i + lanes / 2], lanes / 2, lanes);
         }
         memcpy(rows, next, sizeof next);
     }

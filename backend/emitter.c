@@ -173,6 +173,17 @@ int32_t agate_emit_lanes(LLVMValueRef value)
     return LLVMGetTypeKind(type) == LLVMVectorTypeKind ? (int32_t)LLVMGetVectorSize(type) : 1;
 }
 
+LLVMValueRef agate_emit_interleaved(agate_emitter *e, LLVMValueRef even, LLVMValueRef odd, int32_t first,
+                                    int32_t count)
+{
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
+    LLVMValueRef order[count];
+
+    for (int32_t i = 0; i < count; i++)
+        order[i] = LLVMConstInt(i32, (uint64_t)(first + i / 2 + i % 2 * agate_emit_lanes(even)), 0);
+    return LLVMBuildShuffleVector(e->builder, even, odd, LLVMConstVector(order, (unsigned)count), "");
+}
+
 LLVMValueRef agate_emit_splat_to(agate_emitter *e, LLVMValueRef value, LLVMValueRef model)
 {
     return agate_emit_lanes(value) == 1 ? agate_emit_splat(e, value, agate_emit_lanes(model)) : value;
