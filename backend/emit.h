@@ -30,8 +30,8 @@ typedef struct agate_emitter {
     LLVMBuilderRef builder;
     LLVMValueRef function; /* void (ptr buffers, i64 batch, i64 first, i64 last, ptr workspace) */
     LLVMValueRef batch, first, last, workspace;
-    bool scales; /* AVX-512 is there, which multiplies by powers of two in one instruction (emit_math.c) */
-    bool halves; /* F16C is there, which converts f16 (emit_half.c) */
+    bool exponentials; /* AVX-512 has instructions for most of an exponential (emit_math.c) */
+    bool halves;       /* F16C is there, which converts f16 (emit_half.c) */
     const agate_node *kernel;
     const agate_graph *body;
     LLVMValueRef *params;  /* base pointer of each body parameter */

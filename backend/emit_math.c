@@ -177,7 +177,7 @@ static LLVMValueRef exp_by_table(agate_emitter *e, LLVMValueRef x)
 
 LLVMValueRef agate_emit_exp(agate_emitter *e, LLVMValueRef x)
 {
-    return e->scales && agate_emit_lanes(x) == TABLE ? exp_by_table(e, x) : exp_by_polynomial(e, x);
+    return e->exponentials && agate_emit_lanes(x) == TABLE ? exp_by_table(e, x) : exp_by_polynomial(e, x);
 }
 
 /* log(x) = n log(2) + log(1 + f) with 1 + f between sqrt(1/2) and sqrt(2). */

@@ -113,7 +113,7 @@ agate_status agate_codegen_kernel(const agate_node *kernel, const char *symbol, 
     agate_emitter emitter;
 
     agate_emitter_init(&emitter, context, kernel, symbol, scratch);
-    emitter.scales = has_feature(target, "+avx512f");
+    emitter.exponentials = has_feature(target, "+avx512dq");
     emitter.halves = has_feature(target, "+f16c");
     agate_emit_kernel(&emitter);
     agate_emitter_deinit(&emitter);

@@ -397,18 +397,6 @@ static void add_conv(merging *m, agate_value *const *constants, int64_t filters)
         agate_take_origin(m->conv, conv_of(m->f->members[i]));
 }
 
-/* Constants may stand behind the kernel's place; nothing keeps them there. */
-static void bring_constants(const agate_node *kernel)
-{
-    for (int32_t i = 0; i < kernel->operand_count; i++) {
-        agate_node *maker = kernel->operands[i]->node;
-        if (maker && agate_node_has(maker, AGATE_CONSTANT) && agate_order(maker) > agate_order(kernel)) {
-            agate_node_move_before(maker, (agate_node *)kernel);
-            maker->scratch = kernel->scratch;
-        }
-    }
-}
-
 static void replace_members(const family *f, agate_node *kernel)
 {
     int32_t result = 0;
@@ -455,7 +443,7 @@ static bool merge(family *f)
     kernel->body = m.body;
     m.body->kernel = kernel;
     agate_order_insert(kernel);
-    bring_constants(kernel);
+    agate_order_bring_constants(kernel);
     replace_members(f, kernel);
     return true;
 }

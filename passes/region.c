@@ -36,6 +36,17 @@ void agate_order_insert(agate_node *node)
         other->scratch = number += ORDER_GAP;
 }
 
+void agate_order_bring_constants(agate_node *kernel)
+{
+    for (int32_t i = 0; i < kernel->operand_count; i++) {
+        agate_node *maker = kernel->operands[i]->node;
+        if (maker && agate_node_has(maker, AGATE_CONSTANT) && agate_order(maker) > agate_order(kernel)) {
+            agate_node_move_before(maker, kernel);
+            maker->scratch = kernel->scratch;
+        }
+    }
+}
+
 /* ---- growing ------------------------------------------------------------------------------------------ */
 
 static agate_node **grow(agate_arena *arena, agate_node **nodes, int32_t count, int32_t *room)
@@ -208,18 +219,6 @@ static int32_t fill_yield(outlining *o, int32_t *out_yielded)
     return count;
 }
 
-/* Constants may stand behind the kernel's place; nothing keeps them there. */
-static void bring_constants(const outlining *o, agate_node *kernel)
-{
-    for (int32_t i = 0; i < o->outside_count; i++) {
-        agate_node *maker = o->outside[i]->node;
-        if (maker && agate_node_has(maker, AGATE_CONSTANT) && agate_order(maker) > agate_order(kernel)) {
-            agate_node_move_before(maker, kernel);
-            maker->scratch = kernel->scratch;
-        }
-    }
-}
-
 static void replace_members(const outlining *o, agate_node *kernel, const int32_t *yielded)
 {
     const agate_region *region = o->region;
@@ -274,7 +273,7 @@ agate_node *agate_region_outline(agate_region *region, agate_node *before)
     agate_order_insert(kernel);
     for (int32_t i = 0; i < region->count; i++)
         agate_take_origin(kernel, region->members[i]);
-    bring_constants(&o, kernel);
+    agate_order_bring_constants(kernel);
     replace_members(&o, kernel, yielded);
     return kernel;
 }

@@ -36,6 +36,10 @@ static inline int64_t agate_order(const agate_node *node)
     return node->scratch;
 }
 
+/* Moves constants that `kernel`, numbered, reads and that stand behind its place in front of it: nothing
+ * keeps them there. */
+void agate_order_bring_constants(agate_node *kernel);
+
 /* A region of `seed` alone. *marks is the next free mark; starts at 1, one for a whole pass. */
 void agate_region_init(agate_region *region, agate_pass *pass, agate_node *seed, int64_t *marks, bool down);
 

@@ -63,8 +63,8 @@ START_TEST(functions_are_close)
     for (size_t i = 0; i < AGATE_COUNT(ops); i++) {
         kernel_case near = {.rtol = 2.4e-7, .atol = 1e-45, .special = 0.1};
         kernel_case far = {.rtol = 3e-7, .atol = 3e-45, .special = 0.1, .scale = 110};
-        check_op(ops[i], 1, "f32[N,4096]", "f32[N,4096]", near);
         kernel_case huge = {.rtol = 3e-7, .atol = 3e-45, .special = 0.1, .scale = 1e37};
+        check_op(ops[i], 1, "f32[N,4096]", "f32[N,4096]", near);
         check_op(ops[i], 1, "f32[N,4096]", "f32[N,4096]", far);
         check_op(ops[i], 1, "f32[N,4096]", "f32[N,4096]", huge);
     }
