@@ -27,7 +27,6 @@ class Image:
 
     def __init__(self, name, channels, height, width):
         self.name, self.channels, self.height, self.width = name, channels, height, width
-        self.readers = 0
 
     @property
     def extent(self):
@@ -72,7 +71,6 @@ class Network(Builder):
         """An image, a late one more likely; of the same height and width as `others`, if any."""
         fitting = [i for i in self.images if all(i.extent == o.extent for o in others)]
         index = len(fitting) - 1 - int(len(fitting) * self.random.rand()**2)
-        fitting[index].readers += 1
         return fitting[index]
 
     # ---- nodes ----
@@ -254,7 +252,6 @@ class Network(Builder):
         if not equal:
             return None
         b = self.pick(equal)
-        b.readers += 1
         return self.grown(self.put(self.pick(('Add', 'Add', 'Mul', 'Sub', 'Max')), [a.name, b.name]), a.channels, *a.extent)
 
     @move(3)
@@ -501,7 +498,8 @@ class Network(Builder):
                 self.images.append(image)
 
     def finish(self):
-        images = [i for i in self.images[1:] if not i.readers or self.chance(.1)]
+        read = {name for node in self.nodes for name in node.input}
+        images = [i for i in self.images[1:] if i.name not in read or self.chance(.1)]
         for name, shape in [(i.name, i.shape) for i in images] + self.flat:
             self.output(name, shape)
         if not self.outputs:

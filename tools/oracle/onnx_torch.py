@@ -44,7 +44,8 @@ for names, function in {
         ('Add', 'Sum'): lambda *xs: sum(xs[1:], xs[0]), ('Sub',): torch.sub, ('Mul',): torch.mul, ('Pow',): torch.pow,
         ('Relu',): torch.relu, ('Sigmoid',): torch.sigmoid, ('Tanh',): torch.tanh, ('Exp',): torch.exp,
         ('Sqrt',): torch.sqrt, ('Erf',): torch.erf, ('Softplus',): functional.softplus, ('HardSwish',): functional.hardswish,
-        ('Identity',): lambda x: x, ('Equal',): torch.eq, ('Greater',): torch.gt, ('Where',): torch.where, ('Neg',): torch.neg, ('Abs',): torch.abs,
+        ('Identity',): lambda x: x, ('Equal',): torch.eq, ('Greater',): torch.gt, ('Where',): torch.where,
+        ('Neg',): torch.neg, ('Abs',): torch.abs,
         ('Max',): lambda *xs: functools.reduce(torch.maximum, xs), ('Min',): lambda *xs: functools.reduce(torch.minimum, xs),
         ('Floor',): torch.floor, ('Ceil',): torch.ceil, ('Reciprocal',): torch.reciprocal, ('MatMul',): torch.matmul,
 }.items():
