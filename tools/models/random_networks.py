@@ -8,12 +8,9 @@ border, norms and activations in front and behind, sums and products of what has
 pools, squeeze-and-excite, resizing, tokens and a classifier. What nobody reads is an output, and so is now and then
 what others read. Weights keep values near 1, so that no answer drowns in rounding. A seed always gives the same file.
 """
-import argparse
-import os
-
 import numpy as np
 
-from onnx_builder import Builder
+from random_builder import Moves, RandomBuilder, write
 
 ACTIVATIONS = ('Relu', 'LeakyRelu', 'Clip', 'HardSwish', 'HardSigmoid', 'Sigmoid', 'Tanh', 'Elu', 'PRelu', 'Silu', 'Gelu',
                'Softplus')
@@ -37,56 +34,27 @@ class Image:
         return ['N', self.channels, self.height, self.width]
 
 
-MOVES = []
+move = Moves()  # a move returns an image
 
 
-def move(weight):
-    """A way to grow the network: a method that returns an image, or None where it does not fit what there is."""
-    def enter(function):
-        MOVES.append((function, weight))
-        return function
-    return enter
-
-
-class Network(Builder):
+class Network(RandomBuilder):
     def __init__(self, seed):
-        super().__init__(opset=17)
-        self.random = np.random.RandomState(seed)
-        self.count = 0
+        super().__init__(seed, opset=17)
         self.flat = []  # outputs that are no images: name, shape
         extent = (self.pick((1, 2, 5, 7, 8, 13, 14, 16, 21, 28, 32, 33, 40)),
                   self.pick((1, 3, 6, 7, 8, 12, 14, 17, 25, 28, 31, 32, 40)))
         channels = self.pick((1, 2, 3, 3, 4, 16, 17, 32, 64))
         self.images = [Image(self.input('x', ['N', channels, *extent]), channels, *extent)]
 
-    # ---- chance ----
-
-    def pick(self, choices):
-        return choices[self.random.randint(len(choices))]
-
-    def chance(self, probability):
-        return self.random.rand() < probability
-
     def image(self, *others):
         """An image, a late one more likely; of the same height and width as `others`, if any."""
         fitting = [i for i in self.images if all(i.extent == o.extent for o in others)]
-        index = len(fitting) - 1 - int(len(fitting) * self.random.rand()**2)
-        return fitting[index]
+        return self.late(fitting)
 
     # ---- nodes ----
 
-    def name(self, op):
-        self.count += 1
-        return f'{op.lower()}_{self.count}'
-
     def put(self, op, inputs, **attributes):
         return self.node(op, inputs, self.name(op), **attributes)
-
-    def constant(self, array, dtype=np.float32):
-        return self.weight(self.name('constant'), np.asarray(array, dtype))
-
-    def ints(self, *values):
-        return self.constant(values, np.int64)
 
     def around(self, center, spread, *shape):
         return self.constant(center + spread * self.random.uniform(-1, 1, shape))
@@ -490,10 +458,8 @@ class Network(Builder):
     # ---- the whole ----
 
     def grow(self, nodes):
-        moves, weights = zip(*MOVES)
-        chances = np.array(weights) / sum(weights)
         while self.count < nodes:
-            image = moves[self.random.choice(len(moves), p=chances)](self)
+            image = self.moved(move)
             if image and image.channels * image.height * image.width <= MOST_ELEMENTS:
                 self.images.append(image)
 
@@ -506,20 +472,5 @@ class Network(Builder):
             self.output(self.put('Relu', ['x']), self.images[0].shape)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--output-dir', required=True)
-    parser.add_argument('--first', type=int, default=0, metavar='SEED')
-    parser.add_argument('--count', type=int, default=10, metavar='N')
-    parser.add_argument('--nodes', type=int, default=40, metavar='N', help='about how many each has (default: 40)')
-    arguments = parser.parse_args()
-    os.makedirs(arguments.output_dir, exist_ok=True)
-    for seed in range(arguments.first, arguments.first + arguments.count):
-        network = Network(seed)
-        network.grow(arguments.nodes)
-        network.finish()
-        network.save(os.path.join(arguments.output_dir, f'random_{seed}.onnx'), f'random_{seed}', 'agate random_networks.py')
-
-
 if __name__ == '__main__':
-    main()
+    write(__doc__, Network, 'random', nodes=40)
