@@ -97,14 +97,15 @@ static const char *refuse_pool_tiles(const agate_node *kernel, const agate_node 
 
     if (kernel->tiles.ow == 0)
         return NULL;
-    if (x->node || x->type.rank != 4 || pool->operands[0]->type.dtype != AGATE_F32 ||
+    if (x->node || x->type.rank < 3 || x->type.rank > 5 || pool->operands[0]->type.dtype != AGATE_F32 ||
         x->type.layout.kind != AGATE_LAYOUT_channel ||
         !agate_layout_equal(x->type.layout, pool->results[0].type.layout))
         return "tiles of pixels are for pools of blocked f32 images that are operands";
     if (x->type.layout.block != kernel->tiles.v)
         return "its blocks of channels are no vectors";
-    return pool->attrs.pool.kernel.v[1] > AGATE_MAX_STATIC_TAPS ? "its window is too wide to be written out"
-                                                                : NULL;
+    return pool->attrs.pool.kernel.v[x->type.rank - 3] > AGATE_MAX_STATIC_TAPS
+               ? "its window is too wide to be written out"
+               : NULL;
 }
 
 const char *agate_emit_refuses(const agate_node *kernel)

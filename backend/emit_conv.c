@@ -1,7 +1,7 @@
 /* emit_conv.c: strategy direct_conv, and the walk over tasks and register tiles that it shares with
  * depthwise.
  *
- *     tasks      image, band of rows (flat: of pixels), group of channel tiles
+ *     tasks      image, band of rows (of pixels where there is one row), group of channel tiles
  *     in a task  loops over channel tiles, rows, pixel tiles; in order 1: rows, pixel tiles, channel tiles;
  *                in order 2: channel tiles, parts of the sums, rows, pixel tiles
  *
@@ -52,10 +52,10 @@ static void cut_pixels(agate_conv *c, agate_conv_level *level)
 /* One output row at a time: nothing about it is static but its width. */
 static void cut_rows(agate_conv *c, agate_conv_level *level)
 {
-    level->tile_count = c->y.out;
+    level->tile_count = c->z.out * c->y.out;
     level->spans = AGATE_NEW(c->e->scratch, agate_conv_span);
     level->span_count = 1;
-    level->spans->run = (agate_run){.count = c->y.out, .width = 1};
+    level->spans->run = (agate_run){.count = level->tile_count, .width = 1};
 }
 
 /* Blocks of output channels; a tile stays within a group, and within a part. */
@@ -96,11 +96,11 @@ static bool is_channel_blocked(const agate_type *type)
 /* May a tensor be addressed as if each image were a single row of pixels? */
 static bool runs_flat(const agate_type *type, const agate_type *result)
 {
-    if (type->rank < 2)
-        return type->rank == 0 || agate_dim_is(type->dims[0], 1);
-    agate_dim h = type->dims[type->rank - 2], w = type->dims[type->rank - 1];
-    bool spread = agate_dim_is(h, 1) && agate_dim_is(w, 1);
-    bool whole = agate_dim_equal(h, result->dims[2]) && agate_dim_equal(w, result->dims[3]);
+    bool spread = true, whole = true;
+    for (int32_t i = 2, shift = result->rank - type->rank; i < result->rank; i++) {
+        spread &= i < shift || agate_dim_is(type->dims[i - shift], 1);
+        whole &= i >= shift && agate_dim_equal(type->dims[i - shift], result->dims[i]);
+    }
     return spread || (whole && (is_channel_blocked(type) || type->layout.kind == AGATE_LAYOUT_plain));
 }
 
@@ -148,11 +148,18 @@ static agate_conv_axis pool_axis(const agate_node *anchor, int32_t spatial)
                              .pad = attrs->pads.v[spatial]};
 }
 
+/* Spatial dimension `behind` from the last, which is 0. */
+static agate_conv_axis axis_of(const agate_node *anchor, int32_t behind)
+{
+    int32_t spatial = anchor->operands[0]->type.rank - 3 - behind;
+    if (spatial < 0)
+        return AGATE_NO_AXIS;
+    return anchor->op == AGATE_OP_conv ? agate_conv_axis_of(anchor, spatial) : pool_axis(anchor, spatial);
+}
+
 static void measure_pool(agate_conv *c)
 {
     const agate_type *y = &c->anchor->results[0].type;
-    c->x = pool_axis(c->anchor, 1);
-    c->y = pool_axis(c->anchor, 0);
     c->columns = c->x.taps;
     c->groups = c->channels = 1;
     c->filters = y->dims[1].offset;
@@ -163,9 +170,7 @@ static void measure_pool(agate_conv *c)
 
 static void measure_conv(agate_conv *c)
 {
-    const agate_type *x = &c->anchor->operands[0]->type, *w = &c->anchor->operands[1]->type;
-    c->x = agate_conv_axis_of(c->anchor, x->rank - 3);
-    c->y = x->rank == 4 ? agate_conv_axis_of(c->anchor, 0) : (agate_conv_axis){1, 1, 1, 1, 1, 0};
+    const agate_type *w = &c->anchor->operands[1]->type;
     c->groups = c->anchor->attrs.conv.group;
     c->channels = w->dims[1].offset;
     c->filters = w->dims[0].offset;
@@ -190,6 +195,10 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
     c->kernel = kernel;
     c->anchor = anchor;
     c->tiles = *tiles;
+    c->x = axis_of(anchor, 0);
+    c->y = axis_of(anchor, 1);
+    c->z = axis_of(anchor, 2);
+    c->height = c->y.out;
     if (anchor->op == AGATE_OP_conv)
         measure_conv(c);
     else
@@ -206,14 +215,16 @@ void agate_conv_measure(agate_conv *c, const agate_node *kernel, const agate_nod
         c->block /= 2;
     }
     c->unroll = (int32_t)agate_max(1, agate_min(tiles->ic, c->block));
-    c->flat = tiles->flat && c->block > 1 && is_pointwise(&c->x) && is_pointwise(&c->y) && x->rank == 4;
+    c->flat =
+        tiles->flat && c->block > 1 && is_pointwise(&c->x) && is_pointwise(&c->y) && is_pointwise(&c->z);
     assert(c->x.taps <= AGATE_MAX_STATIC_TAPS && (!is_channel_blocked(x) || x->layout.block == c->lanes));
     c->image_width = c->x.out;
     if (c->flat) {
-        c->x.in = c->x.out = c->y.out * c->x.out;
-        c->y = (agate_conv_axis){1, 1, 1, 1, 1, 0};
+        c->x.in = c->x.out = c->z.out * c->y.out * c->x.out;
+        c->y = c->z = AGATE_NO_AXIS;
     }
-    c->plane = c->y.in;
+    c->plane = c->z.in * c->y.in;
+    c->by_pixels = c->z.out * c->y.out == 1;
     if (by_lane) /* a tile is one vector, and cuts no group */
         c->groups = 1;
     c->ahead = (int32_t)agate_min(tiles->ahead, MAX_AHEAD);
@@ -229,13 +240,13 @@ static void measure(agate_conv *c, const agate_node *kernel)
     agate_conv_measure(c, kernel, agate_emit_anchor_of(kernel), &kernel->tiles, by_lane);
 }
 
-/* How many rows (flat: tiles of pixels), and channel tiles, one task computes; 0 is all. */
+/* How many rows (where there is one: tiles of pixels), and channel tiles, one task computes; 0 is all. */
 static int64_t per_task(int32_t tile, int64_t all)
 {
     return tile > 0 ? agate_min(tile, all) : all;
 }
 
-/* The grid of tasks of an image: bands of rows (flat: of pixels) and groups of channel tiles, and what each
+/* The grid of tasks of an image: bands of rows (or of pixels) and groups of channel tiles, and what each
  * holds. */
 typedef struct task_grid {
     int64_t band, bands; /* tiles in one, how many */
@@ -245,7 +256,8 @@ typedef struct task_grid {
 static task_grid cut_tasks(const agate_conv *c)
 {
     const agate_tiles *tiles = &c->tiles;
-    int64_t banded = agate_max(1, c->flat ? agate_ceil_div(c->x.out, c->pixels) : c->y.out);
+    int64_t rows = c->z.out * c->y.out;
+    int64_t banded = agate_max(1, c->by_pixels ? agate_ceil_div(c->x.out, c->pixels) : rows);
     int64_t channel_tiles = 0;
     for (int32_t p = 0; p < c->part_count; p++)
         channel_tiles += agate_ceil_div(agate_ceil_div(c->parts[p].channels, c->lanes), c->vectors);
@@ -299,8 +311,11 @@ static agate_coords point_coords(agate_conv *c, const agate_tile *tile, int32_t 
     at.at[0] = c->image;
     at.at[1] = agate_emit_mul(e, block, c->lanes);
     at.at[at.rank - 1] = pixel;
-    if (at.rank == 4)
-        at.at[2] = row;
+    if (at.rank == 5 && (!c->flat || c->apart))
+        agate_emit_divide(e, row, c->height, &at.at[2], &at.at[3]);
+    else
+        for (int32_t i = 2; i < at.rank - 1; i++)
+            at.at[i] = row;
     const agate_part *part = part_of(c);
     if (c->plain && part->channels % c->lanes && vector == tile->vectors - 1)
         at.live = agate_emit_live(e, at.at[1], agate_emit_int(e, part->start + part->channels), c->lanes);
@@ -337,34 +352,57 @@ void agate_conv_finish(agate_conv *c, const agate_tile *tile)
     }
 }
 
-void agate_conv_taps(agate_conv *c, LLVMValueRef *out_lo, LLVMValueRef *out_hi)
-{
-    agate_emitter *e = c->e;
-    const agate_conv_axis *y = &c->y;
-    int64_t reach = (y->out - 1) * y->stride + (y->taps - 1) * y->dilation - y->pad;
-    *out_lo = agate_emit_int(e, 0);
-    *out_hi = agate_emit_int(e, y->taps);
-    if (y->pad == 0 && reach < y->in)
-        return;
-    agate_taps taps = agate_emit_taps(e, c->row.at, y->taps, y->stride, y->dilation, y->pad,
-                                      agate_emit_int(e, 0), agate_emit_int(e, y->in));
-    *out_lo = taps.lo;
-    *out_hi = taps.hi;
-}
-
 static int64_t row_size(const agate_conv *c)
 {
     return c->x.in * c->block;
 }
 
-LLVMValueRef agate_conv_row(agate_conv *c, LLVMValueRef inputs)
+static bool has_planes(const agate_conv *c)
 {
-    int64_t row = row_size(c);
-    return c->ring ? inputs
-                   : agate_tile_advance(c->e, c->unit, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
+    return c->z.out > 1 || !is_pointwise(&c->z);
 }
 
-LLVMValueRef agate_conv_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap)
+void agate_conv_place(agate_conv *c, LLVMValueRef *out_plane, LLVMValueRef *out_row)
+{
+    *out_plane = agate_emit_int(c->e, 0);
+    *out_row = c->row.at;
+    if (has_planes(c))
+        agate_emit_divide(c->e, c->row.at, c->y.out, out_plane, out_row);
+}
+
+/* Taps of an axis that meet the image at element `at` of the result. */
+static agate_conv_range reach_along(agate_emitter *e, const agate_conv_axis *axis, LLVMValueRef at)
+{
+    int64_t end = (axis->out - 1) * axis->stride + (axis->taps - 1) * axis->dilation - axis->pad;
+    if (axis->pad == 0 && end < axis->in)
+        return (agate_conv_range){agate_emit_int(e, 0), agate_emit_int(e, axis->taps)};
+    agate_taps taps = agate_emit_taps(e, at, axis->taps, axis->stride, axis->dilation, axis->pad,
+                                      agate_emit_int(e, 0), agate_emit_int(e, axis->in));
+    return (agate_conv_range){taps.lo, taps.hi};
+}
+
+agate_conv_reach agate_conv_reach_of(agate_conv *c)
+{
+    LLVMValueRef plane, row;
+    agate_conv_place(c, &plane, &row);
+    agate_conv_range y = reach_along(c->e, &c->y, row);
+    return (agate_conv_reach){.z = reach_along(c->e, &c->z, plane), .y = y};
+}
+
+LLVMValueRef agate_conv_row(agate_conv *c, LLVMValueRef inputs)
+{
+    int64_t row = row_size(c), plane = c->y.in * row;
+    LLVMValueRef z, y;
+    if (c->ring)
+        return inputs;
+    agate_conv_place(c, &z, &y);
+    if (has_planes(c))
+        inputs = agate_tile_advance(c->e, c->unit, inputs, z, c->z.stride * plane, -c->z.pad * plane);
+    return agate_tile_advance(c->e, c->unit, inputs, y, c->y.stride * row, -c->y.pad * row);
+}
+
+/* `inputs`, at the row that kernel row 0 reads, moved on to what kernel row `tap` of the plane reads. */
+static LLVMValueRef at_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap)
 {
     agate_emitter *e = c->e;
     if (!c->ring)
@@ -376,6 +414,31 @@ LLVMValueRef agate_conv_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap
     row = agate_emit_add(e, row, agate_emit_int(e, -c->y.pad));
     row = LLVMBuildURem(e->builder, row, agate_emit_int(e, c->ring), "");
     return agate_tile_advance(e, c->unit, inputs, row, row_size(c), 0);
+}
+
+agate_kernel_rows agate_kernel_rows_begin(agate_conv *c, agate_tile *tile, const agate_conv_reach *reach,
+                                          LLVMValueRef inputs)
+{
+    agate_emitter *e = c->e;
+    agate_kernel_rows rows = {0};
+    if (has_planes(c)) {
+        rows.z = agate_tile_loop_begin(e, tile, reach->z.lo, reach->z.hi, 1);
+        inputs =
+            agate_tile_advance(e, c->unit, inputs, rows.z.index, c->z.dilation * c->y.in * row_size(c), 0);
+    }
+    rows.y = agate_tile_loop_begin(e, tile, reach->y.lo, reach->y.hi, 1);
+    rows.number = rows.y.index;
+    if (has_planes(c))
+        rows.number = agate_emit_add(e, agate_emit_mul(e, rows.z.index, c->y.taps), rows.number);
+    rows.inputs = at_tap(c, inputs, rows.y.index);
+    return rows;
+}
+
+void agate_kernel_rows_end(agate_conv *c, agate_tile *tile, agate_kernel_rows *rows)
+{
+    agate_tile_loop_end(c->e, tile, &rows->y);
+    if (has_planes(c))
+        agate_tile_loop_end(c->e, tile, &rows->z);
 }
 
 LLVMValueRef agate_conv_load(const agate_conv *c, LLVMValueRef address, int64_t count)
@@ -450,7 +513,7 @@ void agate_conv_emit(agate_emitter *e, void (*emit_tile)(agate_conv *c))
     measure(&c, e->kernel);
     agate_conv_open(&c, e, emit_tile);
     task_grid grid = cut_tasks(&c);
-    agate_conv_level *banded = c.flat ? &c.pixel : &c.row, *whole = c.flat ? &c.row : &c.pixel;
+    agate_conv_level *banded = c.by_pixels ? &c.pixel : &c.row, *whole = c.by_pixels ? &c.row : &c.pixel;
     if (emit_tile == agate_conv_tile && agate_conv_by_parts(&c, grid.band)) {
         agate_conv_keep_totals(&c, grid.band);
         c.emit_tile = agate_conv_channels;

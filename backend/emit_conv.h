@@ -6,7 +6,7 @@
 #include "backend/emit_tile.h"
 #include "ir/parts.h"
 
-#define AGATE_MAX_STATIC_TAPS 16
+#define AGATE_MAX_STATIC_TAPS 128 /* of a row, which are written out */
 
 /* One spatial dimension of a convolution. */
 typedef struct agate_conv_axis {
@@ -15,6 +15,9 @@ typedef struct agate_conv_axis {
 
 /* Spatial dimension `spatial` of convolution `conv`. */
 agate_conv_axis agate_conv_axis_of(const agate_node *conv, int32_t spatial);
+
+/* A dimension that the image does not have. */
+#define AGATE_NO_AXIS ((agate_conv_axis){1, 1, 1, 1, 1, 0})
 
 /* A run of tiles that meet the border alike: bit i of live[t] says that tap t of a tile's i-th point lies in
  * the image. */
@@ -42,10 +45,11 @@ struct agate_conv {
     agate_emitter *e;
     const agate_node *kernel, *anchor;
     agate_tiles tiles;
-    agate_conv_axis y, x; /* rows, pixels of a row */
-    LLVMValueRef input;   /* where channel 0 of image 0 begins */
-    int64_t plane;        /* rows from one block of input channels to the next */
-    int64_t ring;         /* > 0: the input has this many rows, of which row y lies in place y modulo that */
+    agate_conv_axis z, y, x; /* planes of an image, rows of a plane, pixels of a row */
+    int64_t height;          /* rows of the result's planes: row r of an image is row r % height of one */
+    LLVMValueRef input;      /* where channel 0 of image 0 begins */
+    int64_t plane;           /* rows from one block of input channels to the next */
+    int64_t ring; /* > 0: the input has this many rows, of which row y lies in place y modulo that */
     int64_t groups;
     agate_tile_products products;
     agate_dtype dtype;    /* of the input in memory */
@@ -63,6 +67,7 @@ struct agate_conv {
     int32_t block;  /* channels that lie together in the input: v, or 1 if it is plain; pairs of them: v/2 */
     int32_t unroll; /* steps over channels in the innermost loop */
     bool flat;      /* all pixels are one row; `x` is that row */
+    bool by_pixels; /* there is one row: tasks are bands of its tiles, not of rows */
     int64_t image_width; /* of the image that became one row */
     bool apart;          /* some operand needs its rows and pixels apart */
     bool plain;          /* some operand or result is: there, channels past the last must not be touched */
@@ -104,10 +109,9 @@ void agate_conv_walk(agate_conv *c);
 /* A level's tiles for task `number` of those that have `each`. */
 void agate_conv_clip(agate_conv *c, agate_conv_level *level, LLVMValueRef number, int64_t each);
 
-/* `inputs` moved to the row that kernel row 0 reads (in a ring, where rows do not follow each other: not
- * moved), and that moved on to what kernel row `tap` reads. */
+/* `inputs` moved to the row that kernel row 0 reads; in a ring, where rows do not follow each other: not
+ * moved. */
 LLVMValueRef agate_conv_row(agate_conv *c, LLVMValueRef inputs);
-LLVMValueRef agate_conv_tap(agate_conv *c, LLVMValueRef inputs, LLVMValueRef tap);
 
 /* The `count` inputs at `address`, in f32 whatever they are in memory, or as many pairs of them. */
 LLVMValueRef agate_conv_load(const agate_conv *c, LLVMValueRef address, int64_t count);
@@ -116,8 +120,36 @@ LLVMValueRef agate_conv_load(const agate_conv *c, LLVMValueRef address, int64_t 
 void agate_depthwise_tile(agate_conv *c);
 void agate_pool_tile(agate_conv *c);
 
-/* Kernel rows lo <= kh < hi that meet the image in the tile's row. */
-void agate_conv_taps(agate_conv *c, LLVMValueRef *out_lo, LLVMValueRef *out_hi);
+/* The plane, and the row of that plane, at which the levels stand. */
+void agate_conv_place(agate_conv *c, LLVMValueRef *out_plane, LLVMValueRef *out_row);
+
+/* Taps lo <= tap < hi, along planes and along rows, that meet the image in the tile's row. */
+typedef struct agate_conv_range {
+    LLVMValueRef lo, hi;
+} agate_conv_range;
+
+typedef struct agate_conv_reach {
+    agate_conv_range z, y;
+} agate_conv_reach;
+
+agate_conv_reach agate_conv_reach_of(agate_conv *c);
+
+/* The loops over the kernel rows that meet the image, plane by plane, and where they stand: the number of the
+ * kernel row among `z.taps * y.taps`, and the inputs that it reads, from `inputs` on, which stand at
+ * agate_conv_row. They carry the sums of `tile`. */
+typedef struct agate_kernel_rows {
+    agate_loop z, y;
+    LLVMValueRef number, inputs;
+} agate_kernel_rows;
+
+agate_kernel_rows agate_kernel_rows_begin(agate_conv *c, agate_tile *tile, const agate_conv_reach *reach,
+                                          LLVMValueRef inputs);
+void agate_kernel_rows_end(agate_conv *c, agate_tile *tile, agate_kernel_rows *rows);
+
+static inline int64_t agate_kernel_row_count(const agate_conv *c)
+{
+    return c->z.taps * c->y.taps;
+}
 
 /* Starts a tile's sums, */
 void agate_conv_start(agate_conv *c, agate_tile *tile);

@@ -24,7 +24,7 @@ static int64_t blocks_of_group(const agate_conv *c)
 /* Whole blocks of channels that come closest to `kc` products; 0: all of them. */
 static int64_t blocks_of_part(const agate_conv *c)
 {
-    int64_t products = c->y.taps * c->x.taps * c->block * (c->paired ? 2 : 1);
+    int64_t products = agate_kernel_row_count(c) * c->x.taps * c->block * (c->paired ? 2 : 1);
     return c->tiles.kc > 0 ? agate_max(1, (c->tiles.kc + products / 2) / products) : 0;
 }
 
@@ -81,23 +81,21 @@ static void sum_blocks(agate_conv *c, agate_tile *tile, bases base, LLVMValueRef
     agate_emitter *e = c->e;
     int64_t pixels = c->plane * c->x.in, row_weights = c->columns * c->block * c->lanes;
     int64_t row_ahead = turns(c) * c->ahead * LINE;
-    int64_t whole = channels / c->unroll * c->unroll;
-    LLVMValueRef lo, hi;
-    agate_conv_taps(c, &lo, &hi);
+    int64_t whole = channels / c->unroll * c->unroll, kernel_rows = agate_kernel_row_count(c);
+    agate_conv_reach reach = agate_conv_reach_of(c);
 
     agate_loop icb = agate_tile_loop_begin(e, tile, first, last, 1);
-    bases block = {agate_emit_advance(e, base.weights, icb.index, c->y.taps * row_weights, 0),
+    bases block = {agate_emit_advance(e, base.weights, icb.index, kernel_rows * row_weights, 0),
                    agate_tile_advance(e, c->unit, base.inputs, icb.index, pixels * c->block, 0),
-                   agate_emit_advance(e, base.ahead, icb.index, c->y.taps * row_ahead, 0)};
-    agate_loop kh = agate_tile_loop_begin(e, tile, lo, hi, 1);
-    bases row = {agate_emit_advance(e, block.weights, kh.index, row_weights, 0),
-                 agate_conv_tap(c, block.inputs, kh.index),
-                 agate_emit_advance(e, block.ahead, kh.index, row_ahead, 0)};
+                   agate_emit_advance(e, base.ahead, icb.index, kernel_rows * row_ahead, 0)};
+    agate_kernel_rows rows = agate_kernel_rows_begin(c, tile, &reach, block.inputs);
+    bases row = {agate_emit_advance(e, block.weights, rows.number, row_weights, 0), rows.inputs,
+                 agate_emit_advance(e, block.ahead, rows.number, row_ahead, 0)};
     if (whole)
         sum_channels(c, tile, row, 0, whole, c->unroll);
     if (whole < channels)
         sum_channels(c, tile, row, whole, channels, channels - whole);
-    agate_tile_loop_end(e, tile, &kh);
+    agate_kernel_rows_end(c, tile, &rows);
     agate_tile_loop_end(e, tile, &icb);
 }
 
@@ -107,14 +105,14 @@ static LLVMValueRef tile_number(agate_conv *c)
     agate_emitter *e = c->e;
     LLVMValueRef row = agate_emit_sub(e, c->row.tile, c->row.lo);
     LLVMValueRef pixel = agate_emit_sub(e, c->pixel.tile, c->pixel.lo);
-    return c->flat ? pixel : agate_emit_add(e, agate_emit_mul(e, row, c->pixel.tile_count), pixel);
+    return c->by_pixels ? pixel : agate_emit_add(e, agate_emit_mul(e, row, c->pixel.tile_count), pixel);
 }
 
 /* Each tile of pixels prefetches its own share of the weights of the next channels. */
 static LLVMValueRef next_channels(agate_conv *c, const agate_tile *tile, LLVMValueRef weights)
 {
     agate_emitter *e = c->e;
-    int64_t share = blocks_of_group(c) * c->y.taps * turns(c) * c->ahead * LINE;
+    int64_t share = blocks_of_group(c) * agate_kernel_row_count(c) * turns(c) * c->ahead * LINE;
     LLVMValueRef ahead = agate_emit_advance(e, weights, NULL, 0, tile->vectors * tile->vector_stride);
     ahead = agate_emit_advance(e, ahead, c->row.tile, c->pixel.tile_count * share, 0);
     return agate_emit_advance(e, ahead, c->pixel.tile, share, 0);
@@ -129,7 +127,7 @@ static bases tile_bases(agate_conv *c, const agate_tile *tile)
     LLVMValueRef weights = e->params[agate_unwidened(c->anchor->operands[1])->index];
     LLVMValueRef inputs = c->input;
     weights = agate_emit_advance(e, weights, c->channel.at,
-                                 blocks * c->y.taps * c->columns * c->block * c->lanes, 0);
+                                 blocks * agate_kernel_row_count(c) * c->columns * c->block * c->lanes, 0);
     inputs = agate_tile_advance(e, c->unit, inputs, c->image, c->image_stride, 0);
     if (c->groups > 1) {
         LLVMValueRef group = LLVMBuildUDiv(e->builder, c->channel.at, agate_emit_int(e, group_blocks), "");
@@ -143,7 +141,7 @@ static bases tile_bases(agate_conv *c, const agate_tile *tile)
 
 static agate_tile tile_of(const agate_conv *c)
 {
-    int64_t taps = c->y.taps * c->columns;
+    int64_t taps = agate_kernel_row_count(c) * c->columns;
     agate_tile tile = {.products = c->products,
                        .dtype = c->dtype,
                        .lanes = c->lanes,
@@ -186,10 +184,10 @@ void agate_conv_tile(agate_conv *c)
  * come in meanwhile. Parts and the order in which they join the totals are those of order 0, so the bits are,
  * too. */
 
-/* Vectors of totals that `rows` rows of tiles have. */
+/* Vectors of totals that `rows` rows of tiles (or tiles of the one row) have. */
 static int64_t totals_of(const agate_conv *c, int64_t rows)
 {
-    return (c->flat ? rows : rows * agate_ceil_div(c->x.out, c->pixels)) * c->pixels * c->vectors;
+    return (c->by_pixels ? rows : rows * agate_ceil_div(c->x.out, c->pixels)) * c->pixels * c->vectors;
 }
 
 bool agate_conv_by_parts(const agate_conv *c, int64_t rows)
@@ -237,11 +235,12 @@ static int64_t blocks_of_even_part(const agate_conv *c)
 static LLVMValueRef next_part(agate_conv *c, const agate_tile *tile, LLVMValueRef weights)
 {
     agate_emitter *e = c->e;
-    int64_t row = turns(c) * c->ahead * LINE, block = c->y.taps * row;
+    int64_t row = turns(c) * c->ahead * LINE, kernel_rows = agate_kernel_row_count(c);
+    int64_t block = kernel_rows * row;
     LLVMValueRef last =
         LLVMBuildICmp(e->builder, LLVMIntEQ, c->part_hi, agate_emit_int(e, blocks_of_group(c)), "");
     LLVMValueRef here =
-        agate_emit_advance(e, weights, c->part_hi, c->y.taps * c->x.taps * c->block * c->lanes, 0);
+        agate_emit_advance(e, weights, c->part_hi, kernel_rows * c->x.taps * c->block * c->lanes, 0);
     LLVMValueRef behind = agate_emit_advance(e, weights, NULL, 0, tile->vectors * tile->vector_stride);
     LLVMValueRef share, vector;
     agate_emit_divide(e, tile_number(c), tile->vectors, &share, &vector);

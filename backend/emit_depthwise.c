@@ -31,19 +31,18 @@ void agate_depthwise_tile(agate_conv *c)
     int64_t row = c->x.in * c->lanes;
     agate_tile tile = {.lanes = c->lanes, .vectors = 1, .points = (int32_t)c->pixel.span->run.width};
     LLVMValueRef weights = e->params[c->anchor->operands[1]->index], inputs = c->input;
-    weights = agate_emit_advance(e, weights, c->channel.at, c->y.taps * c->x.taps * c->lanes, 0);
+    weights =
+        agate_emit_advance(e, weights, c->channel.at, agate_kernel_row_count(c) * c->x.taps * c->lanes, 0);
     inputs = agate_tile_advance(e, c->unit, inputs, c->image, c->image_stride, 0);
     inputs = agate_tile_advance(e, c->unit, inputs, c->channel.at, c->plane * row, 0);
     inputs = agate_conv_row(c, inputs);
     inputs =
         agate_tile_advance(e, c->unit, inputs, c->pixel.at, c->x.stride * c->lanes, -c->x.pad * c->lanes);
 
-    LLVMValueRef lo, hi;
     agate_conv_start(c, &tile);
-    agate_conv_taps(c, &lo, &hi);
-    agate_loop kh = agate_tile_loop_begin(e, &tile, lo, hi, 1);
-    LLVMValueRef row_weights = agate_emit_advance(e, weights, kh.index, c->x.taps * c->lanes, 0);
-    LLVMValueRef row_inputs = agate_conv_tap(c, inputs, kh.index);
+    agate_conv_reach reach = agate_conv_reach_of(c);
+    agate_kernel_rows rows = agate_kernel_rows_begin(c, &tile, &reach, inputs);
+    LLVMValueRef row_weights = agate_emit_advance(e, weights, rows.number, c->x.taps * c->lanes, 0);
     LLVMValueRef w[AGATE_MAX_STATIC_TAPS];
     for (int64_t kw = 0; kw < c->x.taps; kw++) {
         LLVMValueRef address = agate_emit_advance(e, row_weights, NULL, 0, kw * c->lanes);
@@ -52,8 +51,8 @@ void agate_depthwise_tile(agate_conv *c)
     }
     int64_t columns = (tile.points - 1) * c->x.stride + (c->x.taps - 1) * c->x.dilation + 1;
     for (int64_t column = 0; column < columns; column++)
-        sum_column(c, &tile, w, row_inputs, column);
-    agate_tile_loop_end(e, &tile, &kh);
+        sum_column(c, &tile, w, rows.inputs, column);
+    agate_kernel_rows_end(c, &tile, &rows);
     agate_conv_finish(c, &tile);
 }
 

@@ -50,7 +50,7 @@ static int32_t groups_of_vector(const agate_conv *c)
 /* From the weights of an input of a group, or of a pair, to those of the next; from tap to tap in a row. */
 static int64_t of_input(const agate_conv *c)
 {
-    return c->paired ? c->lanes : c->y.taps * c->x.taps * c->lanes;
+    return c->paired ? c->lanes : agate_kernel_row_count(c) * c->x.taps * c->lanes;
 }
 
 static int64_t of_tap(const agate_conv *c)
@@ -163,17 +163,15 @@ static void sum_columns(agate_conv *c, agate_tile *tile, const source *from, LLV
 
 static int64_t plane_of(const agate_conv *c)
 {
-    return c->y.in * c->x.in * c->block;
+    return c->plane * c->x.in * c->block;
 }
 
 /* The first channel at the pixel of the tile's first point and tap. */
 static LLVMValueRef first_pixel(agate_conv *c)
 {
-    int64_t row = c->x.in * c->block;
-    LLVMValueRef inputs = c->input;
+    LLVMValueRef inputs = advance(c, c->input, c->image, c->image_stride, 0);
 
-    inputs = advance(c, inputs, c->image, c->image_stride, 0);
-    inputs = advance(c, inputs, c->row.at, c->y.stride * row, -c->y.pad * row);
+    inputs = agate_conv_row(c, inputs);
     return advance(c, inputs, c->pixel.at, c->x.stride * c->block, -c->x.pad * c->block);
 }
 
@@ -216,16 +214,16 @@ static void grouped_tile(agate_conv *c)
 {
     agate_emitter *e = c->e;
     agate_tile tile = {.lanes = c->lanes, .vectors = 1, .points = (int32_t)c->pixel.span->run.width};
-    LLVMValueRef inputs = first_pixel(c), lo, hi;
+    LLVMValueRef inputs = first_pixel(c);
     LLVMValueRef weights = e->params[agate_unwidened(c->anchor->operands[1])->index];
-    weights =
-        agate_emit_advance(e, weights, c->channel.at, c->channels * c->y.taps * c->x.taps * c->lanes, 0);
+    weights = agate_emit_advance(e, weights, c->channel.at,
+                                 c->channels * agate_kernel_row_count(c) * c->x.taps * c->lanes, 0);
 
     agate_conv_start(c, &tile);
-    agate_conv_taps(c, &lo, &hi);
-    agate_loop kh = agate_tile_loop_begin(e, &tile, lo, hi, 1);
-    weights = agate_emit_advance(e, weights, kh.index, c->x.taps * of_tap(c), 0);
-    inputs = advance(c, inputs, kh.index, c->y.dilation * c->x.in * c->block, 0);
+    agate_conv_reach reach = agate_conv_reach_of(c);
+    agate_kernel_rows rows = agate_kernel_rows_begin(c, &tile, &reach, inputs);
+    weights = agate_emit_advance(e, weights, rows.number, c->x.taps * of_tap(c), 0);
+    inputs = rows.inputs;
     if (holds_whole_groups(c)) {
         LLVMValueRef channel = agate_emit_mul(e, c->channel.at, inputs_of_vector(c));
         source from = {.inputs = agate_emit_opaque(e, at_channel(c, inputs, channel))};
@@ -233,7 +231,7 @@ static void grouped_tile(agate_conv *c)
     } else {
         sum_parts(c, &tile, weights, inputs);
     }
-    agate_tile_loop_end(e, &tile, &kh);
+    agate_kernel_rows_end(c, &tile, &rows);
     agate_conv_finish(c, &tile);
 }
 

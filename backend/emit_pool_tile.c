@@ -69,49 +69,54 @@ static bool all_within(const agate_conv_axis *axis, int64_t behind)
     return end <= axis->in + behind;
 }
 
-/* Elements of a window in one dimension: of `taps` those that lie in the input, or, if pads count, in the
- * padded one. */
-static LLVMValueRef count_rows(agate_conv *c)
+/* Elements of a window along axis `spatial` of the image at element `at` of the result: those that lie in the
+ * input, or, if pads count, in the padded one. */
+static LLVMValueRef count_along(agate_conv *c, const agate_conv_axis *axis, agate_conv_range reach,
+                                int32_t spatial, LLVMValueRef at)
 {
     agate_emitter *e = c->e;
     const agate_attrs_pool *attrs = &c->anchor->attrs.pool;
-    LLVMValueRef lo, hi;
-    if (attrs->count_pads && all_within(&c->y, attrs->pads.v[2]))
-        return agate_emit_int(e, c->y.taps);
-    if (!attrs->count_pads) {
-        agate_conv_taps(c, &lo, &hi);
-        return agate_emit_sub(e, hi, lo);
-    }
-    agate_taps taps =
-        agate_emit_taps(e, c->row.at, c->y.taps, c->y.stride, c->y.dilation, c->y.pad,
-                        agate_emit_int(e, -c->y.pad), agate_emit_int(e, c->y.in + attrs->pads.v[2]));
+    if (!attrs->count_pads)
+        return agate_emit_sub(e, reach.hi, reach.lo);
+    int64_t behind = spatial < 0 ? 0 : attrs->pads.v[attrs->kernel.count + spatial];
+    if (all_within(axis, behind))
+        return agate_emit_int(e, axis->taps);
+    agate_taps taps = agate_emit_taps(e, at, axis->taps, axis->stride, axis->dilation, axis->pad,
+                                      agate_emit_int(e, -axis->pad), agate_emit_int(e, axis->in + behind));
     return agate_emit_sub(e, taps.hi, taps.lo);
 }
 
 static LLVMValueRef count_columns(agate_conv *c, int32_t point)
 {
     agate_emitter *e = c->e;
-    const agate_attrs_pool *attrs = &c->anchor->attrs.pool;
     int64_t live = 0;
-    if (!attrs->count_pads) {
-        for (int64_t kw = 0; kw < c->x.taps; kw++)
-            live += c->pixel.span->live[kw] >> point & 1;
-        return agate_emit_int(e, live);
-    }
-    if (all_within(&c->x, attrs->pads.v[3]))
-        return agate_emit_int(e, c->x.taps);
-    LLVMValueRef at = agate_emit_add(e, c->pixel.at, agate_emit_int(e, point));
-    agate_taps taps =
-        agate_emit_taps(e, at, c->x.taps, c->x.stride, c->x.dilation, c->x.pad, agate_emit_int(e, -c->x.pad),
-                        agate_emit_int(e, c->x.in + attrs->pads.v[3]));
-    return agate_emit_sub(e, taps.hi, taps.lo);
+    if (c->anchor->attrs.pool.count_pads)
+        return count_along(c, &c->x, (agate_conv_range){0}, c->anchor->attrs.pool.kernel.count - 1,
+                           agate_emit_add(e, c->pixel.at, agate_emit_int(e, point)));
+    for (int64_t kw = 0; kw < c->x.taps; kw++)
+        live += c->pixel.span->live[kw] >> point & 1;
+    return agate_emit_int(e, live);
+}
+
+/* Elements of the window in front of its columns: rows, times planes. */
+static LLVMValueRef count_rows(agate_conv *c, const agate_conv_reach *reach)
+{
+    agate_emitter *e = c->e;
+    int32_t spatial = c->anchor->attrs.pool.kernel.count;
+    LLVMValueRef none = agate_emit_int(e, 0), plane, row;
+    agate_conv_place(c, &plane, &row);
+    LLVMValueRef rows = agate_emit_max(e, none, count_along(c, &c->y, reach->y, spatial - 2, row));
+    if (spatial < 3)
+        return rows;
+    LLVMValueRef planes = agate_emit_max(e, none, count_along(c, &c->z, reach->z, spatial - 3, plane));
+    return LLVMBuildMul(e->builder, planes, rows, "");
 }
 
 /* The sums divided by how many elements each has. */
-static void average(agate_conv *c, agate_tile *tile)
+static void average(agate_conv *c, agate_tile *tile, const agate_conv_reach *reach)
 {
     agate_emitter *e = c->e;
-    LLVMValueRef none = agate_emit_int(e, 0), rows = agate_emit_max(e, none, count_rows(c));
+    LLVMValueRef none = agate_emit_int(e, 0), rows = count_rows(c, reach);
     for (int32_t i = 0; i < tile->points; i++) {
         LLVMValueRef columns = agate_emit_max(e, none, count_columns(c, i));
         tile->sums[i] =
@@ -123,7 +128,7 @@ void agate_pool_tile(agate_conv *c)
 {
     agate_emitter *e = c->e;
     agate_tile tile = {.lanes = c->lanes, .vectors = 1, .points = (int32_t)c->pixel.span->run.width};
-    LLVMValueRef inputs = agate_tile_advance(e, c->unit, c->input, c->image, c->image_stride, 0), lo, hi;
+    LLVMValueRef inputs = agate_tile_advance(e, c->unit, c->input, c->image, c->image_stride, 0);
     inputs = agate_tile_advance(e, c->unit, inputs, c->channel.at, c->plane * c->x.in * c->lanes, 0);
     inputs = agate_conv_row(c, inputs);
     inputs =
@@ -131,25 +136,24 @@ void agate_pool_tile(agate_conv *c)
 
     for (int32_t i = 0; i < tile.points; i++)
         tile.sums[i] = agate_emit_neutral(e, c->anchor->op, AGATE_F32, c->lanes);
-    agate_conv_taps(c, &lo, &hi);
+    agate_conv_reach reach = agate_conv_reach_of(c);
     int64_t columns = (tile.points - 1) * c->x.stride + (c->x.taps - 1) * c->x.dilation + 1;
     bool shared = c->x.stride == 1 && (c->x.taps - 1) * c->x.dilation <= SHARED_REACH;
     agate_tile sums = {.lanes = c->lanes, .vectors = 1, .points = shared ? (int32_t)columns : tile.points};
     for (int32_t i = 0; i < sums.points; i++)
         sums.sums[i] = tile.sums[0];
-    agate_loop kh = agate_tile_loop_begin(e, &sums, lo, hi, 1);
-    LLVMValueRef row = agate_conv_tap(c, inputs, kh.index);
+    agate_kernel_rows rows = agate_kernel_rows_begin(c, &sums, &reach, inputs);
     for (int64_t column = 0; column < columns; column++)
         if (!shared)
-            join_column(c, &sums, row, column);
+            join_column(c, &sums, rows.inputs, column);
         else if (is_met(c, tile.points, column))
-            join(c, &sums.sums[column], load_column(c, row, column));
-    agate_tile_loop_end(e, &sums, &kh);
+            join(c, &sums.sums[column], load_column(c, rows.inputs, column));
+    agate_kernel_rows_end(c, &sums, &rows);
     if (shared)
         join_points(c, &tile, &sums);
     else
         tile = sums;
     if (c->anchor->op == AGATE_OP_avg_pool)
-        average(c, &tile);
+        average(c, &tile, &reach);
     agate_conv_finish(c, &tile);
 }

@@ -121,6 +121,12 @@ static agate_value *as_channel_shape(agate_value *value, int32_t rank, agate_nod
     return agate_build(before->graph, before, AGATE_OP_reshape, &attrs, &value, 1);
 }
 
+/* A batch of channels of one, two or three dimensions? */
+static bool is_image(const agate_type *type)
+{
+    return type->rank >= 3 && type->rank <= 5;
+}
+
 /* ---- what a kernel wants ------------------------------------------------------------------------------- */
 
 static const char *conv_refuses(const agate_node *kernel, const agate_node *conv)
@@ -130,8 +136,8 @@ static const char *conv_refuses(const agate_node *kernel, const agate_node *conv
 
     if (x->dtype != AGATE_F32)
         return "its type is not f32";
-    if (x->rank != 4)
-        return "it is not two-dimensional";
+    if (!is_image(x))
+        return "it is of more than three dimensions";
     if (!weights || !weights->node || !agate_node_has(weights->node, AGATE_CONSTANT))
         return "its weights are not constant";
     if (conv->operand_count > 2) {
@@ -139,15 +145,16 @@ static const char *conv_refuses(const agate_node *kernel, const agate_node *conv
         if (!bias || !bias->node || !agate_node_has(bias->node, AGATE_CONSTANT))
             return "its bias is not constant";
     }
-    if (!agate_dim_is_fixed(x->dims[1]) || !agate_dim_is_fixed(x->dims[2]) || !agate_dim_is_fixed(x->dims[3]))
-        return "its image follows the batch";
+    for (int32_t i = 1; i < x->rank; i++)
+        if (!agate_dim_is_fixed(x->dims[i]))
+            return "its image follows the batch";
     return NULL;
 }
 
-/* Every dimension but the batch fixed, rank 4, f32: can the blocked layout hold it? */
+/* An image of f32s with fixed channels: can the blocked layout hold it? */
 static bool can_block(const agate_type *type)
 {
-    return type->rank == 4 && type->dtype == AGATE_F32 && agate_dim_is_fixed(type->dims[1]);
+    return is_image(type) && type->dtype == AGATE_F32 && agate_dim_is_fixed(type->dims[1]);
 }
 
 /* Reductions that leave batch and channels alone: global pools and their like. */
@@ -330,9 +337,11 @@ static bool pack_conv(assigner *a, agate_node *kernel, const agate_node *conv)
 /* Results of the body's nodes, and the kernel's, take `layout`. */
 static void lay_out_results(agate_node *kernel, agate_layout layout)
 {
+    int32_t rank = agate_kernel_yield(kernel)->operands[0]->type.rank;
+
     AGATE_EACH_NODE (node, kernel->body)
         for (int32_t i = 0; i < node->result_count; i++)
-            if (node->results[i].type.rank == 4)
+            if (node->results[i].type.rank == rank)
                 node->results[i].type.layout = layout;
     for (int32_t i = 0; i < kernel->result_count; i++)
         kernel->results[i].type = agate_kernel_yield(kernel)->operands[i]->type;

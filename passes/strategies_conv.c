@@ -6,8 +6,9 @@
 typedef struct conv_shape {
     int64_t vectors; /* of output channels */
     int64_t part_vectors[AGATE_MAX_PARTS];
-    int32_t part_count;    /* tiles do not reach from part to part */
-    int64_t height, width; /* of the result; flat: one row */
+    int32_t part_count; /* tiles do not reach from part to part */
+    int64_t height,
+        width; /* of the result; flat: one row. Rows of all planes of an image of three dimensions */
     int64_t kernel_width;
     int64_t input_bytes; /* of one image; what strides leave out counts: its cache sets hold nothing else */
     int64_t weight_bytes;
@@ -24,15 +25,21 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
     const agate_type *x = &conv->operands[0]->type, *w = &conv->operands[1]->type;
     const agate_type *y = &conv->results[0].type;
     const agate_attrs_conv *attrs = &conv->attrs.conv;
-    int64_t taps = w->dims[2].offset * w->dims[3].offset;
+    int32_t last = x->rank - 1;
+    int64_t taps = 1, pixels = 1, rows = 1;
+    for (int32_t i = 2; i <= last; i++) {
+        taps *= w->dims[i].offset;
+        pixels *= x->dims[i].offset;
+        rows *= i < last ? y->dims[i].offset : 1;
+    }
     agate_dtype dtype = (agate_dtype)agate_unwidened(conv->operands[0])->type.dtype;
     int32_t bytes = (int32_t)agate_dtype_size(dtype);
     conv_shape s = {.vectors = agate_ceil_div(w->dims[0].offset, lanes),
                     .dtype = dtype,
                     .bytes = bytes,
-                    .height = y->dims[2].offset,
-                    .width = y->dims[3].offset,
-                    .kernel_width = w->dims[3].offset,
+                    .height = rows,
+                    .width = y->dims[last].offset,
+                    .kernel_width = w->dims[last].offset,
                     .weight_bytes = bytes * w->dims[0].offset * w->dims[1].offset * taps,
                     .channels = w->dims[1].offset,
                     .products = w->dims[1].offset * taps,
@@ -41,7 +48,7 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
     s.part_count = agate_conv_parts(conv, parts);
     for (int32_t i = 0; i < s.part_count; i++)
         s.part_vectors[i] = agate_ceil_div(parts[i].channels, lanes);
-    s.input_bytes = bytes * x->dims[1].offset * x->dims[2].offset * x->dims[3].offset;
+    s.input_bytes = bytes * x->dims[1].offset * pixels;
     s.flat = taps == 1 && agate_ints_are(&attrs->strides, 1) && agate_ints_are(&attrs->pads, 0) && s.blocked;
     if (s.flat) {
         s.width *= s.height;
@@ -51,7 +58,7 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
 }
 
 /* Taps in a row are unrolled: more than this is another kind of problem. */
-#define MAX_KERNEL_WIDTH 16
+#define MAX_KERNEL_WIDTH 128
 
 const char *agate_conv_not_alone(const agate_candidate *c)
 {
@@ -68,15 +75,16 @@ static const char *not_blocked_conv(const agate_candidate *c)
 {
     if (!c->anchor || c->anchor->op != AGATE_OP_conv)
         return "no convolution";
-    if (c->anchor->operands[0]->type.rank != 4)
-        return "not two-dimensional";
+    const agate_type *w = &c->anchor->operands[1]->type;
+    if (w->rank < 3 || w->rank > 5)
+        return "of more than three dimensions";
     if (c->anchor->results[0].type.layout.kind != AGATE_LAYOUT_channel)
         return "not in blocked layout";
     for (int32_t i = 0; i < c->anchor->operand_count; i++)
         if (agate_unwidened(c->anchor->operands[i])->node)
             return "its operands are computed in the kernel";
-    return c->anchor->operands[1]->type.dims[3].offset > MAX_KERNEL_WIDTH ? "kernel too wide to unroll"
-                                                                          : agate_conv_not_alone(c);
+    return w->dims[w->rank - 1].offset > MAX_KERNEL_WIDTH ? "kernel too wide to unroll"
+                                                          : agate_conv_not_alone(c);
 }
 
 /* Input, weights and result laid out as the emitter reads them? */
@@ -119,7 +127,8 @@ static bool is_of_taps(const agate_node *conv)
 {
     return agate_is_bf16(agate_unwidened(conv->operands[0])) &&
            agate_is_bf16(agate_unwidened(conv->operands[1])) && conv->attrs.conv.group == 1 &&
-           conv->attrs.conv.dilations.v[1] == 1 && is_laid_out(conv, AGATE_LAYOUT_plain, AGATE_LAYOUT_o_taps);
+           conv->operands[0]->type.rank == 4 && conv->attrs.conv.dilations.v[1] == 1 &&
+           is_laid_out(conv, AGATE_LAYOUT_plain, AGATE_LAYOUT_o_taps);
 }
 
 /* Input and weights of groups are bf16, laid out for products of pairs of a group's channels. */
@@ -320,7 +329,7 @@ double agate_direct_conv_cycles(const agate_machine *machine, const agate_node *
  * the first cache then, serve them all, and the totals between must not crowd the second. */
 static bool goes_by_parts(const conv_shape *s, const agate_machine *machine, const agate_tiles *tiles)
 {
-    int64_t points = tiles->oh * (s->flat ? 1 : agate_ceil_div(s->width, tiles->ow));
+    int64_t points = tiles->oh * (s->height == 1 ? 1 : agate_ceil_div(s->width, tiles->ow));
     int64_t totals_bytes = 4 * tiles->v * tiles->oc * tiles->ow * points;
 
     return s->blocked && s->channels % tiles->v == 0 && tiles->kc > 0 && points > 1 &&
@@ -331,7 +340,7 @@ static bool goes_by_parts(const conv_shape *s, const agate_machine *machine, con
  * reading all weights; or the weights of a register tile stay in cache and serve all pixels. */
 static void choose_blocks(const conv_shape *s, const agate_machine *machine, agate_tiles *tiles)
 {
-    int64_t row_tiles = agate_ceil_div(s->width, tiles->ow), rows = s->flat ? row_tiles : s->height;
+    int64_t row_tiles = agate_ceil_div(s->width, tiles->ow), rows = s->height == 1 ? row_tiles : s->height;
     int64_t groups = 0;
     for (int32_t i = 0; i < s->part_count; i++)
         groups += agate_ceil_div(s->part_vectors[i], tiles->oc);
@@ -351,7 +360,7 @@ static void choose_blocks(const conv_shape *s, const agate_machine *machine, aga
  * fetches the weights of the next, spread evenly. */
 static void choose_prefetch(const conv_shape *s, agate_tiles *tiles)
 {
-    int64_t passes = s->flat ? tiles->oh : tiles->oh * agate_ceil_div(s->width, tiles->ow);
+    int64_t passes = s->height == 1 ? tiles->oh : tiles->oh * agate_ceil_div(s->width, tiles->ow);
     int64_t lines = agate_ceil_div(tiles->oc * tiles->v * 4 * s->kernel_width * tiles->ic, 64);
 
     if (s->blocked && passes <= 4 * lines)
@@ -414,12 +423,17 @@ int32_t agate_depthwise_points(const agate_machine *machine, int64_t width)
     return (int32_t)agate_ceil_div(width, agate_ceil_div(width, most));
 }
 
+int64_t agate_conv_rows(int64_t height, int64_t width, int64_t points)
+{
+    return height == 1 ? agate_ceil_div(width, points) : height;
+}
+
 agate_tiles agate_depthwise_plan(const agate_candidate *c)
 {
     agate_tiles tiles = {.v = agate_machine_lanes(c->machine)};
     conv_shape s = shape_of(c->anchor, tiles.v);
     tiles.ow = agate_depthwise_points(c->machine, s.width);
-    tiles.oh = (int32_t)s.height;
+    tiles.oh = (int32_t)agate_conv_rows(s.height, s.width, tiles.ow);
     tiles.ocs = 1;
     return tiles;
 }

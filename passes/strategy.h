@@ -45,6 +45,10 @@ double agate_bands_gain(const agate_candidate *candidate);
 /* The same of a pair which agate_amx_bands_applies took. */
 double agate_amx_bands_gain(const agate_candidate *candidate);
 
+/* What tile `oh` of a convolution or pool counts: rows of the result or, where there is one, its tiles of
+ * `points` pixels. */
+int64_t agate_conv_rows(int64_t height, int64_t width, int64_t points);
+
 /* Pixels of a depthwise convolution's register tile, where rows have `width`. */
 int32_t agate_depthwise_points(const agate_machine *machine, int64_t width);
 

@@ -475,10 +475,14 @@ class Graph(TensorGraph):
         strides = [self.pick((1, 1, 2)) for _ in kernel]
         pads = [self.random.randint(0, k) if k > 1 else 0 for k in kernel + kernel]
         count = len(kernel)
-        results = [(size + a + b - k) // s + 1 for size, a, b, k, s in zip(extent, pads, pads[count:], kernel, strides)]
-        attributes = dict(kernel_shape=kernel, strides=strides, pads=pads)
-        kind = self.pick(('Conv', 'Conv', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'GlobalMaxPool', 'InstanceNormalization'))
+        kind = self.pick(('Conv', 'Conv', 'Conv', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'GlobalMaxPool', 'InstanceNormalization'))
         channels = t.shape[1]
+        attributes = dict(kernel_shape=kernel, strides=strides, pads=pads)
+        reach = kernel
+        if kind == 'Conv' and self.chance(.3):
+            attributes['dilations'] = [2 if 2 * (k - 1) < size else 1 for k, size in zip(kernel, extent)]
+            reach = [d * (k - 1) + 1 for d, k in zip(attributes['dilations'], kernel)]
+        results = [(size + a + b - k) // s + 1 for size, a, b, k, s in zip(extent, pads, pads[count:], reach, strides)]
         if kind.startswith('Global'):
             return self.put(kind, [t], t.dtype, [*t.shape[:2], *[1] * count], t.exact and kind == 'GlobalMaxPool')
         if kind == 'InstanceNormalization':
@@ -490,8 +494,11 @@ class Graph(TensorGraph):
             return self.put(kind, [t], t.dtype, [*t.shape[:2], *results], t.exact, **attributes)
         if kind == 'AveragePool':
             return self.put(kind, [t], t.dtype, [*t.shape[:2], *results], False, count_include_pad=int(self.chance(.5)), **attributes)
-        outputs = self.pick((1, 3, 8, 16, 17))
-        weights = self.numbers('float32', [outputs, channels, *kernel]) / np.float32(np.sqrt(channels * np.prod(kernel)))
+        group = self.pick([g for g in (1, 1, channels, 2, 4) if channels % g == 0])
+        outputs = group * self.pick((1, 2, 3) if group > 1 else (1, 3, 8, 16, 17))
+        fan_in = channels // group
+        weights = self.numbers('float32', [outputs, fan_in, *kernel]) / np.float32(np.sqrt(fan_in * np.prod(kernel)))
+        attributes['group'] = group
         inputs = [t, self.constant(weights, 'float32')] + ([self.weights_of('float32', [outputs])] if self.chance(.5) else [])
         return self.tame(self.put(kind, inputs, t.dtype, [t.shape[0], outputs, *results], False, **attributes))
 
