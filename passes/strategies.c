@@ -213,6 +213,8 @@ const char *agate_softmax_applies(const agate_candidate *c)
         return "no softmax";
     if (!all_f32(c))
         return "not all f32";
+    if (!agate_dim_is_fixed(c->anchor->results[0].type.dims[c->anchor->attrs.axis.axis]))
+        return "its rows follow the batch";
     return anchor_reads_operands(c, false) ? NULL : "its operand is computed in the kernel";
 }
 
