@@ -44,6 +44,7 @@ typedef struct method {
     rounding rounding;
     policy policy;
     bool antialias, exclude_outside;
+    bool shrinks_up; /* the nearest element is the one behind, where there are fewer than before */
     double cubic, extrapolation;
 } method;
 
@@ -80,6 +81,8 @@ static method read_method(agate_call *call)
         .policy = (policy)read_mode(call, "keep_aspect_ratio_policy", policy_names, "stretch"),
         .antialias = agate_attr_bool(call, "antialias", false),
         .exclude_outside = agate_attr_bool(call, "exclude_outside", false),
+        /* Opset 10 says nothing of rounding; ONNX's own test of it makes [1, 3] of [1, 2, 3, 4] by 0.6. */
+        .shrinks_up = call->opset == 10,
         .cubic = agate_attr_float(call, "cubic_coeff_a", -0.75),
         .extrapolation = agate_attr_float(call, "extrapolation_value", 0),
     };
@@ -269,10 +272,11 @@ static double bounded(double x, double most)
 static int64_t nearest(const method *m, const extent *e, int64_t i)
 {
     const float x = coordinate(m, e, i);
-    const float rounded = m->rounding == MODE_floor                ? floorf(x)
-                          : m->rounding == MODE_ceil               ? ceilf(x)
-                          : m->rounding == MODE_round_prefer_floor ? ceilf(x - 0.5F)
-                                                                   : floorf(x + 0.5F);
+    const rounding mode = m->shrinks_up && e->scale < 1 ? MODE_ceil : m->rounding;
+    const float rounded = mode == MODE_floor                ? floorf(x)
+                          : mode == MODE_ceil               ? ceilf(x)
+                          : mode == MODE_round_prefer_floor ? ceilf(x - 0.5F)
+                                                            : floorf(x + 0.5F);
     return (int64_t)bounded(rounded, (double)(e->in - 1));
 }
 

@@ -1,0 +1,69 @@
+/* links: frontend ref */
+/* test_import_values.c: what imported operators compute, as types and numbers. */
+#include <inttypes.h>
+
+#include "frontend/import.h"
+#include "ir/interpret.h"
+#include "tests/unit/onnx_text.h"
+#include "tests/suite.h"
+
+/* "f32[2]: 1 2.5" */
+static void print_tensor(const agate_tensor *tensor, agate_text *text)
+{
+    int64_t count = 1;
+    agate_text_add(text, "%s[", agate_dtype_name(tensor->dtype));
+    for (int32_t i = 0; i < tensor->rank; i++) {
+        agate_text_add(text, "%s%" PRId64, i ? "," : "", tensor->dims[i]);
+        count *= tensor->dims[i];
+    }
+    agate_text_add(text, "]:");
+    const agate_data data = {.bytes = tensor->data, .size_bytes = tensor->size_bytes};
+    for (int64_t i = 0; i < count; i++)
+        agate_text_add(text, " %.4g", agate_data_at(&data, tensor->dtype, i));
+}
+
+/* The results of a model without inputs, one after the other. */
+static void expect_values(const char *lines, const char *wanted)
+{
+    enum { MOST = 4 };
+    size_t size;
+    uint8_t *bytes = onnx_text_pack(lines, &size);
+    agate_graph *graph;
+    agate_status status = agate_import(bytes, size, NULL, &graph);
+    ck_assert_msg(status == AGATE_OK, "%s", agate_status_message(status));
+    free(bytes);
+
+    agate_tensor results[MOST];
+    agate_text text = {0};
+    const size_t count = (size_t)graph->last->operand_count;
+    ck_assert_uint_le(count, MOST);
+    status = agate_interpret(graph, NULL, 0, results, count, 1);
+    ck_assert_msg(status == AGATE_OK, "%s", agate_status_message(status));
+    for (size_t i = 0; i < count; i++) {
+        agate_text_add(&text, i ? "; " : "");
+        print_tensor(&results[i], &text);
+    }
+    ck_assert_str_eq(agate_text_c(&text), wanted);
+    agate_text_deinit(&text);
+    agate_interpret_free(results, count);
+    agate_graph_release(graph);
+}
+
+/* With fewer elements than before, opset 10 takes the one behind. */
+START_TEST(resizes)
+{
+    expect_values("opset 10\nlist x f32 1 2 3 4\nlist s f32 0.6\nnode r Resize x s -> y\noutput y",
+                  "f32[2]: 1 3");
+    expect_values("opset 10\nlist x f32 1 2 3 4\nlist s f32 1.5\nnode r Resize x s -> y\noutput y",
+                  "f32[6]: 1 1 2 3 3 4");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("import values");
+    TCase *all = tcase_create("operators");
+    tcase_add_test(all, resizes);
+    suite_add_tcase(suite, all);
+    return suite_run(suite);
+}
