@@ -263,6 +263,10 @@ agate_value *agate_lower_cast(agate_call *call, agate_value *value, agate_dtype 
 agate_value *agate_lower_reduce(agate_call *call, agate_op op, agate_value *value, const agate_ints *axes,
                                 bool keep);
 
+/* As f32 where it is of 16 bits: squares and sums on the way to a result may lie far beyond the range of
+ * f16 when the result does not. Anything else stays as it is. */
+agate_value *agate_lower_widened(agate_call *call, agate_value *value);
+
 /* A constant scalar of this dtype. */
 agate_value *agate_lower_scalar(agate_call *call, agate_dtype dtype, double value);
 

@@ -155,6 +155,12 @@ agate_value *agate_lower_cast(agate_call *call, agate_value *value, agate_dtype 
     return agate_lower(call, AGATE_OP_cast, &attrs, &value, 1);
 }
 
+agate_value *agate_lower_widened(agate_call *call, agate_value *value)
+{
+    const bool half = value && (value->type.dtype == AGATE_F16 || value->type.dtype == AGATE_BF16);
+    return half ? agate_lower_cast(call, value, AGATE_F32) : value;
+}
+
 agate_value *agate_lower_reduce(agate_call *call, agate_op op, agate_value *value, const agate_ints *axes,
                                 bool keep)
 {

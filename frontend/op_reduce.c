@@ -61,22 +61,21 @@ void agate_import_reduce_l1(agate_call *call)
 
 static agate_value *reduce_square(agate_call *call)
 {
-    return reduce(call, agate_lower2(call, AGATE_OP_mul, call->operands[0], call->operands[0]));
+    agate_value *x = agate_lower_widened(call, call->operands[0]);
+    return reduce(call, agate_lower2(call, AGATE_OP_mul, x, x));
 }
 
 void agate_import_reduce_square(agate_call *call)
 {
-    call->results[0] = reduce_square(call);
+    call->results[0] = agate_lower_cast(call, reduce_square(call), call->operands[0]->type.dtype);
 }
 
-/* `op`, which takes floats, of a value that may be of integers. */
+/* `op`, which takes floats, of a value that may be of integers; as the node's operand is. */
 static agate_value *emit_float(agate_call *call, agate_op op, agate_value *value)
 {
-    if (!value)
-        return NULL;
-    const agate_dtype dtype = value->type.dtype;
-    value = agate_lower_cast(call, value, agate_is_float(dtype) ? dtype : AGATE_F64);
-    return agate_lower_cast(call, agate_lower1(call, op, value), dtype);
+    if (value && !agate_is_float(value->type.dtype))
+        value = agate_lower_cast(call, value, AGATE_F64);
+    return agate_lower_cast(call, agate_lower1(call, op, value), call->operands[0]->type.dtype);
 }
 
 void agate_import_reduce_l2(agate_call *call)
@@ -86,7 +85,8 @@ void agate_import_reduce_l2(agate_call *call)
 
 void agate_import_reduce_log(agate_call *call)
 {
-    call->results[0] = emit_float(call, AGATE_OP_log, reduce(call, call->operands[0]));
+    agate_value *sum = reduce(call, agate_lower_widened(call, call->operands[0]));
+    call->results[0] = emit_float(call, AGATE_OP_log, sum);
 }
 
 /* log(sum(exp(x - m))) + m with the greatest element as m, so that exp does not overflow; with 0 where that
@@ -101,7 +101,7 @@ void agate_import_reduce_log_exp(agate_call *call)
         call->results[0] = noop ? x : NULL;
         return;
     }
-    x = agate_lower_cast(call, x, agate_is_float(dtype) ? dtype : AGATE_F64);
+    x = agate_is_float(dtype) ? agate_lower_widened(call, x) : agate_lower_cast(call, x, AGATE_F64);
     agate_value *most = agate_lower_reduce(call, AGATE_OP_reduce_max, x, &axes, true);
     agate_value *infinite = agate_lower1(call, AGATE_OP_is_inf, most);
     if (infinite) {
@@ -277,10 +277,24 @@ void agate_import_instance_norm(agate_call *call)
         return;
     for (int32_t i = 2; i < rank; i++)
         axes.v[axes.count++] = i;
-    const moments m = normalize(call, x, &axes, agate_attr_float(call, "epsilon", 1e-5), true);
+    const moments m =
+        normalize(call, agate_lower_widened(call, x), &axes, agate_attr_float(call, "epsilon", 1e-5), true);
     agate_value *scale = per_channel(call, call->operands[1], rank);
     agate_value *shift = per_channel(call, call->operands[2], rank);
-    call->results[0] = scale_and_shift(call, m.result, scale, shift);
+    agate_value *normal = agate_lower_cast(call, m.result, x->type.dtype);
+    call->results[0] = scale_and_shift(call, normal, scale, shift);
+}
+
+/* Statistics are kept in `stash_type`, float unless told otherwise. */
+static agate_dtype stash_dtype(agate_call *call)
+{
+    const int64_t stash = agate_attr_int(call, "stash_type", AGATE_F32);
+    const agate_dtype dtype = agate_onnx_dtype(stash >= 0 && stash < 64 ? (int32_t)stash : -1);
+    if (!agate_is_float(dtype))
+        agate_call_unsupported(call, "attribute \"stash_type\" is %" PRId64 ", which is no float type",
+                               stash);
+    /* The double of a double is not narrowed. */
+    return call->operands[0]->type.dtype == AGATE_F64 ? AGATE_F64 : dtype;
 }
 
 /* Elements of the groups are made one dimension, normalized, and put back. Before opset 21 scale and bias had
@@ -304,7 +318,10 @@ void agate_import_group_norm(agate_call *call)
         return agate_call_unsupported(call, "its channels follow the batch");
     agate_value *flat = agate_lower_reshape(call, x, 3, grouped);
     const agate_ints axes = {.count = 1, .v = {2}};
-    agate_value *normal = normalize(call, flat, &axes, agate_attr_float(call, "epsilon", 1e-5), true).result;
+    const double epsilon = agate_attr_float(call, "epsilon", 1e-5);
+    flat = agate_lower_cast(call, flat, stash_dtype(call));
+    agate_value *normal = normalize(call, flat, &axes, epsilon, true).result;
+    normal = agate_lower_cast(call, normal, x->type.dtype);
     agate_value *scale = call->operands[1], *shift = call->operands[2];
     if (call->opset < 21) {
         scale = per_channel(call, scale, 3);
@@ -330,18 +347,6 @@ static bool trailing_axes(agate_call *call, agate_ints *out_axes)
     for (; axis < rank; axis++)
         out_axes->v[out_axes->count++] = axis;
     return true;
-}
-
-/* Statistics are kept in `stash_type`, float unless told otherwise. */
-static agate_dtype stash_dtype(agate_call *call)
-{
-    const int64_t stash = agate_attr_int(call, "stash_type", AGATE_F32);
-    const agate_dtype dtype = agate_onnx_dtype(stash >= 0 && stash < 64 ? (int32_t)stash : -1);
-    if (!agate_is_float(dtype))
-        agate_call_unsupported(call, "attribute \"stash_type\" is %" PRId64 ", which is no float type",
-                               stash);
-    /* The double of a double is not narrowed. */
-    return call->operands[0]->type.dtype == AGATE_F64 ? AGATE_F64 : dtype;
 }
 
 void agate_import_layer_norm(agate_call *call)
@@ -385,14 +390,16 @@ void agate_import_mvn(agate_call *call)
             return agate_call_invalid(call, "without \"axes\" its input must have 4 dimensions");
         axes = (agate_ints){.count = 3, .v = {0, 2, 3}};
     }
-    agate_value *mean = agate_lower_reduce(call, AGATE_OP_reduce_mean, x, &axes, true);
+    const agate_dtype dtype = x->type.dtype;
+    x = agate_lower_widened(call, x);
+    agate_value *mean = x ? agate_lower_reduce(call, AGATE_OP_reduce_mean, x, &axes, true) : NULL;
     agate_value *deviation = agate_lower2(call, AGATE_OP_sub, x, mean);
     agate_value *square = agate_lower2(call, AGATE_OP_mul, deviation, deviation);
     agate_value *variance =
         square ? agate_lower_reduce(call, AGATE_OP_reduce_mean, square, &axes, true) : NULL;
     agate_value *spread =
         agate_lower_with(call, AGATE_OP_add, agate_lower1(call, AGATE_OP_sqrt, variance), 1e-9);
-    call->results[0] = agate_lower2(call, AGATE_OP_div, deviation, spread);
+    call->results[0] = agate_lower_cast(call, agate_lower2(call, AGATE_OP_div, deviation, spread), dtype);
 }
 
 /* x / (bias + alpha * mean)^beta, where the mean is that of x*x over `size` neighbouring channels, missing
@@ -413,6 +420,10 @@ void agate_import_lrn(agate_call *call)
         return;
     flat[0] = x->type.dims[0], flat[1] = agate_dim_fixed(1), flat[2] = x->type.dims[1], flat[3] = inner;
 
+    const agate_dtype dtype = x->type.dtype;
+    x = agate_lower_widened(call, x);
+    if (!x)
+        return;
     agate_value *square = agate_lower_reshape(call, agate_lower2(call, AGATE_OP_mul, x, x), 4, flat);
     agate_attrs attrs;
     agate_attrs_init(AGATE_SET_pool, &attrs);
@@ -424,5 +435,5 @@ void agate_import_lrn(agate_call *call)
     agate_value *base = agate_lower_with(call, AGATE_OP_mul, mean, agate_attr_float(call, "alpha", 1e-4));
     base = agate_lower_with(call, AGATE_OP_add, base, agate_attr_float(call, "bias", 1));
     agate_value *divisor = agate_lower_with(call, AGATE_OP_pow, base, agate_attr_float(call, "beta", 0.75));
-    call->results[0] = agate_lower2(call, AGATE_OP_div, x, divisor);
+    call->results[0] = agate_lower_cast(call, agate_lower2(call, AGATE_OP_div, x, divisor), dtype);
 }

@@ -148,9 +148,10 @@ void agate_import_pool(agate_call *call)
     call->results[0] = emit_pool(call, call->row->op, call->operands[0], &w, count_pads);
 }
 
-/* |x|^p */
+/* |x|^p, with room for the sums of it */
 static agate_value *emit_power(agate_call *call, agate_value *x, int64_t p)
 {
+    x = agate_lower_widened(call, x);
     if (p == 2)
         return agate_lower2(call, AGATE_OP_mul, x, x);
     x = agate_lower1(call, AGATE_OP_abs, x);
@@ -189,7 +190,8 @@ void agate_import_lp_pool(agate_call *call)
             agate_call_invalid(call, "its kernel is too large");
     agate_value *power = emit_power(call, call->operands[0], p);
     agate_value *mean = power ? emit_pool(call, AGATE_OP_avg_pool, power, &w, true) : NULL;
-    call->results[0] = emit_root(call, agate_lower_with(call, AGATE_OP_mul, mean, (double)size), p);
+    agate_value *sum = agate_lower_with(call, AGATE_OP_mul, mean, (double)size);
+    call->results[0] = agate_lower_cast(call, emit_root(call, sum, p), call->operands[0]->type.dtype);
 }
 
 /* All axes but batch and channels. */
@@ -220,7 +222,7 @@ void agate_import_global_lp_pool(agate_call *call)
         return;
     agate_value *power = emit_power(call, call->operands[0], p);
     agate_value *sum = power ? agate_lower_reduce(call, AGATE_OP_reduce_sum, power, &axes, true) : NULL;
-    call->results[0] = emit_root(call, sum, p);
+    call->results[0] = agate_lower_cast(call, emit_root(call, sum, p), call->operands[0]->type.dtype);
 }
 
 /* x / |x|_p along an axis; 0 where the norm is 0. */
@@ -236,8 +238,10 @@ void agate_import_lp_norm(agate_call *call)
         power ? emit_root(call, agate_lower_reduce(call, AGATE_OP_reduce_sum, power, &axis, true), p) : NULL;
     /* 0/0 is avoided by dividing by 1 instead. */
     agate_value *none = agate_lower_with(call, AGATE_OP_equal, norm, 0);
-    agate_value *one = none ? agate_lower_cast(call, none, x->type.dtype) : NULL;
-    call->results[0] = agate_lower2(call, AGATE_OP_div, x, agate_lower2(call, AGATE_OP_add, norm, one));
+    agate_value *one = none ? agate_lower_cast(call, none, norm->type.dtype) : NULL;
+    agate_value *quotient = agate_lower2(call, AGATE_OP_div, agate_lower_widened(call, x),
+                                         agate_lower2(call, AGATE_OP_add, norm, one));
+    call->results[0] = agate_lower_cast(call, quotient, x->type.dtype);
 }
 
 /* ---- matrix products ----------------------------------------------------------------------------------- */

@@ -59,11 +59,49 @@ START_TEST(resizes)
 }
 END_TEST
 
+/* `node` takes x, which is f16, and gives y. */
+static void expect_half(const char *opset, const char *x, const char *node, const char *wanted)
+{
+    agate_text lines = {0};
+    agate_text_add(&lines, "opset %s\n%s\nnode c Cast wide -> x ; to=10\n%s\noutput y", opset, x, node);
+    expect_values(agate_text_c(&lines), wanted);
+    agate_text_deinit(&lines);
+}
+
+/* Squares of f16 that f16 does not hold. */
+START_TEST(squares_of_halves)
+{
+    const char *four = "list wide f32 400 -400 400 -400";
+    const char *image = "list flat f32 400 -400 400 -400\nlist s i64 1 2 2 1\nnode s Reshape flat s -> wide";
+
+    expect_half("13", four, "node n ReduceL2 x -> y", "f16[1]: 800");
+    expect_half("13", "list wide f32 1e-4 1e-4 1e-4 1e-4", "node n ReduceL2 x -> y", "f16[1]: 0.0002");
+    expect_half("13", "list wide f32 60000 60000", "node n ReduceLogSum x -> y", "f16[1]: 11.7");
+    expect_half("13", four, "node n LpNormalization x -> y", "f16[4]: 0.5 -0.5 0.5 -0.5");
+    expect_half("13", image, "node n GlobalLpPool x -> y", "f16[1,2,1,1]: 565.5 565.5");
+    expect_half("18", image, "node n LpPool x -> y ; kernel_shape=[2,1]", "f16[1,2,1,1]: 565.5 565.5");
+    expect_half("13", image, "node n LRN x -> y ; size=1 alpha=1.0 beta=0.5", "f16[1,2,2,1]: 1 -1 1 -1");
+    expect_half("13", image, "node n MeanVarianceNormalization x -> y ; axes=[2]", "f16[1,2,2,1]: 1 -1 1 -1");
+    expect_half("13", image,
+                "list s32 f32 1 2\nnode g Cast s32 -> g ; to=10\nnode n InstanceNormalization x g g -> y",
+                "f16[1,2,2,1]: 2 0 4 0");
+    expect_half("18", image,
+                "list s32 f32 3\nnode g Cast s32 -> g ; to=10\nnode n GroupNormalization x g g -> y ; "
+                "num_groups=1",
+                "f16[1,2,2,1]: 6 0 6 0");
+    expect_half("21", image,
+                "list s32 f32 1 2\nnode g Cast s32 -> g ; to=10\nnode n GroupNormalization x g g -> y ; "
+                "num_groups=1 stash_type=1",
+                "f16[1,2,2,1]: 2 0 4 0");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("import values");
     TCase *all = tcase_create("operators");
     tcase_add_test(all, resizes);
+    tcase_add_test(all, squares_of_halves);
     suite_add_tcase(suite, all);
     return suite_run(suite);
 }
