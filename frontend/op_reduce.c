@@ -361,10 +361,12 @@ void agate_import_layer_norm(agate_call *call)
     agate_value *value = agate_lower_cast(call, m.result, dtype);
     value = agate_lower2(call, AGATE_OP_mul, value, call->operands[1]);
     call->results[0] = bias ? agate_lower2(call, AGATE_OP_add, value, bias) : value;
+    /* They are of the type asked for even where a double was not narrowed. */
+    const agate_dtype kept = (agate_dtype)agate_attr_int(call, "stash_type", AGATE_F32);
     if (agate_call_wants(call, 1))
-        call->results[1] = m.mean;
+        call->results[1] = agate_lower_cast(call, m.mean, kept);
     if (agate_call_wants(call, 2))
-        call->results[2] = m.scale;
+        call->results[2] = agate_lower_cast(call, m.scale, kept);
 }
 
 void agate_import_rms_norm(agate_call *call)

@@ -96,12 +96,25 @@ START_TEST(squares_of_halves)
 }
 END_TEST
 
+/* Statistics are of type stash_type, whatever the data is. */
+START_TEST(layer_norm_statistics)
+{
+    const char *model =
+        "opset 17\nlist wide f32 1 3\nlist wide_scale f32 1 1\nnode c Cast wide -> x ; to=11\n"
+        "node d Cast wide_scale -> s ; to=11\n"
+        "node n LayerNormalization x s -> y mean scale ; epsilon=0.0\n"
+        "output y\noutput mean\noutput scale";
+    expect_values(model, "f64[2]: -1 1; f32[1]: 2; f32[1]: 1");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("import values");
     TCase *all = tcase_create("operators");
     tcase_add_test(all, resizes);
     tcase_add_test(all, squares_of_halves);
+    tcase_add_test(all, layer_norm_statistics);
     suite_add_tcase(suite, all);
     return suite_run(suite);
 }
