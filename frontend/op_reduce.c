@@ -146,6 +146,8 @@ static agate_value *emit_hardmax(agate_call *call, agate_value *x, int64_t axis)
 {
     agate_attrs attrs;
     agate_dim dims[AGATE_MAX_RANK];
+    if (agate_dim_is(x->type.dims[axis], 0)) /* nothing has no greatest element, and needs none */
+        return x;
     agate_attrs_init(AGATE_SET_arg, &attrs);
     attrs.arg.axis = axis;
     agate_value *most = agate_lower(call, AGATE_OP_arg_max, &attrs, &x, 1);
@@ -203,14 +205,19 @@ void agate_import_batch_norm(agate_call *call)
     if (!agate_attr_bool(call, "spatial", true))
         agate_call_unsupported(call, "statistics for each pixel (spatial=0) are not supported");
 
+    agate_value *x = call->operands[0];
+    const agate_type type = x->type;
+    if (type.rank == 1) /* of one channel */
+        x = agate_lower_reshape(call, x, 2, (agate_dim[]){type.dims[0], agate_dim_fixed(1)});
     /* Statistics may be of another float type than the data. */
-    agate_value *operands[5] = {call->operands[0]};
+    agate_value *operands[5] = {x};
     for (int i = 1; i < 5; i++)
-        operands[i] = agate_lower_cast(call, call->operands[i], operands[0]->type.dtype);
+        operands[i] = agate_lower_cast(call, call->operands[i], type.dtype);
     agate_attrs attrs;
     agate_attrs_init(AGATE_SET_norm, &attrs);
     attrs.norm.epsilon = agate_attr_float(call, "epsilon", 1e-5);
-    call->results[0] = agate_lower(call, AGATE_OP_batch_norm, &attrs, operands, 5);
+    agate_value *normal = agate_lower(call, AGATE_OP_batch_norm, &attrs, operands, 5);
+    call->results[0] = agate_lower_reshape(call, normal, type.rank, type.dims);
 }
 
 /* What normalizing over some axes gives on the way. */

@@ -108,6 +108,17 @@ START_TEST(layer_norm_statistics)
 }
 END_TEST
 
+/* Inputs of few dimensions, or without elements. */
+START_TEST(small_inputs)
+{
+    expect_values("opset 9\nlist x f32 1 2 3\nlist s f32 2\nlist b f32 1\nlist v f32 4\n"
+                  "node n BatchNormalization x s b b v -> y ; epsilon=0.0\noutput y",
+                  "f32[3]: 1 2 3");
+    expect_values("opset 13\nweight x f32 2 0 3\nnode n Hardmax x -> y ; axis=1\noutput y", "f32[2,0,3]:");
+    expect_values("opset 11\nweight x f32 2 0 3\nnode n Hardmax x -> y ; axis=0\noutput y", "f32[2,0,3]:");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("import values");
@@ -115,6 +126,7 @@ int main(void)
     tcase_add_test(all, resizes);
     tcase_add_test(all, squares_of_halves);
     tcase_add_test(all, layer_norm_statistics);
+    tcase_add_test(all, small_inputs);
     suite_add_tcase(suite, all);
     return suite_run(suite);
 }
