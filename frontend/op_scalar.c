@@ -53,15 +53,15 @@ void agate_import_is_inf(agate_call *call)
     call->results[0] = infinite;
 }
 
-/* The result has the base's element type; integers to a broken power are computed as floats. */
+/* The result has the base's element type; integers to a broken power are computed as doubles, which hold
+ * every one of 32 bits. */
 void agate_import_pow(agate_call *call)
 {
     agate_value *base = call->operands[0], *exponent = call->operands[1];
     const agate_dtype dtype = base->type.dtype;
-    if (!agate_is_float(dtype) && agate_is_float(exponent->type.dtype))
-        base = agate_lower_cast(call, base, exponent->type.dtype);
-    else
-        exponent = agate_lower_cast(call, exponent, dtype);
+    const bool broken = !agate_is_float(dtype) && agate_is_float(exponent->type.dtype);
+    base = agate_lower_cast(call, base, broken ? AGATE_F64 : dtype);
+    exponent = agate_lower_cast(call, exponent, broken ? AGATE_F64 : dtype);
     call->results[0] = agate_lower_cast(call, agate_lower2(call, AGATE_OP_pow, base, exponent), dtype);
 }
 

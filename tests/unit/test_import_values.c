@@ -108,6 +108,15 @@ START_TEST(layer_norm_statistics)
 }
 END_TEST
 
+/* Integers beyond what f32 holds. */
+START_TEST(powers_of_integers)
+{
+    expect_values("opset 13\nlist x i32 16777217 3 9\nlist e f32 1 2 0.5\nlist low i32 16777216 0 0\n"
+                  "node p Pow x e -> power\nnode s Sub power low -> y\noutput y",
+                  "i32[3]: 1 9 3");
+}
+END_TEST
+
 /* Inputs of few dimensions, or without elements. */
 START_TEST(small_inputs)
 {
@@ -126,6 +135,7 @@ int main(void)
     tcase_add_test(all, resizes);
     tcase_add_test(all, squares_of_halves);
     tcase_add_test(all, layer_norm_statistics);
+    tcase_add_test(all, powers_of_integers);
     tcase_add_test(all, small_inputs);
     suite_add_tcase(suite, all);
     return suite_run(suite);
