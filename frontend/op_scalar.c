@@ -188,13 +188,20 @@ void agate_import_mish(agate_call *call)
     call->results[0] = agate_lower2(call, AGATE_OP_mul, x, agate_lower1(call, AGATE_OP_tanh, soft));
 }
 
-/* x + bias below -lambd, x - bias above lambd, 0 between. */
+/* x + bias below -lambd, x - bias above lambd, 0 between. Integers meet a broken bias as doubles; bounds of
+ * them may be whole. */
 void agate_import_shrink(agate_call *call)
 {
     const double bias = agate_attr_float(call, "bias", 0), lambd = agate_attr_float(call, "lambd", 0.5);
-    agate_value *x = call->operands[0], *zero = agate_lower_scalar(call, x->type.dtype, 0);
+    const agate_dtype dtype = call->operands[0]->type.dtype;
+    const bool integer = !agate_is_float(dtype), exact = bias == floor(bias) && lambd >= 0;
+    const agate_dtype kept = integer && !exact ? AGATE_F64 : dtype;
+    const double high = integer ? floor(lambd) : lambd, low = integer ? ceil(-lambd) : -lambd;
+    agate_value *x = agate_lower_cast(call, call->operands[0], kept),
+                *zero = agate_lower_scalar(call, kept, 0);
     agate_value *lowered = agate_lower_with(call, AGATE_OP_sub, x, bias),
                 *raised = agate_lower_with(call, AGATE_OP_add, x, bias);
-    agate_value *above = emit_select(call, agate_lower_with(call, AGATE_OP_greater, x, lambd), lowered, zero);
-    call->results[0] = emit_select(call, agate_lower_with(call, AGATE_OP_less, x, -lambd), raised, above);
+    agate_value *above = emit_select(call, agate_lower_with(call, AGATE_OP_greater, x, high), lowered, zero);
+    agate_value *below = agate_lower_with(call, AGATE_OP_less, x, low);
+    call->results[0] = agate_lower_cast(call, emit_select(call, below, raised, above), dtype);
 }

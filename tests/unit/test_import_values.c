@@ -117,6 +117,20 @@ START_TEST(powers_of_integers)
 }
 END_TEST
 
+START_TEST(shrinks_integers)
+{
+    expect_values("opset 9\nlist x i32 -4 -2 -1 0 1 2 4\nnode s Shrink x -> y ; bias=1.5 lambd=1.5\noutput y",
+                  "i32[7]: -2 0 0 0 0 0 2");
+    expect_values("opset 9\nlist x u8 0 1 2 255\nnode s Shrink x -> y ; lambd=-1.5\noutput y",
+                  "u8[4]: 0 1 2 255");
+    expect_values("opset 9\nlist x i32 -4 -1 1 4\nnode s Shrink x -> y ; bias=1.0 lambd=1.0\noutput y",
+                  "i32[4]: -3 0 0 3");
+    expect_values("opset 13\nnode c Constant -> x ; value_int=9007199254740993\nnode s Shrink x -> z\n"
+                  "node d Sub x z -> y\noutput y",
+                  "i64[]: 0");
+}
+END_TEST
+
 /* Inputs of few dimensions, or without elements. */
 START_TEST(small_inputs)
 {
@@ -136,6 +150,7 @@ int main(void)
     tcase_add_test(all, squares_of_halves);
     tcase_add_test(all, layer_norm_statistics);
     tcase_add_test(all, powers_of_integers);
+    tcase_add_test(all, shrinks_integers);
     tcase_add_test(all, small_inputs);
     suite_add_tcase(suite, all);
     return suite_run(suite);
