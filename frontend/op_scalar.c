@@ -131,7 +131,8 @@ static agate_value *clip_bound(agate_call *call, const char *name, int32_t index
         for (int32_t i = 0; bound && i < bound->type.rank; i++)
             if (!agate_dim_is(bound->type.dims[i], 1))
                 agate_call_invalid(call, "its input %d (%s) must be a scalar", index, name);
-        return bound;
+        /* One element of more dimensions would pass these on. */
+        return bound && !call->faulty ? agate_lower_reshape(call, bound, 0, NULL) : NULL;
     }
     return agate_attr_has(call, name)
                ? agate_lower_scalar(call, call->operands[0]->type.dtype, agate_attr_float(call, name, 0))

@@ -137,6 +137,7 @@ START_TEST(small_inputs)
     expect_values("opset 9\nlist x f32 1 2 3\nlist s f32 2\nlist b f32 1\nlist v f32 4\n"
                   "node n BatchNormalization x s b b v -> y ; epsilon=0.0\noutput y",
                   "f32[3]: 1 2 3");
+    expect_values("opset 13\nscalar x f32 3\nlist low f32 4\nnode c Clip x low -> y\noutput y", "f32[]: 4");
     expect_values("opset 13\nweight x f32 2 0 3\nnode n Hardmax x -> y ; axis=1\noutput y", "f32[2,0,3]:");
     expect_values("opset 11\nweight x f32 2 0 3\nnode n Hardmax x -> y ; axis=0\noutput y", "f32[2,0,3]:");
 }
