@@ -475,6 +475,16 @@ bool agate_call_ints(agate_call *call, int32_t index, const char *what, agate_in
     return true;
 }
 
+/* Is `number` the first element of `data`? Integers of 64 bits may have been rounded. */
+static bool holds_exactly(double number, const agate_data *data, agate_dtype dtype)
+{
+    int64_t whole;
+    if ((dtype != AGATE_I64 && dtype != AGATE_U64) || !agate_data_read(data, 0, sizeof(whole), &whole))
+        return true;
+    return dtype == AGATE_I64 ? number < 0x1p63 && (int64_t)number == whole
+                              : number < 0x1p64 && (uint64_t)number == (uint64_t)whole;
+}
+
 bool agate_call_number(agate_call *call, int32_t index, const char *what, double *out_number)
 {
     int64_t count;
@@ -485,6 +495,9 @@ bool agate_call_number(agate_call *call, int32_t index, const char *what, double
         agate_call_unsupported(call, "its input %d (%s) must be one number known at import", index, what);
         return false;
     }
-    *out_number = agate_data_at(agate_value_data(value), value->type.dtype, 0);
-    return true;
+    const agate_data *data = agate_value_data(value);
+    *out_number = agate_data_at(data, value->type.dtype, 0);
+    if (!holds_exactly(*out_number, data, value->type.dtype))
+        agate_call_unsupported(call, "its input %d (%s) has more than the 53 bits of a double", index, what);
+    return !call->faulty;
 }

@@ -301,7 +301,7 @@ bool agate_call_dims(agate_call *call, int32_t index, const char *what, int32_t 
 /* The same, where N may not take part. */
 bool agate_call_ints(agate_call *call, int32_t index, const char *what, agate_ints *out_ints);
 
-/* A constant operand of one element as a number. */
+/* A constant operand of one element as a number; faults where a double does not hold it. */
 bool agate_call_number(agate_call *call, int32_t index, const char *what, double *out_number);
 
 /* Computes `node`, whose operands are all constant and whose result is typed and small. Returns the

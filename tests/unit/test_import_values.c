@@ -49,6 +49,18 @@ static void expect_values(const char *lines, const char *wanted)
     agate_graph_release(graph);
 }
 
+static void expect_refused(const char *lines, const char *part)
+{
+    size_t size;
+    uint8_t *bytes = onnx_text_pack(lines, &size);
+    agate_graph *graph;
+    agate_status status = agate_import(bytes, size, NULL, &graph);
+    free(bytes);
+    ck_assert_int_eq(agate_status_code(status), AGATE_CODE_UNSUPPORTED);
+    ck_assert_msg(strstr(agate_status_message(status), part), "%s", agate_status_message(status));
+    agate_status_release(status);
+}
+
 /* With fewer elements than before, opset 10 takes the one behind. */
 START_TEST(resizes)
 {
@@ -131,6 +143,30 @@ START_TEST(shrinks_integers)
 }
 END_TEST
 
+/* Numbers on the way to the graph are doubles: integers that these do not hold must not become others. */
+START_TEST(long_integers)
+{
+    const char *pad = "opset 13\nlist x i64 5\nlist p i64 1 0\nnode c Constant -> c ; value_int=%s\n"
+                      "node n Pad x p c -> y\noutput y";
+    const char *range = "opset 13\nscalar one i64 1\nnode a Constant -> a ; value_int=%s\n"
+                        "node b Add a one -> b\nnode n Range a b one -> y\noutput y";
+    agate_text lines = {0};
+
+    agate_text_add(&lines, pad, "-9223372036854775808");
+    expect_values(agate_text_c(&lines), "i64[2]: -9.223e+18 5");
+    agate_text_deinit(&lines);
+    agate_text_add(&lines, pad, "9223372036854775807");
+    expect_refused(agate_text_c(&lines), "constant_value");
+    agate_text_deinit(&lines);
+    agate_text_add(&lines, range, "9007199254740991");
+    expect_values(agate_text_c(&lines), "i64[1]: 9.007e+15");
+    agate_text_deinit(&lines);
+    agate_text_add(&lines, range, "9007199254740993");
+    expect_refused(agate_text_c(&lines), "start");
+    agate_text_deinit(&lines);
+}
+END_TEST
+
 /* Inputs of few dimensions, or without elements. */
 START_TEST(small_inputs)
 {
@@ -152,6 +188,7 @@ int main(void)
     tcase_add_test(all, layer_norm_statistics);
     tcase_add_test(all, powers_of_integers);
     tcase_add_test(all, shrinks_integers);
+    tcase_add_test(all, long_integers);
     tcase_add_test(all, small_inputs);
     suite_add_tcase(suite, all);
     return suite_run(suite);
