@@ -174,8 +174,27 @@ static int64_t read_p(agate_call *call)
     return p;
 }
 
-/* The sum over a window is its average, pads counted, times its size. With ceil_mode the last window may
- * reach past the pads, which do not count; so the size is not everywhere the same, and that is refused. */
+/* Makes the pads reach as far as the last window, so that none is cut off. Windows that would start behind
+ * the input are not there. */
+static void round_up(agate_call *call, window *w, const agate_type *x)
+{
+    for (int32_t i = 0; i < w->rank && w->ceil; i++) {
+        const agate_dim in = x->dims[2 + i];
+        const int64_t stride = w->strides.v[i], reach = (w->kernel.v[i] - 1) * w->dilations.v[i] + 1;
+        const int64_t begin = w->pads.v[i], span = in.offset + begin + w->pads.v[w->rank + i] - reach;
+        if (!agate_dim_is_fixed(in))
+            return agate_call_unsupported(call, "ceil_mode needs a fixed size for dimension %d", 2 + i);
+        if (span < 0)
+            continue; /* the pool says what is wrong */
+        int64_t last = agate_ceil_div(span, stride);
+        if (last * stride >= in.offset + begin)
+            last--;
+        w->pads.v[w->rank + i] = agate_max(last * stride + reach - in.offset - begin, 0);
+    }
+    w->ceil = false;
+}
+
+/* The sum over a window is its average, pads counted, times its size. */
 void agate_import_lp_pool(agate_call *call)
 {
     const int64_t p = read_p(call);
@@ -183,8 +202,7 @@ void agate_import_lp_pool(agate_call *call)
     window w;
     if (!read_window(call, &call->operands[0]->type, NULL, &w))
         return;
-    if (w.ceil)
-        agate_call_unsupported(call, "ceil_mode is not supported here yet");
+    round_up(call, &w, &call->operands[0]->type);
     for (int32_t i = 0; i < w.rank; i++)
         if (__builtin_mul_overflow(size, w.kernel.v[i], &size))
             agate_call_invalid(call, "its kernel is too large");

@@ -167,6 +167,23 @@ START_TEST(long_integers)
 }
 END_TEST
 
+/* The last window reaches past the input, and what would start behind it is left out. */
+START_TEST(pools_rounded_up)
+{
+    const char *model = "opset 18\nlist flat f32 1 2 3 4 5\nlist s i64 1 1 5\nnode r Reshape flat s -> x\n"
+                        "node n LpPool x -> y ; kernel_shape=[2] strides=[%s] pads=[0,1] p=1 ceil_mode=1\n"
+                        "output y";
+    static const char *const strides[] = {"2", "3", "5"};
+    static const char *const wanted[] = {"f32[1,1,3]: 3 7 5", "f32[1,1,2]: 3 9", "f32[1,1,1]: 3"};
+    for (size_t i = 0; i < AGATE_COUNT(wanted); i++) {
+        agate_text lines = {0};
+        agate_text_add(&lines, model, strides[i]);
+        expect_values(agate_text_c(&lines), wanted[i]);
+        agate_text_deinit(&lines);
+    }
+}
+END_TEST
+
 /* Inputs of few dimensions, or without elements. */
 START_TEST(small_inputs)
 {
@@ -189,6 +206,7 @@ int main(void)
     tcase_add_test(all, powers_of_integers);
     tcase_add_test(all, shrinks_integers);
     tcase_add_test(all, long_integers);
+    tcase_add_test(all, pools_rounded_up);
     tcase_add_test(all, small_inputs);
     suite_add_tcase(suite, all);
     return suite_run(suite);
