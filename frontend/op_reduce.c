@@ -209,14 +209,19 @@ void agate_import_batch_norm(agate_call *call)
     const agate_type type = x->type;
     if (type.rank == 1) /* of one channel */
         x = agate_lower_reshape(call, x, 2, (agate_dim[]){type.dims[0], agate_dim_fixed(1)});
-    /* Statistics may be of another float type than the data. */
-    agate_value *operands[5] = {x};
+    /* Statistics may be of another float type than the data, of which the wider holds both. */
+    agate_dtype wide = type.dtype;
     for (int i = 1; i < 5; i++)
-        operands[i] = agate_lower_cast(call, call->operands[i], type.dtype);
+        if (agate_dtype_size(call->operands[i]->type.dtype) > agate_dtype_size(wide))
+            wide = call->operands[i]->type.dtype;
+    agate_value *operands[5] = {agate_lower_cast(call, x, wide)};
+    for (int i = 1; i < 5; i++)
+        operands[i] = agate_lower_cast(call, call->operands[i], wide);
     agate_attrs attrs;
     agate_attrs_init(AGATE_SET_norm, &attrs);
     attrs.norm.epsilon = agate_attr_float(call, "epsilon", 1e-5);
     agate_value *normal = agate_lower(call, AGATE_OP_batch_norm, &attrs, operands, 5);
+    normal = agate_lower_cast(call, normal, type.dtype);
     call->results[0] = agate_lower_reshape(call, normal, type.rank, type.dims);
 }
 

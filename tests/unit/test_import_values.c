@@ -120,6 +120,20 @@ START_TEST(layer_norm_statistics)
 }
 END_TEST
 
+/* A variance that the data's type does not hold, and one that it holds as 0. */
+START_TEST(statistics_of_other_types)
+{
+    expect_half("15", "list flat f32 300 0.5\nlist s i64 1 2 1\nnode s Reshape flat s -> wide",
+                "list g f32 1 1\nlist b f32 0 0\nlist v f32 90000 1e-8\n"
+                "node n BatchNormalization x g b b v -> y ; epsilon=0.0",
+                "f16[1,2,1]: 1 5000");
+    expect_half("15", "list flat f32 1 2\nlist s i64 1 2 1\nnode s Reshape flat s -> wide",
+                "list g0 f32 2 3\nnode g Cast g0 -> g ; to=10\nlist b f32 0 1\nlist v f32 1 1\n"
+                "node n BatchNormalization x g g b v -> y ; epsilon=0.0",
+                "f16[1,2,1]: 4 6");
+}
+END_TEST
+
 /* Integers beyond what f32 holds. */
 START_TEST(powers_of_integers)
 {
@@ -207,6 +221,7 @@ int main(void)
     tcase_add_test(all, shrinks_integers);
     tcase_add_test(all, long_integers);
     tcase_add_test(all, pools_rounded_up);
+    tcase_add_test(all, statistics_of_other_types);
     tcase_add_test(all, small_inputs);
     suite_add_tcase(suite, all);
     return suite_run(suite);
