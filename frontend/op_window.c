@@ -2,6 +2,7 @@
 #include "frontend/importer.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 /* ---- windows ---------------------------------------------------------------------------------------------
  */
@@ -276,6 +277,8 @@ void agate_import_gemm(agate_call *call)
                            b->type.rank);
         return;
     }
+    if (!agate_is_float(a->type.dtype) && (alpha != floor(alpha) || beta != floor(beta)))
+        agate_call_unsupported(call, "it multiplies %s by broken numbers", agate_dtype_name(a->type.dtype));
     if (agate_attr_bool(call, "transA", false))
         a = agate_lower_transpose(call, a, swap);
     if (agate_attr_bool(call, "transB", false))

@@ -143,6 +143,20 @@ START_TEST(powers_of_integers)
 }
 END_TEST
 
+START_TEST(products_of_integers)
+{
+    const char *model = "opset 11\nlist flat i32 1 2 3 4\nlist s i64 2 2\nnode r Reshape flat s -> x\n"
+                        "node g Gemm x x x -> y ; alpha=%s\noutput y";
+    agate_text lines = {0};
+    agate_text_add(&lines, model, "2.0");
+    expect_values(agate_text_c(&lines), "i32[2,2]: 15 22 33 48");
+    agate_text_deinit(&lines);
+    agate_text_add(&lines, model, "0.5");
+    expect_refused(agate_text_c(&lines), "broken");
+    agate_text_deinit(&lines);
+}
+END_TEST
+
 START_TEST(shrinks_integers)
 {
     expect_values("opset 9\nlist x i32 -4 -2 -1 0 1 2 4\nnode s Shrink x -> y ; bias=1.5 lambd=1.5\noutput y",
@@ -218,6 +232,7 @@ int main(void)
     tcase_add_test(all, squares_of_halves);
     tcase_add_test(all, layer_norm_statistics);
     tcase_add_test(all, powers_of_integers);
+    tcase_add_test(all, products_of_integers);
     tcase_add_test(all, shrinks_integers);
     tcase_add_test(all, long_integers);
     tcase_add_test(all, pools_rounded_up);
