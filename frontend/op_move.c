@@ -326,7 +326,8 @@ void agate_import_pad(agate_call *call)
 /* ---- repetition ------------------------------------------------------------------------------------------
  */
 
-/* Each repeated axis is cut out as [before, 1, axis, after], expanded and put back. */
+/* Each repeated axis is cut out as [before, 1, axis, after], expanded and put back. With nothing before it
+ * the repetition comes first, where it may follow the batch. */
 static agate_value *repeat_axis(agate_call *call, agate_value *x, int32_t axis, agate_dim times)
 {
     agate_dim dims[AGATE_MAX_RANK], parts[4];
@@ -337,11 +338,12 @@ static agate_value *repeat_axis(agate_call *call, agate_value *x, int32_t axis, 
     if (!agate_call_product(call, dims, 0, axis, &parts[0]) ||
         !agate_call_product(call, dims, axis + 1, rank, &parts[3]))
         return NULL;
+    const int32_t first = agate_dim_is(parts[0], 1) ? 1 : 0;
     parts[1] = agate_dim_fixed(1);
     parts[2] = dims[axis];
-    x = agate_lower_reshape(call, x, 4, parts);
+    x = agate_lower_reshape(call, x, 4 - first, parts + first);
     parts[1] = times;
-    x = agate_lower_expand(call, x, 4, parts);
+    x = agate_lower_expand(call, x, 4 - first, parts + first);
     if (!agate_dim_mul(dims[axis], times, &dims[axis]))
         agate_call_unsupported(call, "its repeats are too large, or follow the batch twice");
     return agate_lower_reshape(call, x, rank, dims);

@@ -61,6 +61,22 @@ static void expect_refused(const char *lines, const char *part)
     agate_status_release(status);
 }
 
+/* The first result of a model that may have inputs. */
+static void expect_type(const char *lines, const char *wanted)
+{
+    size_t size;
+    uint8_t *bytes = onnx_text_pack(lines, &size);
+    agate_graph *graph;
+    agate_status status = agate_import(bytes, size, NULL, &graph);
+    ck_assert_msg(status == AGATE_OK, "%s", agate_status_message(status));
+    free(bytes);
+    agate_text text = {0};
+    agate_type_print(&graph->last->operands[0]->type, &text);
+    ck_assert_str_eq(agate_text_c(&text), wanted);
+    agate_text_deinit(&text);
+    agate_graph_release(graph);
+}
+
 /* With fewer elements than before, opset 10 takes the one behind. */
 START_TEST(resizes)
 {
@@ -131,6 +147,21 @@ START_TEST(statistics_of_other_types)
                 "list g0 f32 2 3\nnode g Cast g0 -> g ; to=10\nlist b f32 0 1\nlist v f32 1 1\n"
                 "node n BatchNormalization x g g b v -> y ; epsilon=0.0",
                 "f16[1,2,1]: 4 6");
+}
+END_TEST
+
+/* A token for each image of the batch, as `repeat` exports. */
+START_TEST(repetitions)
+{
+    expect_type("opset 13\ninput x f32 N 5\nlist flat f32 1 2 3\nlist s i64 1 1 3\n"
+                "node r Reshape flat s -> token\nnode h Shape x -> shape\nscalar zero i64 0\n"
+                "node g Gather shape zero -> n\nlist axis i64 0\nnode u Unsqueeze n axis -> n1\n"
+                "list ones i64 1 1\nnode c Concat n1 ones -> repeats ; axis=0\n"
+                "node t Tile token repeats -> y\noutput y",
+                "f32[N,1,3]");
+    expect_values("opset 13\nlist flat f32 1 2 3 4\nlist s i64 2 2\nnode r Reshape flat s -> x\n"
+                  "list repeats i64 2 2\nnode t Tile x repeats -> y\noutput y",
+                  "f32[4,4]: 1 2 1 2 3 4 3 4 1 2 1 2 3 4 3 4");
 }
 END_TEST
 
@@ -237,6 +268,7 @@ int main(void)
     tcase_add_test(all, long_integers);
     tcase_add_test(all, pools_rounded_up);
     tcase_add_test(all, statistics_of_other_types);
+    tcase_add_test(all, repetitions);
     tcase_add_test(all, small_inputs);
     suite_add_tcase(suite, all);
     return suite_run(suite);
