@@ -92,12 +92,32 @@ static LLVMValueRef both(agate_emitter *e, LLVMValueRef a, LLVMValueRef b)
     return a ? LLVMBuildAnd(e->builder, a, b, "") : b;
 }
 
+/* A pad in whose dimension lanes run, which copies elements: a vector where all of `from` lie in the operand,
+ * lane by lane at its edges. */
+static LLVMValueRef copy_edges(agate_emitter *e, const agate_node *node, const agate_coords *coords,
+                               const agate_coords *from)
+{
+    LLVMValueRef at = from->at[from->vector];
+    LLVMValueRef end = agate_emit_add(e, at, agate_emit_int(e, from->lanes));
+    LLVMValueRef extent = agate_emit_dim(e, node->operands[0]->type.dims[from->vector]);
+    LLVMValueRef before = LLVMBuildICmp(e->builder, LLVMIntSLT, at, agate_emit_int(e, 0), "");
+    LLVMValueRef behind = LLVMBuildICmp(e->builder, LLVMIntSGT, end, extent, "");
+    LLVMValueRef edge = LLVMBuildOr(e->builder, before, behind, "");
+    LLVMValueRef none = LLVMConstNull(agate_emit_type(e, node->results[0].type.dtype, coords->lanes));
+
+    agate_branch inside = agate_branch_begin(e, LLVMBuildNot(e->builder, edge, ""));
+    LLVMValueRef whole = agate_branch_end(e, &inside, agate_emit_value(e, node->operands[0], from), none);
+    agate_branch outside = agate_branch_begin(e, edge);
+    return agate_branch_end(e, &outside, agate_emit_by_lane(e, &node->results[0], coords), whole);
+}
+
 static LLVMValueRef pad(agate_emitter *e, const agate_node *node, const agate_coords *coords)
 {
     const agate_attrs_pad *attrs = &node->attrs.pad;
     const agate_type *type = &node->operands[0]->type;
     agate_coords from = *coords;
     LLVMValueRef all = NULL, lanes = NULL;
+    bool copies = false;
 
     for (int32_t i = 0; i < coords->rank; i++) {
         int64_t begin = attrs->begins.v[i], end = attrs->ends.v[i];
@@ -109,14 +129,17 @@ static LLVMValueRef pad(agate_emitter *e, const agate_node *node, const agate_co
             continue;
         if (attrs->mode != AGATE_PAD_CONSTANT) {
             if (i == coords->vector)
-                return agate_emit_by_lane(e, &node->results[0], coords);
-            from.at[i] = fold_index(e, attrs->mode, from.at[i], extent);
+                copies = true;
+            else
+                from.at[i] = fold_index(e, attrs->mode, from.at[i], extent);
         } else if (i == coords->vector) {
             lanes = is_inside(e, &from, i, agate_emit_int(e, 0), extent);
         } else {
             all = both(e, all, is_inside(e, &from, i, agate_emit_int(e, 0), extent));
         }
     }
+    if (copies)
+        return copy_edges(e, node, coords, &from);
     LLVMValueRef fill = agate_emit_number(e, type->dtype, attrs->value, coords->lanes);
     return value_within(e, node->operands[0], &from, all, lanes, fill);
 }

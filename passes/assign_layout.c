@@ -185,7 +185,8 @@ static bool keeps_runs(const agate_node *move, int64_t block)
     case AGATE_OP_slice:
         return attrs->slice.steps.v[1] == 1;
     case AGATE_OP_pad:
-        return attrs->pad.mode == AGATE_PAD_CONSTANT;
+        return attrs->pad.mode == AGATE_PAD_CONSTANT ||
+               (attrs->pad.begins.v[1] == 0 && attrs->pad.ends.v[1] == 0);
     case AGATE_OP_concat:
         return true;
     case AGATE_OP_interleave:

@@ -93,6 +93,14 @@ START_TEST(pads)
         {"pad $0 begins=[0, 2, 3] ends=[0, 1, 2] mode=reflect", "f32[N,7,22]", {"f32[N,4,17]"}},
         {"pad $0 begins=[0, 2, 3] ends=[0, 1, 2] mode=edge", "f32[N,7,22]", {"f32[N,4,17]"}},
         {"pad $0 begins=[0, 2, 3] ends=[0, 1, 2] mode=wrap", "f32[N,7,22]", {"f32[N,4,17]"}},
+        {"pad $0 begins=[0, 3, 2] ends=[0, 1, 5] mode=reflect", "f32[N,9,87]", {"f32[N,5,80]"}},
+        {"pad $0 begins=[0, -1, 2] ends=[0, 1, -3] mode=edge", "f32[N,5,79]", {"f32[N,5,80]"}},
+        {"pad $0 begins=[0, 0, 2, 1] ends=[0, 0, 1, 3] mode=reflect",
+         "f32[N,20,8,12]{nchw@Bc}",
+         {"f32[N,20,5,8]{nchw@Bc}"}},
+        {"pad $0 begins=[0, 0, 0, 2] ends=[0, 0, 1, 3] mode=wrap",
+         "f32[N,20,6,13]{nchw@Bc}",
+         {"f32[N,20,5,8]{nchw@Bc}"}},
         {"pad $0 begins=[0, 1] ends=[0, 1] value=2", "i32[N,2]", {"i32[N,0]"}},
     };
     check_moves(moves, AGATE_COUNT(moves));
