@@ -16,6 +16,7 @@
 #include "runtime/base/features.h"
 #include "runtime/digest.h"
 #include "runtime/model.h"
+#include "runtime/object.h"
 
 /* A file in memory, for reading. */
 typedef struct mapping {
@@ -129,16 +130,6 @@ static agate_status read_seal(int file, size_t size_bytes, agate_seal *out_seal)
     return AGATE_OK;
 }
 
-/* The system's loader believes what it reads: nothing but whole and unchanged files may come to it. */
-static agate_status check_body(int file, const agate_seal *seal)
-{
-    mapping body = {0};
-    AGATE_TRY(map_part(file, 0, seal->body_bytes, &body));
-    const bool whole = digest_of(&body) == seal->body_digest;
-    unmap(&body);
-    return whole ? AGATE_OK : damaged();
-}
-
 /* ---- what the file holds ------------------------------------------------------------------------------- */
 
 /* `name` in the folder of `path`; the caller's to free, NULL if memory is short. A path without a slash gets
@@ -155,17 +146,19 @@ static char *beside(const char *path, const char *name)
     return result;
 }
 
-static agate_status load_object(agate_artifact *a, const char *path)
+static agate_status load_object(agate_artifact *a, const char *path, int file, const mapping *body)
 {
     const char *slash = strrchr(path, '/');
-    char *file = beside(path, slash ? slash + 1 : path);
-    if (!file)
+    char *with_slash = beside(path, slash ? slash + 1 : path);
+    if (!with_slash)
         return out_of_memory();
-    a->object = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    free(file);
-    if (!a->object)
-        return agate_error_make(AGATE_CODE_INVALID_MODEL, "the system cannot load it: %s", dlerror());
+    agate_status status = agate_object_load(with_slash, file, body->bytes, body->size_bytes, &a->object);
+    free(with_slash);
+    return status;
+}
 
+static agate_status find_plan(agate_artifact *a)
+{
     Dl_info info;
     void *entry = NULL;
     const void *bytes = dlsym(a->object, AGATE_PLAN_SYMBOL);
@@ -213,12 +206,22 @@ static agate_status bring_weights(agate_artifact *a, const char *path, int file,
     return status;
 }
 
+/* The system's loader believes what it reads: nothing but whole and unchanged files may come to it. */
+static agate_status bring_object(agate_artifact *a, const char *path, int file, const agate_seal *seal)
+{
+    mapping body = {0};
+    AGATE_TRY(map_part(file, 0, seal->body_bytes, &body));
+    agate_status status =
+        digest_of(&body) == seal->body_digest ? load_object(a, path, file, &body) : damaged();
+    unmap(&body);
+    return status ? status : find_plan(a);
+}
+
 static agate_status open_all(agate_artifact *a, const char *path, int file, size_t size_bytes)
 {
     agate_seal seal = {0};
     AGATE_TRY(read_seal(file, size_bytes, &seal));
-    AGATE_TRY(check_body(file, &seal));
-    AGATE_TRY(load_object(a, path));
+    AGATE_TRY(bring_object(a, path, file, &seal));
     return bring_weights(a, path, file, &seal);
 }
 
