@@ -22,6 +22,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/base/rounding.h"
+
 enum {
     CACHE_LINE = 64,
     /* Some 50 to 200 microseconds: long against the gaps between steps, short against a time slice. */
@@ -152,6 +154,7 @@ static bool take(worker *self, uint32_t ticket)
 static void *work(void *argument)
 {
     worker *self = argument;
+    (void)agate_rounding_enter(); /* not as whoever made the session */
     for (uint32_t seen = 0;;) {
         await(&self->posted, seen);
         seen = atomic_load(&self->posted.value);
@@ -286,7 +289,9 @@ static void cut(agate_pool *pool, int64_t count, int64_t task_count, agate_tasks
 
 static void run_share(void *context, int32_t index)
 {
+    const agate_rounding before = agate_rounding_enter();
     take_part(context, index);
+    agate_rounding_leave(before);
 }
 
 /* The caller and the pool's own workers do the step. */

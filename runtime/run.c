@@ -1,4 +1,5 @@
 /* run.c: the run itself: its steps, whole or by slices. */
+#include "runtime/base/rounding.h"
 #include "runtime/session.h"
 
 static void *callers_data(const agate_module_arg *arg, const agate_tensor *inputs,
@@ -215,7 +216,9 @@ agate_status agate_session_run(agate_session *session, const agate_tensor *input
         return agate_error_make(
             AGATE_CODE_INVALID_ARGUMENT,
             "the session is already running on another thread; create a session per thread");
+    const agate_rounding before = agate_rounding_enter();
     agate_status status = run(session, inputs, input_count, outputs, output_count);
+    agate_rounding_leave(before);
     atomic_store_explicit(&session->running, false, memory_order_release);
     return status;
 }

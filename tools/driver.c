@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "ir/text.h"
 #include "runtime/artifact.h"
+#include "runtime/base/rounding.h"
 #include "runtime/model.h"
 #include "tools/cached.h"
 #include "tools/file.h"
@@ -281,8 +282,8 @@ static agate_status load_uncached(const agate_model_source *source, const agate_
     return agate_source_error(source, status);
 }
 
-static agate_status load_source(const agate_model_source *source, const agate_driver_options *options,
-                                agate_cache_outcome *outcome, agate_model **out_model)
+static agate_status load_rounded(const agate_model_source *source, const agate_driver_options *options,
+                                 agate_cache_outcome *outcome, agate_model **out_model)
 {
     const char *refusal = agate_cached_refuses(options);
     agate_cache *cache = NULL;
@@ -298,6 +299,17 @@ static agate_status load_source(const agate_model_source *source, const agate_dr
     }
     status = agate_cached_load(cache, source, options, outcome, out_model);
     agate_cache_release(cache);
+    return status;
+}
+
+/* Constants are the same numbers, however the caller's thread rounds. */
+static agate_status load_source(const agate_model_source *source, const agate_driver_options *options,
+                                agate_cache_outcome *outcome, agate_model **out_model)
+{
+    const agate_rounding before = agate_rounding_enter();
+    agate_status status = load_rounded(source, options, outcome, out_model);
+
+    agate_rounding_leave(before);
     return status;
 }
 

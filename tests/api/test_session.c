@@ -7,6 +7,9 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 enum { ROWS = 3, MOST_SHARES = 64 };
 
@@ -271,6 +274,36 @@ START_TEST(the_callers_threads_give_the_same_bits)
 }
 END_TEST
 
+/* ---- how threads round --------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+/* Upwards, denormals taken for 0, exceptions trapped: none of it reaches a model or its runs, and all of it
+ * stays. */
+START_TEST(how_a_thread_rounds_is_of_no_account)
+{
+    static const unsigned odd[] = {_MM_MASK_MASK | _MM_ROUND_UP | _MM_FLUSH_ZERO_ON, _MM_MASK_INEXACT};
+    int32_t loops = 0;
+    const agate_session_options lent = {.threads = 2, .parallel = with_threads, .parallel_user = &loops};
+    const agate_session_options ways[] = {{.threads = 1}, {.threads = 2}, lent};
+    const unsigned before = _mm_getcsr();
+    agate_model *again;
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        _mm_setcsr(odd[i]);
+        must(agate_model_load_file(AGATE_DIGITS, NULL, &again));
+        for (size_t k = 0; k < sizeof ways / sizeof ways[0]; k++) {
+            agate_session *session;
+            must(agate_session_create(k < 2 ? model : again, &ways[k], &session));
+            expect_run(session);
+            agate_session_release(session);
+        }
+        agate_model_release(again);
+        ck_assert_uint_eq(_mm_getcsr(), odd[i]);
+    }
+    _mm_setcsr(before);
+}
+END_TEST
+#endif
+
 /* ---- cancelling and deadlines -------------------------------------------------------------------------- */
 
 START_TEST(a_cancelled_session_runs_again_when_resumed)
@@ -393,6 +426,9 @@ int main(void)
     tcase_add_test(tests, the_constants_come_from_the_allocator);
     tcase_add_test(tests, half_an_allocator_is_refused);
     tcase_add_test(tests, the_callers_threads_give_the_same_bits);
+#if defined(__x86_64__)
+    tcase_add_test(tests, how_a_thread_rounds_is_of_no_account);
+#endif
     tcase_add_test(tests, a_cancelled_session_runs_again_when_resumed);
     tcase_add_test(tests, a_run_ends_between_steps);
     tcase_add_test(tests, another_thread_may_cancel);
