@@ -30,9 +30,13 @@ static agate_status system_error(const char *path)
  * to. */
 static agate_status check_place(const char *path)
 {
+    const char streams[] = "/proc/"; /* /dev/stdout is a link to there */
+    char target[sizeof streams] = "";
+    const bool is_stream =
+        readlink(path, target, sizeof target) > 0 && memcmp(target, streams, strlen(streams)) == 0;
     struct stat info;
 
-    if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
+    if (stat(path, &info) != 0 || (S_ISREG(info.st_mode) && !is_stream))
         return AGATE_OK;
     return agate_error_make(AGATE_CODE_IO, "%s: a %s, not a file", path,
                             S_ISDIR(info.st_mode) ? "folder" : "device or pipe");

@@ -241,7 +241,10 @@ for place in pipe place; do
     expect 1 compile "$model" -o "$work/$place"
     says "$err" "$place: a .*, not a file"
 done
-[ -p "$work/pipe" ] && [ -d "$work/place" ] || die "replaced: $(ls -l "$work")"
+ln -s /proc/self/fd/1 "$work/stream"
+expect 1 compile "$model" -o "$work/stream"
+says "$err" "stream: a .*, not a file"
+[ -p "$work/pipe" ] && [ -d "$work/place" ] && [ -L "$work/stream" ] || die "replaced: $(ls -l "$work")"
 
 # At most the instructions that are asked for, of those that are in the file.
 expect 0 compile "$model" -o "$work/low.so" --target x86-64,x86-64-v2
