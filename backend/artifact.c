@@ -293,12 +293,14 @@ static bool append(const agate_image *image, bool with_weights, output *out)
 
 agate_status agate_writer_seal(const agate_writer *writer, const char *path)
 {
+    errno = 0; /* where it stays so, the system has refused nothing */
     output out = {.file = open(path, O_RDWR | O_CLOEXEC)};
     bool with_weights = !writer->to.weights_path;
     agate_status status = AGATE_OK;
 
     if (out.file < 0 || !append(&writer->image, with_weights, &out))
-        status = system_error(path);
+        status = errno ? system_error(path)
+                       : agate_error_make(AGATE_CODE_IO, "%s: it does not hold what was linked", path);
     if (out.file >= 0 && close(out.file) != 0 && !status)
         status = system_error(path);
     return status;

@@ -3,10 +3,13 @@
 #include "tools/linker.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,20 +56,30 @@ static void add_option(arguments *args, const program *linker, const char *optio
     args->items[args->count++] = agate_arena_format(args->arena, "%s%s", linker->prefix, option);
 }
 
+/* What begins with "-", "=" or "@" would be no path for a linker. */
+static const char *base_of(const char *path)
+{
+    return *path == '/' ? "" : "./";
+}
+
 static void make_arguments(arguments *args, const program *linker, const agate_linker_options *options,
                            size_t count)
 {
+    const char *directory = options->directory;
+
     args->items = AGATE_NEW_N(args->arena, char *, count + 32);
     args->count = 0;
     add(args, linker->name);
     add(args, linker->first);
     add(args, options->shared ? "-shared" : "-r");
     add(args, "-o");
-    add(args, options->output);
+    args->items[args->count++] =
+        agate_arena_format(args->arena, "%s%s", base_of(options->output), options->output);
     for (size_t i = 0; options->shared && i < AGATE_COUNT(shared_options); i++)
         add_option(args, linker, shared_options[i]);
     for (size_t i = 0; i < count; i++)
-        args->items[args->count++] = agate_arena_format(args->arena, "%s/%zu.o", options->directory, i);
+        args->items[args->count++] =
+            agate_arena_format(args->arena, "%s%s/%zu.o", base_of(directory), directory, i);
     if (options->shared) {
         add_option(args, linker, "--as-needed");
         add(args, library_of("erf"));
@@ -76,16 +89,52 @@ static void make_arguments(arguments *args, const program *linker, const agate_l
 
 /* ---- running ------------------------------------------------------------------------------------------- */
 
-static agate_status wait_for(pid_t process, const char *name)
+/* Is it an ELF file with all of its section headers? Linkers write these last. */
+static bool is_whole(const char *path)
 {
-    int state;
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    Elf64_Ehdr head;
 
-    while (waitpid(process, &state, 0) < 0)
+    if (file < 0)
+        return false;
+    bool whole = pread(file, &head, sizeof head, 0) == (ssize_t)sizeof head && fstat(file, &info) == 0 &&
+                 memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 && head.e_shoff > 0 &&
+                 head.e_shoff <= (uint64_t)info.st_size &&
+                 (uint64_t)head.e_shnum * head.e_shentsize <= (uint64_t)info.st_size - head.e_shoff;
+    close(file);
+    return whole;
+}
+
+static agate_status failure(const char *name, int state, bool quiet)
+{
+    if (WIFSIGNALED(state))
+        return agate_error_make(AGATE_CODE_IO, "the linker %s was ended by a signal (%s)", name,
+                                strsignal(WTERMSIG(state)));
+    if (quiet)
+        return agate_error_make(AGATE_CODE_IO, "the linker %s failed with exit code %d", name,
+                                WEXITSTATUS(state));
+    return agate_error_make(AGATE_CODE_IO, "the linker %s failed (its own message is above)", name);
+}
+
+/* Where SIGCHLD is ignored, or somebody waits for every child, it is not known how the linker ended, but that
+ * it has: what it wrote tells. */
+static agate_status wait_for(pid_t process, const char *name, const agate_linker_options *options)
+{
+    int state = 0;
+
+    while (waitpid(process, &state, 0) < 0) {
+        if (errno == ECHILD)
+            break;
         if (errno != EINTR)
             return agate_error_make(AGATE_CODE_IO, "%s: %s", name, strerror(errno));
-    if (WIFEXITED(state) && WEXITSTATUS(state) == 0)
-        return AGATE_OK;
-    return agate_error_make(AGATE_CODE_IO, "the linker %s failed (its own message is above)", name);
+    }
+    if (!WIFEXITED(state) || WEXITSTATUS(state) != 0)
+        return failure(name, state, options->quiet);
+    if (!is_whole(options->output))
+        return agate_error_make(AGATE_CODE_IO, "the linker %s wrote no whole file: is there room for it?",
+                                name);
+    return AGATE_OK;
 }
 
 /* Returns what errno would be. */
@@ -113,7 +162,7 @@ static agate_status run(const agate_linker_options *options, size_t object_count
         make_arguments(&args, &programs[i], options, object_count);
         int error = spawn(&args, options->quiet, &process);
         if (!error)
-            return wait_for(process, programs[i].name);
+            return wait_for(process, programs[i].name, options);
         if (error != ENOENT && error != EACCES)
             return agate_error_make(AGATE_CODE_IO, "%s cannot be run: %s", programs[i].name, strerror(error));
     }

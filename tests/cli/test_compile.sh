@@ -246,6 +246,39 @@ expect 1 compile "$model" -o "$work/stream"
 says "$err" "stream: a .*, not a file"
 [ -p "$work/pipe" ] && [ -d "$work/place" ] && [ -L "$work/stream" ] || die "replaced: $(ls -l "$work")"
 
+# in_work ARGUMENTS...: agate there, which is done.
+in_work() {
+    (cd "$work" && "$agate" "$@") >"$out" 2>"$err" || die "agate $*"
+}
+# Names that linkers take for options, lists of these, or places elsewhere.
+for name in -x.so =x.so @x.so; do
+    in_work compile "$model" -o "$name"
+    in_work run "./$name"
+    rm "$work/$name"
+done
+
+# Where nobody is told how children end.
+printf '#!/bin/sh\nexec env --ignore-signal=CHLD "%s" "$@"\n' "$agate" >"$work/alone"
+chmod +x "$work/alone"
+env --ignore-signal=CHLD true 2>/dev/null || printf '#!/bin/sh\nexec "%s" "$@"\n' "$agate" >"$work/alone"
+(agate=$work/alone && expect 0 compile "$model" -o "$work/alone.so" && expect 0 run "$work/alone.so") || exit 1
+mkdir "$work/bin"
+# linker PROGRAM WHY KEPT: with a linker that does this, compiling fails so, and the cache says why it keeps nothing.
+linker() {
+    printf '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n%s\n' "$1" >"$work/bin/ld"
+    chmod +x "$work/bin/ld"
+    (agate=$work/alone && PATH=$work/bin:$PATH && expect 1 compile "$model" -o "$work/x.so") || exit 1
+    (PATH=$work/bin:$PATH && expect 1 compile "$model" -o "$work/x.so") || exit 1
+    says "$err" "$2"
+    (PATH=$work/bin:$PATH && expect 0 run "$model" --cache "$work/unlinked" --verbose) || exit 1
+    says "$err" "compiled; cache: $3"
+}
+linker 'exit 3' 'the linker ld failed (its own' 'the linker ld failed with exit code 3'
+linker 'kill -9 $$' 'the linker ld was ended by a signal' 'the linker ld was ended by a signal'
+linker 'exit 0' 'the linker ld wrote no whole file' 'the linker ld wrote no whole file'
+linker 'echo >"$2"' 'the linker ld wrote no whole file' 'the linker ld wrote no whole file'
+linker "cp '$agate' \"\$2\"" 'does not hold what was linked' '.*does not hold what was linked'
+
 # At most the instructions that are asked for, of those that are in the file.
 expect 0 compile "$model" -o "$work/low.so" --target x86-64,x86-64-v2
 expect 0 bench "$work/low.so" --iterations 5 --isa sse2
