@@ -70,8 +70,7 @@ static agate_status out_of_memory(void)
 
 static bool state_of(const char *path, agate_file_state *out_state)
 {
-    /* Standard input can be read only once. */
-    int file = strcmp(path, "-") == 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int file = agate_file_is_regular(path) ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     bool done = file >= 0 && agate_file_state_of(file, out_state);
 
     if (file >= 0)

@@ -113,8 +113,7 @@ bool agate_driver_is_compiled(const char *path)
 {
     char magic[SELFMAG] = "";
     size_t size = 0;
-    /* Standard input can be read only once. */
-    FILE *file = strcmp(path, "-") == 0 ? NULL : fopen(path, "rb");
+    FILE *file = agate_file_is_regular(path) ? fopen(path, "rb") : NULL;
 
     if (file) {
         size = fread(magic, 1, sizeof magic, file);

@@ -67,6 +67,13 @@ agate_status agate_file_read(const char *path, char **out_data, size_t *out_size
     return status;
 }
 
+bool agate_file_is_regular(const char *path)
+{
+    struct stat info;
+
+    return strcmp(path, "-") != 0 && stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 static void release_mapping(agate_data *data)
 {
     munmap(data->owner, data->size_bytes);
@@ -76,7 +83,7 @@ static void release_mapping(agate_data *data)
 /* The contents of a regular file that is not empty; NULL where they cannot be mapped. */
 static agate_data *map_file(const char *path)
 {
-    int fd = strcmp(path, "-") == 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = agate_file_is_regular(path) ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     agate_data *data = NULL;
     struct stat info;
 

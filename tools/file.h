@@ -9,6 +9,9 @@
  * `*out_size_bytes` bytes. Errors name the path. */
 AGATE_MUST_USE agate_status agate_file_read(const char *path, char **out_data, size_t *out_size_bytes);
 
+/* Is it a file that may be opened and read again? Standard input ("-") and pipes are none. */
+bool agate_file_is_regular(const char *path);
+
 /* The contents of a file ("-": standard input) as data: mapped where they can be. Errors name the path. */
 AGATE_MUST_USE agate_status agate_file_map(const char *path, agate_data **out_data);
 

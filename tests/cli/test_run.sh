@@ -29,6 +29,19 @@ done
 expect 0 run "$work/same.agt" "$photo" "$photo" "$photo" --preprocess digits --batch 2 --output-dir "$work/two"
 [ "$(ls "$work/two" | wc -l)" -eq 2 ] || die "two runs wrote $(ls "$work/two")"
 
+# Models from pipes, with a name or without, and through the cache; each is read once.
+expect 0 run "$model"
+cp "$out" "$work/from-file"
+mkfifo "$work/pipe"
+for cache in none "$work/piped" "$work/piped"; do
+    cat "$model" | "$agate" run /dev/stdin --cache "$cache" >"$out" 2>"$err" || die "/dev/stdin, cache $cache"
+    same "$out" "$work/from-file"
+    cat "$model" >"$work/pipe" &
+    timeout 60 "$agate" run "$work/pipe" --cache "$cache" >"$out" 2>"$err" || die "a pipe, cache $cache"
+    wait $! || die "whoever wrote to the pipe was cut off"
+    same "$out" "$work/from-file"
+done
+
 # Outputs without a name have a number.
 expect 0 run "$work/double.agt" --output-dir "$work/unnamed"
 [ -f "$work/unnamed/output0.npy" ] || die "an output without a name: $(ls "$work/unnamed")"
