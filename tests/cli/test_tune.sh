@@ -45,5 +45,10 @@ expect 1 tune "$work/nothing.onnx" --cache "$model" # known before anything is m
 says "$err" 'digits.onnx: it is no folder'
 expect 1 tune "$work/digits.so"
 says "$err" 'is compiled'
+# What is read twice, to be tuned and to be known again, is no pipe.
+code=0
+"$agate" tune - <"$model" >"$out" 2>"$err" || code=$?
+[ "$code" -eq 1 ] || die "standard input: exit code $code"
+says "$err" 'standard input: tuning takes a model that is a regular file'
 expect 2 tune "$model" --input picture=photo.jpg
 exit 0
