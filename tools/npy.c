@@ -30,12 +30,14 @@ static const char *value_of(const char *header, const char *key)
     return found + strspn(found, ": ");
 }
 
+/* "'<f4'" and whatever follows. One byte has no order: "|u1" and "<u1" are the same. */
 static bool parse_dtype(const char *descr, agate_dtype *out_dtype)
 {
-    for (size_t i = 0; i < AGATE_COUNT(types); i++) {
-        /* One byte has no order: "|u1" and "<u1" are the same. */
-        if (strncmp(descr + 1, types[i].descr, 3) == 0 || (descr[0] && descr[1] && types[i].descr[2] == '1' &&
-                                                           strncmp(descr + 2, types[i].descr + 1, 2) == 0)) {
+    for (size_t i = 0; i < AGATE_COUNT(types) && strnlen(descr, 5) == 5; i++) {
+        const char *type = types[i].descr;
+
+        if (descr[0] == '\'' && descr[4] == '\'' && memcmp(descr + 2, type + 1, 2) == 0 &&
+            (descr[1] == type[0] || type[2] == '1')) {
             *out_dtype = types[i].dtype;
             return true;
         }
@@ -70,8 +72,9 @@ static agate_status parse_header(const char *header, agate_tensor *tensor)
         return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
                                 "the .npy header lacks descr, shape or fortran_order");
     if (!parse_dtype(descr, &tensor->dtype))
-        return agate_error_make(AGATE_CODE_UNSUPPORTED, "the .npy element type %.*s is none of agate's",
-                                (int)strcspn(descr, ","), descr);
+        return agate_error_make(AGATE_CODE_UNSUPPORTED, "the .npy element type %.*s is none of agate's%s",
+                                (int)strcspn(descr, ","), descr,
+                                *descr && descr[1] == '>' ? ": save it with the least byte first" : "");
     if (!parse_shape(shape, tensor))
         return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
                                 "the .npy shape is damaged, or has more than %d dimensions", AGATE_MAX_RANK);
@@ -91,6 +94,9 @@ agate_status agate_npy_parse(const char *data, size_t size_bytes, agate_tensor *
 
     if (size_bytes < 12 || memcmp(data, magic, sizeof magic) != 0)
         return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "no .npy file");
+    if (bytes[6] < 1 || bytes[6] > 3)
+        return agate_error_make(AGATE_CODE_UNSUPPORTED, "the .npy file is of version %d.%d: there are 1 to 3",
+                                bytes[6], bytes[7]);
     start = bytes[6] == 1 ? 10 : 12;
     length = bytes[8] | (size_t)bytes[9] << 8;
     if (bytes[6] != 1)

@@ -72,6 +72,11 @@ START_TEST(npy_damage)
         "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}",
         "{'descr': '",
+        "{'descr': '<f44', 'fortran_order': False, 'shape': (1,)}",
+        "{'shape': (1,), 'fortran_order': False, 'descr': '<u16'}",
+        /* Where the header ends, nothing is read. */
+        "{'shape': (1,), 'fortran_order': False, 'descr'",
+        "{'shape': (1,), 'fortran_order': False, 'descr': '<f4",
     };
 
     for (size_t i = 0; i < AGATE_COUNT(bad); i++) {
@@ -79,6 +84,8 @@ START_TEST(npy_damage)
         agate_status status = parse(bad[i], 4, &tensor);
 
         ck_assert_msg(status != AGATE_OK, "accepted: %s", bad[i]);
+        if (strstr(bad[i], ">f4"))
+            ck_assert_ptr_nonnull(strstr(agate_status_message(status), "save it with the least byte first"));
         agate_status_release(status);
     }
 }
