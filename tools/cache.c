@@ -257,18 +257,20 @@ void agate_cache_trim(const agate_cache *cache, uint64_t limit_bytes)
     agate_cache_listing_deinit(&listing);
 }
 
-size_t agate_cache_clear(const agate_cache *cache)
+agate_status agate_cache_clear(const agate_cache *cache, size_t *out_count)
 {
     agate_cache_listing listing;
-    agate_status status = agate_cache_list(cache, &listing);
-    size_t count = 0;
+    agate_status status = AGATE_OK;
 
-    if (status) {
-        agate_status_release(status);
-        return 0;
+    *out_count = 0;
+    AGATE_TRY(agate_cache_list(cache, &listing));
+    for (size_t i = 0; i < listing.count; i++) {
+        if (remove_file(cache, &listing.files[i]))
+            ++*out_count;
+        else if (!status)
+            status = agate_error_make(AGATE_CODE_IO, "%s/%s cannot be removed: %s", cache->directory,
+                                      listing.files[i].name, strerror(errno));
     }
-    for (size_t i = 0; i < listing.count; i++)
-        count += remove_file(cache, &listing.files[i]);
     agate_cache_listing_deinit(&listing);
-    return count;
+    return status;
 }

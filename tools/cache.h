@@ -108,7 +108,7 @@ void agate_cache_listing_deinit(agate_cache_listing *listing);
  * them open. */
 void agate_cache_trim(const agate_cache *cache, uint64_t limit_bytes);
 
-/* Removes every file. Returns how many. */
-size_t agate_cache_clear(const agate_cache *cache);
+/* Removes every file; *out_count of them. An error names the first one that stays. */
+AGATE_MUST_USE agate_status agate_cache_clear(const agate_cache *cache, size_t *out_count);
 
 #endif

@@ -80,6 +80,15 @@ static agate_status list(const agate_cache *cache)
     return AGATE_OK;
 }
 
+static agate_status remove_all(const agate_cache *cache)
+{
+    size_t count;
+    agate_status status = agate_cache_clear(cache, &count);
+
+    printf("%s: removed %zu files\n", cache->directory, count);
+    return status;
+}
+
 /* ---- the verb ------------------------------------------------------------------------------------------ */
 
 static agate_status run_on(const char *directory, bool clear)
@@ -87,11 +96,7 @@ static agate_status run_on(const char *directory, bool clear)
     agate_cache *cache = NULL;
 
     AGATE_TRY(agate_cache_open(directory, &cache));
-    agate_status status = AGATE_OK;
-    if (clear)
-        printf("%s: removed %zu files\n", cache->directory, agate_cache_clear(cache));
-    else
-        status = list(cache);
+    agate_status status = clear ? remove_all(cache) : list(cache);
     agate_cache_release(cache);
     return status;
 }

@@ -89,10 +89,11 @@ static bool is_right(const trial *self)
 static void clear(const trial *self)
 {
     agate_cache *cache;
+    size_t count;
     if (!self->cleared)
         return;
     must(agate_cache_open(self->cache, &cache));
-    agate_cache_clear(cache);
+    must(agate_cache_clear(cache, &count));
     agate_cache_release(cache);
 }
 

@@ -96,6 +96,13 @@ says "$out" 'removed [1-9]'
 [ -f "$cache/somebody-elses.so" ] || die "removed a file that is not the cache's"
 rm "$cache/somebody-elses.so"
 [ -z "$(ls "$cache")" ] || die "left behind: $(ls "$cache")"
+# What cannot be removed is said.
+stuck=$cache/0123456789012345678901234567890123456789.so.abcdef
+mkdir -p "$stuck/folder"
+expect 1 cache clear
+says "$out" 'removed 0 files'
+says "$err" "$stuck cannot be removed: "
+rm -r "$stuck"
 
 # Damaged in any way, an entry is made anew and replaced.
 start compiled
