@@ -51,6 +51,11 @@ static bool make_folders(char *path)
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
+bool agate_cache_is_open_to_others(const struct stat *info)
+{
+    return (info->st_uid != geteuid() && info->st_uid != 0) || (info->st_mode & (S_IWGRP | S_IWOTH)) != 0;
+}
+
 static agate_status check_folder(const char *path)
 {
     struct stat info;
@@ -60,7 +65,7 @@ static agate_status check_folder(const char *path)
         return agate_error_make(AGATE_CODE_IO, "%s: %s", path, strerror(errno));
     if (!S_ISDIR(info.st_mode))
         return agate_error_make(AGATE_CODE_IO, "%s: it is no folder", path);
-    if ((info.st_uid != geteuid() && info.st_uid != 0) || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    if (agate_cache_is_open_to_others(&info))
         return agate_error_make(AGATE_CODE_IO,
                                 "%s: other users may write to it, and code from it would be run (chmod go-w)",
                                 path);

@@ -27,6 +27,11 @@ typedef struct agate_cache {
 AGATE_MUST_USE agate_status agate_cache_open(const char *directory, agate_cache **out_cache);
 void agate_cache_release(agate_cache *cache); /* NULL is accepted */
 
+struct stat;
+
+/* May users beside this one and the system's write to what is so? */
+bool agate_cache_is_open_to_others(const struct stat *info);
+
 /* ---- keys ---------------------------------------------------------------------------------------------- */
 
 typedef struct agate_cache_key {

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/backend.h"
@@ -311,10 +312,25 @@ static void note_names(request *r)
 
 /* ---- finding and making -------------------------------------------------------------------------------- */
 
+/* Nobody else may have written it either: the folder may have been open to others once. */
+static agate_status check_entry(const char *path)
+{
+    struct stat info;
+
+    if (lstat(path, &info) != 0)
+        return agate_error_make(errno == ENOENT ? AGATE_CODE_NOT_FOUND : AGATE_CODE_IO, "%s: %s", path,
+                                strerror(errno));
+    if (!S_ISREG(info.st_mode) || agate_cache_is_open_to_others(&info))
+        return agate_error_make(AGATE_CODE_IO, "%s: other users may have written it", path);
+    return AGATE_OK;
+}
+
 static bool load_entry(request *r, const char *path, agate_model **out_model)
 {
-    agate_status status = agate_model_load_artifact(path, out_model);
+    agate_status status = check_entry(path);
 
+    if (!status)
+        status = agate_model_load_artifact(path, out_model);
     if (!status)
         agate_cache_touch(path);
     /* That there is nothing yet is nothing to remark on. */
@@ -361,7 +377,7 @@ static bool is_unchanged(request *r)
 /* Writes a planned graph into the cache and brings it from there. */
 static agate_status keep(request *r, const agate_graph *graph, const char *path, agate_model **out_model)
 {
-    const agate_compile_to to = {.path = path, .quiet = true};
+    const agate_compile_to to = {.path = path, .quiet = true, .locked = true};
     agate_compilation *compilation = NULL;
     agate_status status = agate_compilation_create(&to, &compilation);
 

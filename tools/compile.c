@@ -115,11 +115,21 @@ agate_status agate_compilation_add(agate_compilation *compilation, const agate_g
     return agate_writer_add(compilation->writer, graph, &codegen);
 }
 
+/* Whatever the umask says. */
+static bool lock(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 && chmod(path, info.st_mode & 07777 & ~(mode_t)(S_IWGRP | S_IWOTH)) == 0;
+}
+
 /* The weights first: a file that asks for weights must find them. */
 static agate_status put_in_place(const agate_compilation *c)
 {
     if (c->to.external_weights && rename(c->weights, c->final_weights) != 0)
         return system_error(c->final_weights);
+    if (c->to.locked && !lock(c->linked))
+        return system_error(c->linked);
     if (rename(c->linked, c->to.path) != 0)
         return system_error(c->to.path);
     return AGATE_OK;

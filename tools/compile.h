@@ -10,6 +10,7 @@ typedef struct agate_compile_to {
     bool object;           /* one relocatable object, to be linked into something else */
     bool external_weights; /* in `path`.weights */
     bool quiet;            /* the linker's own messages are dropped */
+    bool locked;           /* no other user may write to it, whatever the umask says */
 } agate_compile_to;
 
 /* A file in the making, in a folder of its own beside it. Thread-compatible. */

@@ -147,6 +147,15 @@ for i in 1 2; do
 done
 [ "$(ls "$cache" | grep -c '\.so\.')" -eq 0 ] || die "left behind: $(ls "$cache")"
 
+# Nobody else may write to what is run, and what others may have written is not.
+mkdir -m 755 "$work/shared"
+(umask 0 && start compiled --cache "$work/shared") || exit 1
+[ -z "$(find "$work/shared" -perm /022)" ] || die "others may write: $(ls -l "$work/shared")"
+start 'from the cache' --cache "$work/shared"
+chmod o+w "$work"/shared/*.so
+start 'compiled; cache: .*other users may have written it' --cache "$work/shared"
+start 'from the cache' --cache "$work/shared"
+
 # Folders that cannot be used: it works without, and says so when asked.
 : >"$work/file"
 mkdir -m 777 "$work/open"
