@@ -1,4 +1,5 @@
 /* main.c: the agate command: finds the verb. */
+#include <signal.h>
 #include <stdio.h>
 
 #include "tools/cli.h"
@@ -51,6 +52,7 @@ int main(int argc, char **argv)
     const agate_cli_verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
     int code;
 
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error that can be told */
     if (argc < 2) {
         print_overview(stderr);
         return AGATE_EXIT_USAGE;

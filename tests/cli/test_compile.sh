@@ -287,6 +287,13 @@ expect 0 compile "$model" -o "$work/high.so" --target x86-64-v2
 expect 1 run "$work/high.so" --isa sse2
 says "$err" 'compiled for sse4, and is not to use SSE3, .*; compile it for a lower isa'
 
+# A file that may not grow so large is an error, and nothing stays of it.
+(ulimit -f 16 && expect 1 compile "$model" -o "$work/large.so") || exit 1
+says "$err" 'File too large\|the linker'
+(ulimit -f 16 && expect 0 run "$model" --cache "$work/limited" --verbose) || exit 1
+says "$err" 'compiled; cache: '
+[ "$(ls -d "$work"/large.so* "$work"/limited/*.so* 2>/dev/null | wc -l)" -eq 0 ] || die "left behind: $(ls "$work")"
+
 # Verbs that need the model say so.
 for verb in compare bisect check dump; do
     expect 1 $verb "$so"
