@@ -7,6 +7,7 @@
 
 #include "runtime/ref/element.h"
 #include "runtime/ref/index.h"
+#include "tools/cli.h"
 #include "tools/file.h"
 
 #define BEST 5
@@ -111,8 +112,9 @@ agate_status agate_classes_print(const char *output, const agate_tensor *tensor,
         given = is_distribution(row, labels->count);
         if (!given)
             soften(row, labels->count);
-        printf("%s%s\"%s\" (%s)\n", titles ? titles[r] : "", titles ? ": " : "", output,
-               given ? "probabilities as they are" : "probabilities by softmax");
+        printf("%s%s\"", titles ? titles[r] : "", titles ? ": " : "");
+        agate_cli_put(output);
+        printf("\" (%s)\n", given ? "probabilities as they are" : "probabilities by softmax");
         print_best(row, labels);
     }
     free(row);

@@ -55,6 +55,9 @@ int agate_cli_parse(const agate_cli_verb *verb, int argc, char **argv, void *set
 
 void agate_cli_help(const agate_cli_verb *verb);
 
+/* Prints text from a model, with '?' in place of what a terminal would obey. */
+void agate_cli_put(const char *text);
+
 /* Print "agate: ..." on standard error and return AGATE_EXIT_USAGE; AGATE_EXIT_FAILED, releasing `status`. */
 int agate_cli_usage(const agate_cli_verb *verb, const char *format, ...) AGATE_PRINTF(2, 3);
 int agate_cli_fail(agate_status status);

@@ -18,13 +18,6 @@ static const agate_cli_option options[] = {
 
 /* ---- list ---------------------------------------------------------------------------------------------- */
 
-/* A name from a model, with nothing in it that a terminal would obey. */
-static void print_name(const char *name)
-{
-    for (; *name; name++)
-        putchar((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name);
-}
-
 /* What a compiled file was made for and from, or what is wrong with it. */
 static void print_contents(const char *path)
 {
@@ -42,7 +35,7 @@ static void print_contents(const char *path)
     else
         printf("%s, %s, %u kernels, ", variant.isa, variant.precision, module->step_count);
     if (!status)
-        print_name(module->metadata && *module->metadata->graph_name ? module->metadata->graph_name : "?");
+        agate_cli_put(module->metadata && *module->metadata->graph_name ? module->metadata->graph_name : "?");
     putchar('\n');
     agate_status_release(status);
     agate_artifact_release(artifact);

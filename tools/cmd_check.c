@@ -87,22 +87,15 @@ static void hear_node(void *user, const char *op, agate_import_outcome outcome)
 
 /* ---- reporting ---------------------------------------------------------------------------------------- */
 
-/* Names come from the file and go to a terminal. */
-static void put(const char *text)
-{
-    for (; *text; text++)
-        putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
-}
-
 /* A node's name, what its operands are, and its operator set. */
 static void print_place(const agate_import_fault *fault)
 {
     printf("    \"");
-    put(fault->node ? fault->node : "");
+    agate_cli_put(fault->node ? fault->node : "");
     printf("\" (");
-    put(fault->types);
+    agate_cli_put(fault->types);
     printf(") [");
-    put(fault->domain);
+    agate_cli_put(fault->domain);
     printf(" %lld]\n", (long long)fault->opset);
 }
 
@@ -120,12 +113,12 @@ static void print_trouble(row *first)
 
     for (const row *one = first; one; one = one->next)
         count += !one->printed && is_same_trouble(first, one) && one->fault.op;
-    put(first->fault.op ? first->fault.op : "the model");
+    agate_cli_put(first->fault.op ? first->fault.op : "the model");
     printf(": %s: ", agate_code_name(first->fault.code));
-    put(first->fault.reason);
+    agate_cli_put(first->fault.reason);
     if (*first->help) {
         printf("\n  what would help: ");
-        put(first->help);
+        agate_cli_put(first->help);
     }
     printf("\n");
     if (count > 1)
@@ -147,7 +140,7 @@ static void print_fine(const agate_tally *tally)
     printf("fine:\n");
     for (size_t i = 0; i < tally->count; i++) {
         printf("  %6zu  ", tally->rows[i].count);
-        put(tally->rows[i].name);
+        agate_cli_put(tally->rows[i].name);
         printf("\n");
     }
     printf("\n");

@@ -169,10 +169,10 @@ static void print_report(const facts *f, const char *model)
 {
     printf("%s\ninputs\n", model);
     for (int32_t i = 0; i < f->graph->param_count; i++)
-        printf("  %s: %s\n", param_name(f, i), type_of(f, f->graph->params[i]));
+        agate_info_print_value(param_name(f, i), type_of(f, f->graph->params[i]));
     printf("outputs\n");
     for (int32_t i = 0; i < f->graph->last->operand_count; i++)
-        printf("  %s: %s\n", result_name(f, i), type_of(f, f->graph->last->operands[i]));
+        agate_info_print_value(result_name(f, i), type_of(f, f->graph->last->operands[i]));
     printf("%-12s%" PRId64 "\n", "parameters", f->parameters);
     agate_info_print_amount("weights", agate_dim_fixed((int64_t)f->weight_bytes), "B");
     agate_info_print_amount("  packed", agate_dim_fixed((int64_t)f->packed_bytes), "B");

@@ -115,7 +115,8 @@ static void print_outputs(const agate_runner *runner, const agate_tensor *output
         for (int64_t k = 0; k < count && k < 8; k++)
             agate_text_add(&line, "%s%.7g", k ? ", " : " = ",
                            agate_element_load(outputs[i].dtype, outputs[i].data, k));
-        printf("%s%s\n", agate_text_c(&line), count > 8 ? ", ..." : "");
+        agate_cli_put(agate_text_c(&line));
+        printf("%s\n", count > 8 ? ", ..." : "");
         agate_text_deinit(&line);
     }
 }

@@ -31,7 +31,8 @@ static void add_label(agate_text *text, const char *label)
         if (*label == '\n')
             agate_text_add(text, "\\l");
         else
-            agate_text_add(text, *label == '"' || *label == '\\' ? "\\%c" : "%c", *label);
+            agate_text_add(text, *label == '"' || *label == '\\' ? "\\%c" : "%c",
+                           (unsigned char)*label < ' ' || *label == 0x7f ? '?' : *label);
     }
     if (many)
         agate_text_add(text, "\\l");

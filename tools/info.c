@@ -40,6 +40,13 @@ void agate_info_print_tally(const agate_tally *tally)
         printf("  %6zu  %s\n", tally->rows[i].count, tally->rows[i].name);
 }
 
+void agate_info_print_value(const char *name, const char *type)
+{
+    printf("  ");
+    agate_cli_put(name);
+    printf(": %s\n", type);
+}
+
 json_t *agate_info_amount(agate_dim amount)
 {
     return json_pack("{s:I, s:I}", "per_row", (json_int_t)amount.scale, "fixed", (json_int_t)amount.offset);

@@ -12,6 +12,9 @@ void agate_info_add_number(int64_t number, const char *unit, agate_text *text);
 void agate_info_print_amount(const char *title, agate_dim amount, const char *unit);
 void agate_info_print_tally(const agate_tally *tally);
 
+/* An input or output. */
+void agate_info_print_value(const char *name, const char *type);
+
 /* An amount of scale * N + offset. */
 json_t *agate_info_amount(agate_dim amount);
 json_t *agate_info_shape(const agate_dim *dims, int32_t rank);

@@ -157,7 +157,7 @@ static void print_values(const facts *f, const char *title, const agate_module_v
 {
     printf("%s\n", title);
     for (uint32_t i = 0; i < count; i++)
-        printf("  %s: %s\n", values[i].name, type_of(f, &values[i].type));
+        agate_info_print_value(values[i].name, type_of(f, &values[i].type));
 }
 
 /* The widest name in a column. */

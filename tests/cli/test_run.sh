@@ -42,6 +42,22 @@ for cache in none "$work/piped" "$work/piped"; do
     same "$out" "$work/from-file"
 done
 
+# Names come from the file: a terminal is not to obey them.
+escape=$(printf '\033')
+sed "s/logits/log${escape}ts/g" "$model" >"$work/escape.onnx"
+expect 0 compile "$work/escape.onnx" -o "$work/escape.so"
+for command in 'run escape.onnx' 'run escape.so' 'info escape.onnx' 'info escape.so' 'dump --format dot escape.onnx' \
+    "run --labels $labels escape.onnx" 'bench --iterations 1 escape.so'; do
+    (cd "$work" && "$agate" $command) >"$out" 2>"$err" || die "agate $command"
+    grep -q "$escape" "$out" "$err" && die "agate $command: a terminal would obey it"
+done
+says "$out" 'escape.so'
+expect 0 run "$work/escape.onnx"
+says "$out" '^"log?ts" f32'
+sed "s/image/im${escape}ge/g" "$model" >"$work/escape.onnx"
+expect 1 run "$work/escape.onnx" --input x=x.npy
+says "$err" 'no input "x", but "im?ge"'
+
 # Outputs without a name have a number.
 expect 0 run "$work/double.agt" --output-dir "$work/unnamed"
 [ -f "$work/unnamed/output0.npy" ] || die "an output without a name: $(ls "$work/unnamed")"
