@@ -2,6 +2,8 @@
  * it. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "backend/artifact.h"
 #include "ir/text.h"
@@ -251,6 +253,18 @@ static agate_status find_variants(job *j, const settings *set)
     return AGATE_OK;
 }
 
+/* What is written is not to take the model's place. */
+static agate_status check_output(const char *model, const char *output)
+{
+    struct stat from, to;
+
+    if (strcmp(model, "-") == 0 || stat(model, &from) != 0 || stat(output, &to) != 0 ||
+        from.st_dev != to.st_dev || from.st_ino != to.st_ino)
+        return AGATE_OK;
+    return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "%s is the model itself: write to another file",
+                            output);
+}
+
 static agate_status compile(job *j, kind what, const settings *set)
 {
     const agate_compile_to to = {
@@ -259,6 +273,7 @@ static agate_status compile(job *j, kind what, const settings *set)
         .external_weights = set->weights && strcmp(set->weights, "external") == 0,
     };
 
+    AGATE_TRY(check_output(j->source.path, set->output));
     AGATE_TRY(find_variants(j, set));
     AGATE_TRY(agate_file_map(j->source.path, &j->file));
     return agate_source_error(&j->source,

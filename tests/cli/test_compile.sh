@@ -246,6 +246,15 @@ expect 1 compile "$model" -o "$work/stream"
 says "$err" "stream: a .*, not a file"
 [ -p "$work/pipe" ] && [ -d "$work/place" ] && [ -L "$work/stream" ] || die "replaced: $(ls -l "$work")"
 
+# Nor does a model make way for what it is compiled to.
+cp "$work/double.agt" "$work/itself.agt"
+ln -s itself.agt "$work/link.agt"
+for kind in so ir; do
+    expect 1 compile "$work/itself.agt" -o "$work/link.agt" --emit $kind
+    says "$err" 'link.agt is the model itself'
+done
+same "$work/itself.agt" "$work/double.agt"
+
 # in_work ARGUMENTS...: agate there, which is done.
 in_work() {
     (cd "$work" && "$agate" "$@") >"$out" 2>"$err" || die "agate $*"
