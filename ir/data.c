@@ -124,6 +124,8 @@ void agate_data_forget(const agate_data *data)
 
     while (data->source && !data->loose)
         data = data->source;
+    if (data->source && data->source->release == release_block)
+        return; /* memory that a pipe was read into: what goes is gone */
     uintptr_t first = ((uintptr_t)data->loose + page_bytes - 1) / page_bytes * page_bytes;
     uintptr_t end = ((uintptr_t)data->loose + data->size_bytes) / page_bytes * page_bytes;
     if (data->loose && end > first)

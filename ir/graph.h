@@ -94,7 +94,7 @@ typedef struct agate_data agate_data;
 struct agate_data {
     size_t size_bytes;
     const void *bytes;  /* aligned to AGATE_ALIGNMENT; NULL: not made yet, ask agate_data_bytes */
-    const void *loose;  /* the same at any address, in a mapped file; NULL: nowhere */
+    const void *loose;  /* the same at any address, in a mapped file or in `source`; NULL: nowhere */
     int64_t references; /* changed atomically */
     agate_data *source; /* what `make` reads, or `loose` lies in; released with it; NULL: nothing */
     bool (*make)(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out);

@@ -246,6 +246,11 @@ expect 1 compile "$model" -o "$work/stream"
 says "$err" "stream: a .*, not a file"
 [ -p "$work/pipe" ] && [ -d "$work/place" ] && [ -L "$work/stream" ] || die "replaced: $(ls -l "$work")"
 
+# From a pipe as from a file, each variant of several.
+expect 0 compile "$model" -o "$work/file.so" --target avx2,avx512
+cat "$model" | "$agate" compile - -o "$work/piped.so" --target avx2,avx512 2>"$err" || die "a pipe"
+same "$work/piped.so" "$work/file.so"
+
 # Nor does a model make way for what it is compiled to.
 cp "$work/double.agt" "$work/itself.agt"
 ln -s itself.agt "$work/link.agt"

@@ -84,6 +84,14 @@ START_TEST(pages_of_a_file_may_be_forgotten)
     ck_assert_double_eq(agate_data_at(scaled, AGATE_F32, 100), before);
     agate_data_forget(plain); /* lies in no file */
     ck_assert_double_eq(agate_data_at(plain, AGATE_F32, 64), -6);
+    agate_data *model = agate_data_create(1 << 16); /* as if it came through a pipe */
+    agate_data *piece = agate_data_create_loose(model->size_bytes - 4, (const char *)model->bytes + 4, model);
+    memset((void *)model->bytes, 1, model->size_bytes);
+    agate_data_forget(piece);
+    for (size_t i = 0; i < model->size_bytes; i++)
+        ck_assert_int_eq(((const char *)model->bytes)[i], 1);
+    agate_data_release(piece);
+    agate_data_release(model);
     agate_data_release(scaled);
     agate_data_release(data);
     munmap(mapped, plain->size_bytes);
