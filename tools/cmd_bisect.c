@@ -4,6 +4,7 @@
 
 #include "ir/text.h"
 #include "tools/bisect.h"
+#include "tools/file.h"
 #include "tools/diff.h"
 #include "tools/inputs.h"
 #include "tools/tensor.h"
@@ -104,6 +105,7 @@ static agate_status bisect(const char *model, const settings *set, const agate_r
     size_t count;
     agate_status status;
 
+    AGATE_TRY(agate_file_check_again(model));
     AGATE_TRY(make_inputs(model, set, how, &inputs, &count));
     status = agate_bisect(model, inputs, &options, out_result);
     agate_tensor_free(inputs, count);

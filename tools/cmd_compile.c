@@ -89,8 +89,13 @@ static agate_status plan(job *j, const variant *v, agate_graph **out_graph)
     agate_graph *graph;
 
     AGATE_TRY(agate_driver_import(&j->source, j->file, &driver, NULL, &graph));
-    if (j->tuned)
-        agate_cached_find_tuning(j->tuned, &j->source, &driver, &v->machine, &j->outcome, &tuning);
+    if (j->tuned) {
+        /* By what was read: a pipe has nothing more to say. */
+        agate_model_source source = j->source;
+        source.data = j->file->bytes;
+        source.size_bytes = j->file->size_bytes;
+        agate_cached_find_tuning(j->tuned, &source, &driver, &v->machine, &j->outcome, &tuning);
+    }
     j->tuned_count += tuning.count;
     passes.tuning = &tuning;
     agate_status status = agate_passes_run(graph, &passes, AGATE_STAGE_planned);

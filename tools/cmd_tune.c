@@ -96,15 +96,6 @@ static agate_status check_directory(const char *directory)
                : agate_error_make(AGATE_CODE_IO, "%s cannot be written: %s", directory, strerror(errno));
 }
 
-/* It is read once to be tuned, and once more to be known again. */
-static agate_status check_model(const char *model)
-{
-    if (agate_file_is_regular(model) || (strcmp(model, "-") != 0 && access(model, F_OK) != 0))
-        return AGATE_OK;
-    return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "%s: tuning takes a model that is a regular file",
-                            strcmp(model, "-") == 0 ? "standard input" : model);
-}
-
 static agate_status tune(const char *model, const settings *set, const agate_driver_options *driver,
                          const char *directory)
 {
@@ -116,7 +107,7 @@ static agate_status tune(const char *model, const settings *set, const agate_dri
                                     .progress = show_progress};
     agate_tune_result result;
 
-    AGATE_TRY(check_model(model));
+    AGATE_TRY(agate_file_check_again(model));
     AGATE_TRY(check_directory(directory));
     agate_status status = agate_tune(model, &how, &result);
     end_progress();

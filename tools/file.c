@@ -74,6 +74,17 @@ bool agate_file_is_regular(const char *path)
     return strcmp(path, "-") != 0 && stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
+agate_status agate_file_check_again(const char *path)
+{
+    const bool is_stream = strcmp(path, "-") == 0;
+
+    if (agate_file_is_regular(path) || (!is_stream && access(path, F_OK) != 0))
+        return AGATE_OK;
+    return agate_error_make(AGATE_CODE_INVALID_ARGUMENT,
+                            "%s: this takes a regular file, which can be read more than once",
+                            is_stream ? "standard input" : path);
+}
+
 static void release_mapping(agate_data *data)
 {
     munmap(data->owner, data->size_bytes);

@@ -12,6 +12,9 @@ AGATE_MUST_USE agate_status agate_file_read(const char *path, char **out_data, s
 /* Is it a file that may be opened and read again? Standard input ("-") and pipes are none. */
 bool agate_file_is_regular(const char *path);
 
+/* An error where there is something at `path` that cannot be read again and again, like a pipe. */
+AGATE_MUST_USE agate_status agate_file_check_again(const char *path);
+
 /* The contents of a file ("-": standard input) as data: mapped where they can be. Errors name the path. */
 AGATE_MUST_USE agate_status agate_file_map(const char *path, agate_data **out_data);
 

@@ -16,6 +16,12 @@ expect 0 bisect "$model" --rtol 0 --atol 0 --skip lower-norm,fold-affine,fold-co
 expect 1 bisect "$model" --rtol 0 --atol 0 --skip lower-norm,fold-affine,fold-constants --compiled
 says "$out" 'agate compare'
 
+# What is read again for each trial is no pipe.
+mkfifo "$work/pipe"
+expect 1 bisect "$work/pipe"
+says "$err" 'pipe: this takes a regular file'
+expect 1 bisect -
+says "$err" 'standard input: this takes a regular file'
 expect 1 bisect "$work/nothing.onnx"
 expect 1 bisect "$model" --input "nobody=$work/x.npy"
 expect 2 bisect "$model" --skip nothing

@@ -27,6 +27,8 @@ expect 0 run "$model" --seed 5
 same "$out" "$work/wanted"
 expect 0 run "$work/digits.so" --seed 5
 same "$out" "$work/wanted"
+cat "$model" | "$agate" compile - -o "$work/piped.so" --tuned 2>"$err" || die "a pipe"
+same "$work/piped.so" "$work/digits.so"
 expect 0 compile "$model" -o "$work/digits.so" --tuned --isa sse2
 says "$err" 'compiled with the planned tiles: agate tune has found none'
 
@@ -49,6 +51,6 @@ says "$err" 'is compiled'
 code=0
 "$agate" tune - <"$model" >"$out" 2>"$err" || code=$?
 [ "$code" -eq 1 ] || die "standard input: exit code $code"
-says "$err" 'standard input: tuning takes a model that is a regular file'
+says "$err" 'standard input: this takes a regular file'
 expect 2 tune "$model" --input picture=photo.jpg
 exit 0
