@@ -281,6 +281,18 @@ static agate_status load_uncached(const agate_model_source *source, const agate_
     return agate_source_error(source, status);
 }
 
+static agate_status check_options(const agate_compile_options *options)
+{
+    if (options->threads < 0)
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "compile option threads is negative");
+    for (size_t i = 0; i < options->dim_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(options->dims[i].name, options->dims[k].name) == 0)
+                return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "dimension \"%s\" is given twice",
+                                        options->dims[i].name);
+    return AGATE_OK;
+}
+
 static agate_status load_rounded(const agate_model_source *source, const agate_driver_options *options,
                                  agate_cache_outcome *outcome, agate_model **out_model)
 {
@@ -306,7 +318,10 @@ static agate_status load_source(const agate_model_source *source, const agate_dr
                                 agate_cache_outcome *outcome, agate_model **out_model)
 {
     const agate_rounding before = agate_rounding_enter();
-    agate_status status = load_rounded(source, options, outcome, out_model);
+    agate_status status = check_options(&options->compile);
+
+    if (!status)
+        status = load_rounded(source, options, outcome, out_model);
 
     agate_rounding_leave(before);
     return status;

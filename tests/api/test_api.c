@@ -179,6 +179,27 @@ START_TEST(many_models_load_at_once)
 }
 END_TEST
 
+START_TEST(options_that_make_no_sense_are_named)
+{
+    static const agate_dim_binding twice[] = {{"N", 3}, {"N", 4}};
+    static const struct {
+        agate_compile_options options;
+        const char *word;
+    } cases[] = {
+        {{.threads = -1}, "threads is negative"},
+        {{.dims = twice, .dim_count = 2}, "dimension \"N\" is given twice"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        agate_model *model;
+        agate_status status = agate_model_load_file(AGATE_DIGITS, &cases[i].options, &model);
+        ck_assert_int_eq(agate_status_code(status), AGATE_CODE_INVALID_ARGUMENT);
+        ck_assert_msg(strstr(agate_status_message(status), cases[i].word), "%s",
+                      agate_status_message(status));
+        agate_status_release(status);
+    }
+}
+END_TEST
+
 START_TEST(what_is_no_model_is_refused)
 {
     size_t size_bytes;
@@ -218,6 +239,7 @@ int main(void)
     tcase_add_test(tests, memory_gives_what_the_file_gives);
     tcase_add_test(tests, many_sessions_run_at_once);
     tcase_add_test(tests, many_models_load_at_once);
+    tcase_add_test(tests, options_that_make_no_sense_are_named);
     tcase_add_test(tests, what_is_no_model_is_refused);
     suite_add_tcase(suite, tests);
     return suite_run(suite);
