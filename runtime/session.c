@@ -5,8 +5,8 @@
 
 #include "runtime/base/features.h"
 
-/* The rank of a tensor that is not bound. */
-enum { NOT_BOUND = -1 };
+/* The rank of a tensor that is not bound; other wrong ones are found by the run. */
+enum { NOT_BOUND = INT32_MIN };
 
 /* ---- making one ---------------------------------------------------------------------------------------- */
 

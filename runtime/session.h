@@ -38,7 +38,7 @@ struct agate_session {
     /* arguments of sliced steps that lie in the memory of the whole batch, the caller's among them */
     uint32_t *shared_args;
     uint32_t shared_arg_count;
-    agate_tensor *bound_inputs; /* rank -1: not bound */
+    agate_tensor *bound_inputs; /* rank INT32_MIN: not bound */
     agate_tensor *bound_outputs;
 
     agate_profile_fn profile;

@@ -120,6 +120,10 @@ START_TEST(what_is_not_bound_is_named)
     expect_unbound(agate_session_bind_input(session, 1, &input), "no input 1");
     expect_unbound(agate_session_bind_output(session, 9, &output), "no output 9");
     expect_unbound(agate_session_bound_output(session, 9, &bound), "no output 9");
+    agate_tensor odd = input;
+    odd.rank = -1;
+    must(agate_session_bind_input(session, 0, &odd));
+    expect_unbound(agate_session_run_bound(session), "it has -1 dimensions");
     output.size_bytes = 1;
     must(agate_session_bind_input(session, 0, &input));
     must(agate_session_bind_output(session, 0, &output));
