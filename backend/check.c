@@ -16,7 +16,8 @@ static const agate_family anchors[AGATE_STRATEGY_COUNT] = {
     [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,       [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,
     [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,   [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator,
     [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,       [AGATE_STRATEGY_rows] = AGATE_FAMILY_reduce,
-    [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,        [AGATE_STRATEGY_amx_bands] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_few_filters] = AGATE_FAMILY_conv,  [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_amx_bands] = AGATE_FAMILY_conv,
 };
 
 static bool has_loops(agate_family family)

@@ -245,6 +245,16 @@ static bool is_anchored(const agate_node *kernel, int32_t index)
     return false;
 }
 
+/* Vectors along pixels, not channels, of which there are few? Tiles of AMX have rows enough for these. */
+static bool goes_along_pixels(const assigner *a, const agate_node *conv)
+{
+    bool in_tiles =
+        agate_has_tile_products(a->pass->machine) &&
+        agate_precision_of(a->pass->node_precisions, a->pass->precision, conv) != AGATE_PRECISION_f32;
+
+    return !in_tiles && agate_few_filters_pay(a->pass->machine, conv);
+}
+
 static wish kernel_wish(assigner *a, const agate_node *kernel, const agate_node *anchor)
 {
     if (!anchor)
@@ -252,6 +262,8 @@ static wish kernel_wish(assigner *a, const agate_node *kernel, const agate_node 
     switch (agate_node_info(anchor)->family) {
     case AGATE_FAMILY_conv: {
         const char *reason = conv_refuses(kernel, anchor);
+        if (!reason && goes_along_pixels(a, anchor))
+            return WISH_PLAIN;
         if (reason)
             agate_pass_remark(a->pass, kernel, "convolution stays in plain layout: %s", reason);
         return reason ? WISH_PLAIN : WISH_BLOCKED;

@@ -113,7 +113,8 @@ static void vary_gemm(list *l, const agate_candidate *c)
     ADD_SCALED(l, ocs);
 }
 
-static void vary_pool(list *l, const agate_candidate *c)
+/* Rows of a task. */
+static void vary_rows(list *l, const agate_candidate *c)
 {
     (void)c;
     ADD_SCALED(l, oh);
@@ -123,8 +124,8 @@ static void vary_pool(list *l, const agate_candidate *c)
 static void (*const vary[AGATE_STRATEGY_COUNT])(list *, const agate_candidate *) = {
     [AGATE_STRATEGY_winograd] = vary_winograd,   [AGATE_STRATEGY_direct_conv] = vary_direct_conv,
     [AGATE_STRATEGY_depthwise] = vary_depthwise, [AGATE_STRATEGY_grouped_conv] = vary_depthwise,
-    [AGATE_STRATEGY_amx_conv] = vary_amx_conv,   [AGATE_STRATEGY_gemm] = vary_gemm,
-    [AGATE_STRATEGY_pool] = vary_pool,
+    [AGATE_STRATEGY_few_filters] = vary_rows,    [AGATE_STRATEGY_amx_conv] = vary_amx_conv,
+    [AGATE_STRATEGY_gemm] = vary_gemm,           [AGATE_STRATEGY_pool] = vary_rows,
 };
 
 size_t agate_tuning_ways(const agate_machine *machine, const agate_node *kernel,

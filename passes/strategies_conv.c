@@ -465,3 +465,66 @@ agate_tiles agate_grouped_conv_plan(const agate_candidate *c)
     tiles.dp = is_of_pairs_in_groups(c->anchor);
     return tiles;
 }
+
+/* ---- few_filters --------------------------------------------------------------------------------------- */
+
+/* Products that each input takes part in, from which on it costs less to put it in a plain row than to leave
+ * lanes idle. */
+#define ROW_TAPS 4
+
+/* Vectors of pixels in a register tile. */
+#define MOST_ROW_VECTORS 8
+
+bool agate_few_filters_pay(const agate_machine *machine, const agate_node *conv)
+{
+    const agate_type *w = &conv->operands[1]->type, *y = &conv->results[0].type;
+    int64_t lanes = agate_machine_lanes(machine), filters = w->dims[0].offset, taps = 1;
+
+    if (conv->attrs.conv.group != 1 || w->rank < 3 || w->rank > 5 || filters < 1)
+        return false;
+    int64_t width = y->dims[w->rank - 1].offset;
+    for (int32_t i = 2; i < w->rank; i++)
+        taps *= w->dims[i].offset;
+    /* Lanes at work: filters of `lanes`, or `width` of those of whole vectors. */
+    return conv->attrs.conv.strides.v[w->rank - 3] == 1 && taps >= ROW_TAPS &&
+           w->dims[w->rank - 1].offset <= MAX_KERNEL_WIDTH &&
+           width >= 2 * filters * agate_ceil_div(width, lanes);
+}
+
+static bool is_plain_f32(const agate_value *value)
+{
+    return !value->node && value->type.dtype == AGATE_F32 && value->type.layout.kind == AGATE_LAYOUT_plain;
+}
+
+const char *agate_few_filters_applies(const agate_candidate *c)
+{
+    agate_part parts[AGATE_MAX_PARTS];
+
+    if (!c->anchor || c->anchor->op != AGATE_OP_conv)
+        return "no convolution";
+    if (!agate_few_filters_pay(c->machine, c->anchor))
+        return "not few filters along rows of pixels";
+    if (!is_plain_f32(c->anchor->operands[0]) || !is_plain_f32(c->anchor->operands[1]) ||
+        c->anchor->results[0].type.layout.kind != AGATE_LAYOUT_plain)
+        return "not laid out in rows of f32";
+    if (c->anchor->operand_count > 2 && c->anchor->operands[2]->node)
+        return "its bias is computed in the kernel";
+    if (agate_conv_parts(c->anchor, parts) != 1)
+        return "its channels are cut into parts";
+    return agate_conv_not_alone(c);
+}
+
+agate_tiles agate_few_filters_plan(const agate_candidate *c)
+{
+    agate_tiles tiles = {.v = agate_machine_lanes(c->machine)};
+    conv_shape s = shape_of(c->anchor, tiles.v);
+    int64_t filters = c->anchor->operands[1]->type.dims[0].offset, all = agate_ceil_div(s.width, tiles.v);
+    const step_model *m = steps_of(&s, c->machine);
+    int64_t most = (c->machine->vector_registers - m->others) / (filters + m->weights);
+
+    most = agate_max(1, agate_min(most, MOST_ROW_VECTORS));
+    tiles.ow = tiles.v * (int32_t)agate_ceil_div(all, agate_ceil_div(all, most));
+    tiles.oh = (int32_t)agate_ceil_div(s.height, 8);
+    tiles.kc = agate_sum_part(s.products);
+    return tiles;
+}

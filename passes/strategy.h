@@ -45,6 +45,10 @@ double agate_bands_gain(const agate_candidate *candidate);
 /* The same of a pair which agate_amx_bands_applies took. */
 double agate_amx_bands_gain(const agate_candidate *candidate);
 
+/* Is a dense convolution to so few channels that vectors along pixels have less idle lanes by half or more,
+ * even though what it reads is put in plain rows for it? */
+bool agate_few_filters_pay(const agate_machine *machine, const agate_node *conv);
+
 /* What tile `oh` of a convolution or pool counts: rows of the result or, where there is one, its tiles of
  * `points` pixels. */
 int64_t agate_conv_rows(int64_t height, int64_t width, int64_t points);

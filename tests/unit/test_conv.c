@@ -22,6 +22,7 @@ typedef enum epilogue {
 typedef struct conv_shape {
     bool depthwise;
     bool grouped;    /* groups narrower than a vector */
+    bool few;        /* filters: vectors along pixels, all in plain layout */
     int32_t spatial; /* 1 to 3 */
     int64_t channels, filters, group;
     int64_t in[3], kernel[3], strides[3], dilations[3], pads[6], out[3];
@@ -48,23 +49,25 @@ static void add_list(agate_text *text, const char *name, const int64_t *values, 
 static void add_result_type(agate_text *text, const conv_shape *s)
 {
     int64_t y[5] = {0, s->filters, s->out[0], s->out[1], s->out[2]};
-    add_type(text, y, 2 + s->spatial, true, s->epilogue == PLAIN ? AGATE_LAYOUT_plain : AGATE_LAYOUT_channel,
-             s->tiles.v);
+    bool plain = s->epilogue == PLAIN || s->few;
+    add_type(text, y, 2 + s->spatial, true, plain ? AGATE_LAYOUT_plain : AGATE_LAYOUT_channel, s->tiles.v);
 }
 
 static void add_params(agate_text *text, const conv_shape *s)
 {
     int32_t rank = 2 + s->spatial, v = s->tiles.v;
+    bool by_filter = s->plain_input || by_lane(s);
+    agate_layout_kind weights = s->few ? AGATE_LAYOUT_plain : by_filter ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi;
     int64_t x[5] = {0, s->channels, s->in[0], s->in[1], s->in[2]};
     int64_t w[5] = {s->filters, s->channels / s->group, s->kernel[0], s->kernel[1], s->kernel[2]};
     int64_t each[4] = {s->filters, 1, 1, 1}, row[2] = {s->spatial > 1 ? s->out[s->spatial - 2] : 1, 1};
     agate_text_add(text, "graph @case(%%x: ");
     add_type(text, x, rank, true, s->plain_input ? AGATE_LAYOUT_plain : AGATE_LAYOUT_channel, v);
     agate_text_add(text, ", %%w: ");
-    add_type(text, w, rank, false, s->plain_input || by_lane(s) ? AGATE_LAYOUT_o : AGATE_LAYOUT_oi, v);
+    add_type(text, w, rank, false, weights, v);
     if (s->epilogue != BARE) {
         agate_text_add(text, ", %%b: ");
-        add_type(text, &s->filters, 1, false, AGATE_LAYOUT_o, v);
+        add_type(text, &s->filters, 1, false, s->few ? AGATE_LAYOUT_plain : AGATE_LAYOUT_o, v);
     }
     if (s->epilogue >= RESIDUAL && s->epilogue <= PER_ROW)
         agate_text_add(text, ", %%r: ");
@@ -137,7 +140,12 @@ static void conv_text(const conv_shape *s, agate_text *text)
     }
     agate_text_add(text, "%s {\n  %%0%s = kernel(%s) ", two ? ")" : "", two ? ", %1" : "",
                    operands[s->epilogue]);
-    add_tiles(text, s->depthwise ? "depthwise" : s->grouped ? "grouped_conv" : "direct_conv", &s->tiles);
+    add_tiles(text,
+              s->depthwise ? "depthwise"
+              : s->grouped ? "grouped_conv"
+              : s->few     ? "few_filters"
+                           : "direct_conv",
+              &s->tiles);
     agate_text_add(text, " {\n");
     add_body(text, s);
     agate_text_add(text, "  } : ");
@@ -330,6 +338,33 @@ START_TEST(wide_filters)
 }
 END_TEST
 
+/* Vectors along pixels: any border, rows shorter than a tile and longer. */
+START_TEST(few_filters)
+{
+    agate_machine machine = agate_machine_get(_i);
+    int32_t v = agate_machine_lanes(&machine);
+    if (!machine_is_tested(&machine))
+        return;
+    for (uint32_t seed = 1; seed <= 60; seed++) {
+        uint32_t state = seed * 7907;
+        conv_shape s = random_conv(&machine, &state);
+        s.depthwise = s.grouped = false;
+        s.few = s.plain_input = true;
+        s.group = 1;
+        s.channels = case_range(&state, 1, 9);
+        s.filters = case_range(&state, 1, v / 2);
+        s.strides[s.spatial - 1] = 1;
+        s.in[s.spatial - 1] += case_range(&state, 0, 5 * v);
+        s.tiles = (agate_tiles){.v = v,
+                                .ow = v * (int32_t)case_range(&state, 1, 4),
+                                .oh = (int32_t)case_range(&state, 0, 3),
+                                .kc = (int32_t)case_range(&state, 0, 2) * 20};
+        ck_assert(set_out(&s));
+        verify_conv(&s, &machine, seed);
+    }
+}
+END_TEST
+
 /* Groups of whole vectors of channels. */
 START_TEST(grouped_convolutions)
 {
@@ -449,6 +484,7 @@ int main(void)
     tcase_add_loop_test(tcase, random_convolutions, 0, machines);
     tcase_add_loop_test(tcase, flat_convolutions, 0, machines);
     tcase_add_loop_test(tcase, wide_filters, 0, machines);
+    tcase_add_loop_test(tcase, few_filters, 0, machines);
     tcase_add_loop_test(tcase, grouped_convolutions, 0, machines);
     tcase_add_loop_test(tcase, batch_does_not_show, 0, machines);
     tcase_add_loop_test(tcase, orders_do_not_show, 0, machines);
