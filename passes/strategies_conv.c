@@ -486,8 +486,10 @@ bool agate_few_filters_pay(const agate_machine *machine, const agate_node *conv)
     for (int32_t i = 2; i < w->rank; i++)
         taps *= w->dims[i].offset;
     /* Lanes at work: filters of `lanes`, or `width` of those of whole vectors. */
-    return conv->attrs.conv.strides.v[w->rank - 3] == 1 && taps >= ROW_TAPS &&
-           w->dims[w->rank - 1].offset <= MAX_KERNEL_WIDTH &&
+    int64_t reach = (w->dims[w->rank - 1].offset - 1) * conv->attrs.conv.dilations.v[w->rank - 3];
+    reach =
+        agate_max(reach, conv->attrs.conv.pads.v[w->rank - 3]); /* tiles at edges have code of their own */
+    return conv->attrs.conv.strides.v[w->rank - 3] == 1 && taps >= ROW_TAPS && reach < MAX_KERNEL_WIDTH &&
            width >= 2 * filters * agate_ceil_div(width, lanes);
 }
 
@@ -524,7 +526,10 @@ agate_tiles agate_few_filters_plan(const agate_candidate *c)
 
     most = agate_max(1, agate_min(most, MOST_ROW_VECTORS));
     tiles.ow = tiles.v * (int32_t)agate_ceil_div(all, agate_ceil_div(all, most));
-    tiles.oh = (int32_t)agate_ceil_div(s.height, 8);
+    /* Enough tasks for a few threads, whose totals leave room in the second cache. */
+    int64_t row_bytes = agate_ceil_div(all * tiles.v, tiles.ow) * tiles.ow * filters * 4;
+    int64_t rows = agate_max(1, c->machine->l2_bytes / 8 / row_bytes);
+    tiles.oh = (int32_t)agate_max(1, agate_min(agate_ceil_div(s.height, 8), rows));
     tiles.kc = agate_sum_part(s.products);
     return tiles;
 }
