@@ -10,13 +10,21 @@
 /* The family of the anchor that a strategy is for; AGATE_FAMILY_terminator: none at all, AGATE_FAMILY_kernel:
  * any with loops (agate_emit_inner). */
 static const agate_family anchors[AGATE_STRATEGY_COUNT] = {
-    [AGATE_STRATEGY_winograd] = AGATE_FAMILY_winograd, [AGATE_STRATEGY_direct_conv] = AGATE_FAMILY_conv,
-    [AGATE_STRATEGY_amx_conv] = AGATE_FAMILY_conv,     [AGATE_STRATEGY_depthwise] = AGATE_FAMILY_conv,
-    [AGATE_STRATEGY_grouped_conv] = AGATE_FAMILY_conv, [AGATE_STRATEGY_gemm] = AGATE_FAMILY_matmul,
-    [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,       [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,
-    [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,   [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator,
-    [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,       [AGATE_STRATEGY_rows] = AGATE_FAMILY_reduce,
-    [AGATE_STRATEGY_few_filters] = AGATE_FAMILY_conv,  [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_winograd] = AGATE_FAMILY_winograd,
+    [AGATE_STRATEGY_direct_conv] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_amx_conv] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_depthwise] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_grouped_conv] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_gemm] = AGATE_FAMILY_matmul,
+    [AGATE_STRATEGY_pool] = AGATE_FAMILY_window,
+    [AGATE_STRATEGY_reduce] = AGATE_FAMILY_reduce,
+    [AGATE_STRATEGY_arg] = AGATE_FAMILY_arg,
+    [AGATE_STRATEGY_softmax] = AGATE_FAMILY_softmax,
+    [AGATE_STRATEGY_pointwise] = AGATE_FAMILY_terminator,
+    [AGATE_STRATEGY_nest] = AGATE_FAMILY_kernel,
+    [AGATE_STRATEGY_rows] = AGATE_FAMILY_reduce,
+    [AGATE_STRATEGY_few_filters] = AGATE_FAMILY_conv,
+    [AGATE_STRATEGY_bands] = AGATE_FAMILY_conv,
     [AGATE_STRATEGY_amx_bands] = AGATE_FAMILY_conv,
 };
 
@@ -109,6 +117,12 @@ static const char *refuse_pool_tiles(const agate_node *kernel, const agate_node 
                : NULL;
 }
 
+static bool compares_f32(const agate_node *arg)
+{
+    return arg->operands[0]->type.dtype == AGATE_F32 &&
+           arg->operands[0]->type.layout.kind == AGATE_LAYOUT_plain;
+}
+
 const char *agate_emit_refuses(const agate_node *kernel)
 {
     const agate_node *anchor = agate_emit_anchor_of(kernel);
@@ -117,11 +131,13 @@ const char *agate_emit_refuses(const agate_node *kernel)
 
     AGATE_EACH_NODE (node, kernel->body) {
         agate_family family = agate_node_info(node)->family;
-        count += has_loops(family) || family == AGATE_FAMILY_softmax;
+        count += has_loops(family) || family == AGATE_FAMILY_softmax || family == AGATE_FAMILY_arg;
         if (family == AGATE_FAMILY_library || family == AGATE_FAMILY_kernel || node->op == AGATE_OP_gather)
             return "it holds an op that has no loop";
         if (family == AGATE_FAMILY_softmax && wanted != AGATE_FAMILY_softmax)
             return "softmax has a strategy of its own";
+        if (family == AGATE_FAMILY_arg && (wanted != AGATE_FAMILY_arg || !compares_f32(node)))
+            return "the place of an extreme has a strategy of its own, which compares f32s";
         if (agate_loops_over_half(node))
             return "it sums bf16 or f16, which is left to the library";
         if (family == AGATE_FAMILY_data && !(node->data && agate_data_bytes(node->data)))

@@ -1,15 +1,15 @@
 /* emit_few.c: strategy few_filters: a dense convolution to so few channels that vectors of them would be
- * mostly pads, as at the end of networks that make images. Rows are plain, and vectors run along their pixels.
+ * mostly pads, as at the end of networks that make images. Rows are plain; vectors run along their pixels.
  *
  *     tasks      image, band of rows
  *     in a task  loops over parts of the sums, rows, tiles of `vectors` vectors of pixels with all filters
  *
  * The register tile is that of other convolutions with the roles exchanged: what it loads by vectors are
  * pixels, and what it spreads over their lanes is one weight of each filter. A sum runs over input channels,
- * kernel rows, kernel columns; some `kc` products of it make a part (emit_tile.h). A part goes over all pixels
- * of the task before the next: its few input channels stay in the first cache then, where rows of all channels
- * would often share a few sets, since planes lie as far apart as they are large. Each tile at the edges of
- * the image has code of its own, in which lanes whose tap lies outside leave their sum as it is. */
+ * kernel rows, kernel columns; some `kc` products of it make a part (emit_tile.h). A part goes over all
+ * pixels of the task before the next: its few input channels stay in the first cache then, where rows of all
+ * channels would often share a few sets, since planes lie as far apart as they are large. Each tile at the
+ * edges of the image has code of its own, in which lanes whose tap lies outside leave their sum as it is. */
 #include "backend/emit_conv.h"
 #include "backend/llvm_shim.h"
 

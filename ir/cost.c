@@ -140,6 +140,9 @@ static int32_t scalar_cost(const agate_node *node, const agate_type **out_type)
     case AGATE_FAMILY_reduce:
         *out_type = &node->operands[0]->type;
         return 1;
+    case AGATE_FAMILY_arg: /* whether it is taken; it, or its place */
+        *out_type = &node->operands[0]->type;
+        return 3;
     case AGATE_FAMILY_softmax: /* the greatest; less that, its exponential, their sum; its share */
         return MAX(0, EXP(SUB(0, 0))) + MUL(ADD(0, 0), 0);
     default:

@@ -32,6 +32,7 @@ typedef enum agate_family {
     AGATE_FAMILY_window,
     AGATE_FAMILY_reduce,
     AGATE_FAMILY_softmax,
+    AGATE_FAMILY_arg,
     AGATE_FAMILY_cast, /* one value in, one out, like pointwise, but the dtype changes */
     /* elements that follow each other, weighted and summed; which and how, data says */
     AGATE_FAMILY_resample,

@@ -20,6 +20,7 @@ bool agate_loops_over_half(const agate_node *node)
     case AGATE_FAMILY_window:
     case AGATE_FAMILY_reduce:
     case AGATE_FAMILY_softmax:
+    case AGATE_FAMILY_arg:
     case AGATE_FAMILY_resample:
         return agate_is_half(&node->results[0]) || agate_is_half(node->operands[0]);
     default:

@@ -12,6 +12,9 @@ static int32_t lanes(const agate_candidate *c)
 /* A task should be worth waking a thread for: about this many elements. */
 #define TASK_ELEMENTS 16384
 
+/* ... or about this many of the places of extremes, each of which takes a row of elements. */
+#define ARG_GRAIN 1024
+
 static bool is_f32_in_memory(const agate_value *value)
 {
     return value->type.dtype == AGATE_F32 || agate_is_half(value);
@@ -223,6 +226,26 @@ agate_tiles agate_softmax_plan(const agate_candidate *c)
     return (agate_tiles){.v = lanes(c), .grain = 1};
 }
 
+/* ---- arg ----------------------------------------------------------------------------------------------- */
+
+const char *agate_arg_applies(const agate_candidate *c)
+{
+    if (!anchor_is(c, AGATE_FAMILY_arg))
+        return "no place of an extreme";
+    const agate_value *x = c->anchor->operands[0];
+    if (x->type.dtype != AGATE_F32 || x->type.layout.kind != AGATE_LAYOUT_plain)
+        return "it does not compare f32s in plain layout";
+    if (!agate_dim_is_fixed(x->type.dims[c->anchor->attrs.arg.axis]) ||
+        x->type.dims[c->anchor->attrs.arg.axis].offset > INT32_MAX)
+        return "its axis follows the batch";
+    return anchor_reads_operands(c, false) ? NULL : "its operand is computed in the kernel";
+}
+
+agate_tiles agate_arg_plan(const agate_candidate *c)
+{
+    return (agate_tiles){.v = lanes(c), .grain = ARG_GRAIN};
+}
+
 /* ---- pointwise, nest, library -------------------------------------------------------------------------- */
 
 /* Scalar ops on bf16 and f16 are computed in f32 and rounded one by one; loops over these are left to the
@@ -277,8 +300,8 @@ const char *agate_nest_applies(const agate_candidate *c)
         return "an index may be out of range";
     if (c->anchor && agate_node_info(c->anchor)->family == AGATE_FAMILY_library)
         return "the op has no loop";
-    if (anchor_is(c, AGATE_FAMILY_softmax))
-        return "softmax has no loop of this kind";
+    if (anchor_is(c, AGATE_FAMILY_softmax) || anchor_is(c, AGATE_FAMILY_arg))
+        return "it has no loop of this kind";
     if (differ_in_shape(c->kernel))
         return "its results differ in shape";
     return dtypes_refused(c);
