@@ -1,6 +1,6 @@
-/* emit_arg.c: strategy arg: the place of the greatest or least element along an axis. Vectors run along what is
- * kept, where that is not the axis that lies innermost: each lane has a row of its own, and goes over it once
- * with the extreme so far and its place. A NaN is more extreme than any number, as the reference kernels
+/* emit_arg.c: strategy arg: the place of the greatest or least element of an axis. Vectors run along what
+ * is kept, where the axis is not the innermost: each lane has a row of its own, and goes over it
+ * once with the extreme so far and its place. A NaN is more extreme than any number, as the reference kernels
  * have it. */
 #include "backend/emit_space.h"
 

@@ -259,6 +259,14 @@ static LLVMValueRef is_inf(words *w, LLVMValueRef a)
     return equal(w, absolute(w, a), number(w, (double)INFINITY));
 }
 
+/* `a` rounded to `dtype`. */
+static LLVMValueRef through(words *w, agate_dtype dtype, LLVMValueRef a)
+{
+    LLVMValueRef narrow = agate_emit_cast(w->e, w->dtype, dtype, a);
+
+    return agate_emit_cast(w->e, dtype, w->dtype, narrow);
+}
+
 /* ---- rows ---------------------------------------------------------------------------------------------- */
 
 #define A            w->operands[0]
@@ -298,6 +306,8 @@ static LLVMValueRef is_inf(words *w, LLVMValueRef a)
 #define CEIL(x)      intrinsic(w, "llvm.ceil", x)
 #define ROUND(x)     intrinsic(w, "llvm.roundeven", x)
 #define TRUNC(x)     intrinsic(w, "llvm.trunc", x)
+#define HALF(x)      through(w, AGATE_F16, x)
+#define BHALF(x)     through(w, AGATE_BF16, x)
 #define LT(x, y)     less(w, x, y)
 #define LE(x, y)     less_equal(w, x, y)
 #define GT(x, y)     less(w, y, x)

@@ -62,7 +62,8 @@ agate_difference agate_tensor_difference(const agate_tensor *got, const agate_te
 {
     agate_difference d = {.element_count = 1};
     bool is_float = agate_is_float(want->dtype);
-    bool is_half = want->dtype == AGATE_F16 || want->dtype == AGATE_BF16;
+    agate_dtype grid = options->grid ? options->grid : want->dtype;
+    bool is_half = grid == AGATE_F16 || grid == AGATE_BF16;
 
     for (int32_t i = 0; i < want->rank; i++)
         d.element_count *= want->dims[i];
@@ -79,10 +80,11 @@ agate_difference agate_tensor_difference(const agate_tensor *got, const agate_te
         d.max_abs = fmax(d.max_abs, off);
         if (fabs(value) >= largest / 1000 && value != 0) {
             d.max_relative = fmax(d.max_relative, off / fabs(value));
-            d.max_ulp = fmax(d.max_ulp, off / last_place(want->dtype, value));
+            d.max_ulp = fmax(d.max_ulp, off / last_place(grid, value));
         }
         bool near = off <= atol + (is_float ? options->rtol * fabs(value) : 0);
-        bool neighbours = is_half && off <= last_place(want->dtype, fmax(fabs(is), fabs(value)));
+        double size = options->regrid ? largest : fmax(fabs(is), fabs(value));
+        bool neighbours = is_half && off <= last_place(grid, size);
         d.wrong_count += !near && !neighbours;
     }
     return d;
@@ -215,6 +217,17 @@ static int32_t count_planes(const agate_node *kernel, int32_t first)
     return count;
 }
 
+/* Does the kernel round to 16 bits, and more than once? */
+static void note_rounding(const agate_node *kernel, agate_compare_options *options)
+{
+    AGATE_EACH_NODE (node, kernel->body) {
+        if (node->op != AGATE_OP_round_f16 && node->op != AGATE_OP_round_bf16)
+            continue;
+        options->regrid = options->grid != 0;
+        options->grid = node->op == AGATE_OP_round_f16 ? AGATE_F16 : AGATE_BF16;
+    }
+}
+
 /* An agate_observe_fn. Views lie where their operand does, so only kernels are held against something. */
 static agate_status observe(void *user, const agate_node *node, agate_tensor *const *results)
 {
@@ -233,7 +246,9 @@ static agate_status observe(void *user, const agate_node *node, agate_tensor *co
         if (planes > 1) {
             AGATE_TRY(hold_sums(c, node, i, got, results));
         } else if (planes == 1) {
-            agate_difference difference = agate_tensor_difference(got[i], results[i], c->options);
+            agate_compare_options options = *c->options;
+            note_rounding(node, &options);
+            agate_difference difference = agate_tensor_difference(got[i], results[i], &options);
             c->hear(c->user, node, i, &difference);
         }
     }

@@ -86,6 +86,8 @@ static operands operands_of(const agate_ref_call *call)
 #define CEIL(x)      ceil(x)
 #define ROUND(x)     rint(x)
 #define TRUNC(x)     trunc(x)
+#define HALF(x)      agate_f16_to_f32(agate_f32_to_f16((float)(x)))
+#define BHALF(x)     agate_bf16_to_f32(agate_f32_to_bf16((float)(x)))
 
 /* The result of a row, stored. */
 #define STORE_SAME(index, value) (((T *)out->data)[index] = PUT(value))

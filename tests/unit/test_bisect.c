@@ -133,7 +133,8 @@ START_TEST(integers)
     agate_tensor b = a;
 
     b.data = want;
-    ck_assert_int_eq(agate_tensor_difference(&a, &b, &(agate_compare_options){1, 1, false}).wrong_count, 1);
+    ck_assert_int_eq(
+        agate_tensor_difference(&a, &b, &(agate_compare_options){.rtol = 1, .atol = 1}).wrong_count, 1);
 }
 END_TEST
 

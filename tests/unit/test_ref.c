@@ -119,6 +119,12 @@ START_TEST(scalars_by_formula)
         {AGATE_OP_softsign, 0, 0, -3, -0.75},
         {AGATE_OP_round, 0, 0, 2.5, 2},
         {AGATE_OP_round, 0, 0, -1.5, -2},
+        {AGATE_OP_round_f16, 0, 0, 1 + 0x1p-11, 1}, /* half way: to the even one */
+        {AGATE_OP_round_f16, 0, 0, 1 + 3 * 0x1p-11, 1 + 0x1p-9},
+        {AGATE_OP_round_f16, 0, 0, 65520, INFINITY},
+        {AGATE_OP_round_f16, 0, 0, -0x1p-25, -0.0},
+        {AGATE_OP_round_bf16, 0, 0, 1 + 0x1p-8, 1},
+        {AGATE_OP_round_bf16, 0, 0, 1 + 3 * 0x1p-8, 1 + 0x1p-6},
         {AGATE_OP_ceil, 0, 0, -1.5, -1},
         {AGATE_OP_exp, 0, 0, 1, 2.718281828459045},
         {AGATE_OP_erf, 0, 0, 0.5, 0.5204998778130465},

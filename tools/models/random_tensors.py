@@ -26,7 +26,7 @@ class Graph(TensorGraph):
 
     @move(5)
     def unary(self):
-        t = self.tensor(lambda t: t.dtype in ('float32', 'float64'))
+        t = self.tensor(lambda t: t.is_float)
         if not t:
             return None
         op = self.pick(('Sigmoid', 'Tanh', 'Elu', 'Selu', 'Celu', 'Softplus', 'Softsign', 'HardSigmoid', 'HardSwish', 'Mish', 'Erf',
@@ -54,14 +54,14 @@ class Graph(TensorGraph):
 
     @move(6)
     def binary(self):
-        t = self.tensor(lambda t: t.dtype in ('float32', 'float64', 'int32', 'int64'))
+        t = self.tensor(lambda t: t.dtype in (*FLOATS, 'int32', 'int64'))
         if not t:
             return None
         other = self.partner(t, [t.dtype])
         shape = self.joined(t.shape, other.shape)
         ops = ('Add', 'Sub', 'Mul', 'Max', 'Min') + (('Div', 'Mean', 'Sum', 'PRelu') if t.is_float else ())
         op = self.pick(ops)
-        if op == 'Mean' and t.dtype == 'float64':
+        if op == 'Mean' and t.dtype != 'float32':
             return None
         pair = [t, other] if self.chance(.5) else [other, t]
         exact = t.exact and other.exact and (op in ('Max', 'Min') or t.is_integer)
@@ -420,7 +420,7 @@ class Graph(TensorGraph):
 
     @move(4)
     def matmul(self):
-        t = self.tensor(lambda t: t.rank > 0 and t.dtype in ('float32', 'float64', 'int32') and not (t.rank == 1 and is_free(t.shape)))
+        t = self.tensor(lambda t: t.rank > 0 and t.dtype in (*FLOATS, 'int32') and not (t.rank == 1 and is_free(t.shape)))
         if not t:
             return None
         inner = t.shape[-1]
@@ -467,7 +467,7 @@ class Graph(TensorGraph):
     @move(2)
     def window(self):
         """Convolutions and pools of one and of three dimensions."""
-        t = self.tensor(lambda t: t.dtype == 'float32' and t.rank in (3, 5))
+        t = self.tensor(lambda t: t.dtype in ('float32', 'float16') and t.rank in (3, 5))
         if not t:
             return None
         extent = t.shape[2:]
@@ -488,7 +488,7 @@ class Graph(TensorGraph):
         if kind == 'InstanceNormalization':
             if np.prod(extent) < 4:
                 return None
-            inputs = [t, self.weights_of('float32', [channels]), self.weights_of('float32', [channels])]
+            inputs = [t, self.weights_of(t.dtype, [channels]), self.weights_of(t.dtype, [channels])]
             return self.tame(self.put(kind, inputs, t.dtype, t.shape, False, epsilon=.1))
         if kind == 'MaxPool':
             return self.put(kind, [t], t.dtype, [*t.shape[:2], *results], t.exact, **attributes)
@@ -497,9 +497,9 @@ class Graph(TensorGraph):
         group = self.pick([g for g in (1, 1, channels, 2, 4) if channels % g == 0])
         outputs = group * self.pick((1, 2, 3) if group > 1 else (1, 3, 8, 16, 17))
         fan_in = channels // group
-        weights = self.numbers('float32', [outputs, fan_in, *kernel]) / np.float32(np.sqrt(fan_in * np.prod(kernel)))
+        weights = self.numbers(t.dtype, [outputs, fan_in, *kernel]) / np.asarray(np.sqrt(fan_in * np.prod(kernel)), t.dtype)
         attributes['group'] = group
-        inputs = [t, self.constant(weights, 'float32')] + ([self.weights_of('float32', [outputs])] if self.chance(.5) else [])
+        inputs = [t, self.constant(weights, t.dtype)] + ([self.weights_of(t.dtype, [outputs])] if self.chance(.5) else [])
         return self.tame(self.put(kind, inputs, t.dtype, [t.shape[0], outputs, *results], False, **attributes))
 
 

@@ -146,7 +146,7 @@ class TensorGraph(RandomBuilder):
 
     def tame(self, t):
         """The same, and no larger: what has been multiplied or summed stays where types and tolerances can hold it."""
-        if t.dtype in ('float32', 'float64'):
+        if t.is_float:
             return self.put('Clip', [t, self.scalar(t.dtype, -8), self.scalar(t.dtype, 8)], t.dtype, t.shape, t.exact)
         if t.dtype in ('int32', 'int64'):
             return self.put('Mod', [t, self.scalar(t.dtype, 11)], t.dtype, t.shape, True)
