@@ -22,7 +22,7 @@ static const symbolic *symbolic_of(const agate_value *value)
 
 bool agate_is_symbolic(const agate_value *value)
 {
-    return value->scratch != 0;
+    return value->node && value->scratch != 0; /* a view has no node */
 }
 
 static int64_t element_count(const agate_type *type)

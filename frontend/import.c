@@ -1,6 +1,6 @@
 /* import.c: a whole model: versions, inputs and the batch, initializers, the walk, outputs. */
 #include "frontend/import.h"
-#include "frontend/importer.h"
+#include "frontend/views.h"
 #include "frontend/wire.h"
 
 #include <inttypes.h>
@@ -287,6 +287,12 @@ static agate_value *output_value(agate_importer *importer, agate_scope *scope,
     if (declared && (int32_t)found != declared)
         fault(importer, AGATE_CODE_INVALID_MODEL, "output \"%s\" is declared as %s, but its node makes %s",
               name, agate_onnx_dtype_name(declared), agate_onnx_dtype_name((int32_t)found));
+    if (agate_is_view(binding->value)) {
+        agate_text why = {0};
+        agate_view_explain(importer, &binding->value->type, &why);
+        fault(importer, AGATE_CODE_UNSUPPORTED, "output \"%s\": %s", name, agate_text_c(&why));
+        agate_text_deinit(&why);
+    }
     if (agate_is_symbolic(binding->value))
         fault(importer, AGATE_CODE_UNSUPPORTED,
               "output \"%s\" holds the batch size as data, which is not supported; fix the batch%s%s%s", name,

@@ -1,5 +1,5 @@
 /* lower.c: building core nodes for an ONNX node. */
-#include "frontend/importer.h"
+#include "frontend/views.h"
 
 #include <inttypes.h>
 
@@ -71,6 +71,9 @@ agate_value *agate_lower(agate_call *call, agate_op op, const agate_attrs *attrs
         agate_call_unsupported(call, "the model has more than %" PRId64 " operations", MAX_NODES);
         return NULL;
     }
+    agate_value *viewed;
+    if (agate_view_lower(call, op, attrs, operands, operand_count, &viewed))
+        return viewed;
     agate_node *node = agate_node_create(importer->graph, NULL, op, operands, operand_count, 1);
     if (attrs)
         node->attrs = *attrs;
