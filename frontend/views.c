@@ -17,13 +17,22 @@ bool agate_is_view(const agate_value *value)
     return view_of(value) != NULL;
 }
 
+/* The first dimension behind the outermost that follows the batch; 0: none does. */
+static int32_t inner_batch(const agate_type *type)
+{
+    for (int32_t i = 1; i < type->rank; i++)
+        if (!agate_dim_is_fixed(type->dims[i]))
+            return i;
+    return 0;
+}
+
 void agate_view_explain(const agate_importer *importer, const agate_type *type, agate_text *text)
 {
-    const int32_t batch = agate_batch_axis(type);
+    const int32_t inner = inner_batch(type);
     agate_text_add(text,
-                   batch > 0 ? "dimension %d follows the batch, which only the outermost one can"
-                             : "dimension %d holds the batch within another dimension",
-                   batch);
+                   inner ? "dimension %d follows the batch, which only the outermost one can"
+                         : "dimension %d holds the batch within another dimension",
+                   inner);
     agate_text_add(text, "; fix the batch (--dim %s=1), or export the model with a batch of fixed size",
                    importer->batch_name ? importer->batch_name : "NAME");
 }
@@ -317,15 +326,6 @@ agate_value *agate_view_leave(agate_call *call, agate_value *base, const agate_f
 /* ---- building --------------------------------------------------------------------------------------------
  */
 
-/* Does a dimension other than the first follow the batch? */
-static bool has_batch_inside(const agate_type *type)
-{
-    for (int32_t i = 1; i < type->rank; i++)
-        if (!agate_dim_is_fixed(type->dims[i]))
-            return true;
-    return false;
-}
-
 /* The type that an op's rule gives its result, wherever the batch is in it. */
 static bool infer(agate_call *call, agate_view_work *work, agate_attrs *attrs, agate_text *fault)
 {
@@ -355,10 +355,11 @@ static bool follows_once(const agate_type *type)
     return count == 1;
 }
 
-static void refuse(agate_call *call, const agate_view_work *work)
+/* Speaks of the result where that has the batch inside, else of the first view. */
+static void refuse(agate_call *call, const agate_view_work *work, bool typed)
 {
-    const agate_type *type = &work->type;
-    for (int32_t i = 0; i < work->operand_count && !has_batch_inside(type); i++)
+    const agate_type *type = typed && inner_batch(&work->type) ? &work->type : NULL;
+    for (int32_t i = 0; i < work->operand_count && !type; i++)
         if (agate_is_view(work->operands[i]))
             type = &work->operands[i]->type;
     agate_text text = {0};
@@ -378,18 +379,16 @@ bool agate_view_lower(agate_call *call, agate_op op, const agate_attrs *attrs, a
         viewed = viewed || agate_is_view(operands[i]);
 
     *out_value = NULL;
+    const agate_view_rule rule = agate_view_rule_of(op);
     const bool typed = infer(call, &work, &filled, &fault);
-    const bool concerned = viewed || (typed && has_batch_inside(&work.type));
-    if (concerned && !typed)
+    const bool concerned = viewed || (typed && inner_batch(&work.type));
+    if (concerned && !typed && rule)
         agate_call_invalid(call, "%s", agate_text_c(&fault));
     agate_text_deinit(&fault);
-    if (!concerned || !typed)
-        return concerned;
-    const agate_view_rule rule = agate_view_rule_of(op);
     work.attrs = &filled;
-    if (rule && follows_once(&work.type))
+    if (concerned && typed && rule && follows_once(&work.type))
         *out_value = rule(call, &work);
-    if (!*out_value && !call->faulty)
-        refuse(call, &work);
-    return true;
+    if (concerned && !*out_value && !call->faulty)
+        refuse(call, &work, typed);
+    return concerned;
 }
