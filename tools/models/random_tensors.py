@@ -6,14 +6,15 @@
 Where random_networks.py grows images, this grows anything else: pointwise ops with broadcasting between every two types,
 moves (transposes, slices, gathers, pads, tiles, reshapes), reductions over any axes, products of matrices with batches of
 their own, softmax and norms along any axis, windows of one and three dimensions. In every second graph the first dimension
-of an input is free, and grows from there: joined with others, folded into its neighbours. Where a jump (rounding, a
-comparison, the place of a maximum) would turn the last bit into a whole number, its operand is one that no rounding has
-touched. A seed always gives the same file.
+of an input is free, and grows from there: joined with others, folded into its neighbours, moved inwards and back. Where a
+jump (rounding, a comparison, the place of a maximum) would turn the last bit into a whole number, its operand is one that no
+rounding has touched. A seed always gives the same file.
 """
 import numpy as np
 
+from batch_inside import moved_in_and_back
 from random_builder import Moves, write
-from tensor_graph import FLOATS, INTEGERS, Batch, Tensor, TensorGraph, at, element_type, is_free
+from tensor_graph import FLOATS, INTEGERS, MOST_ELEMENTS, Batch, Tensor, TensorGraph, at, element_type, is_free
 
 move = Moves()  # a move returns a tensor
 
@@ -349,6 +350,10 @@ class Graph(TensorGraph):
         head = self.node('Slice', [shape, self.ints(0), self.ints(1)], self.name('head'))
         target = self.node('Concat', [head, self.ints(-1)], self.name('target'), axis=0)
         return self.put('Reshape', [t, target], t.dtype, [t.shape[0], int(np.prod(t.shape[1:]))], t.exact)
+
+    @move(2)
+    def batch_inside(self):
+        return moved_in_and_back(self, MOST_ELEMENTS)
 
     # ---- reductions, rows, products ----
 
