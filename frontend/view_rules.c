@@ -249,32 +249,108 @@ static agate_value *concat(agate_call *call, const agate_view_work *work)
  */
 
 /* A matrix, where all dimensions before its last two are 1. */
-static agate_value *as_matrix(agate_call *call, agate_value *value)
+static bool is_matrix(const agate_type *type)
 {
-    const agate_type *type = &value->type;
     for (int32_t i = 0; i < type->rank - 2; i++)
         if (!agate_dim_is(type->dims[i], 1))
-            return NULL;
-    return agate_lower_reshape(call, value, 2, type->dims + type->rank - 2);
+            return false;
+    return true;
 }
 
-/* The batch is among the stacked matrices, or among the rows that one matrix on the right takes. */
+static agate_value *swap_last(agate_call *call, agate_value *value)
+{
+    const int32_t rank = value ? value->type.rank : 0;
+    int64_t perm[AGATE_MAX_RANK];
+    for (int32_t i = 0; i < rank; i++)
+        perm[i] = i < rank - 2 ? i : 2 * rank - 3 - i;
+    return agate_lower_transpose(call, value, perm);
+}
+
+/* With a dimension of 1 in front of the last `count`. */
+static agate_value *with_one(agate_call *call, agate_value *value, int32_t count)
+{
+    const agate_type *type = &value->type;
+    const int32_t at = type->rank - count;
+    agate_dim dims[AGATE_MAX_RANK];
+    if (type->rank == AGATE_MAX_RANK)
+        return NULL;
+    for (int32_t i = 0; i <= type->rank; i++)
+        dims[i] = i == at ? agate_dim_fixed(1) : type->dims[i < at ? i : i - 1];
+    return agate_lower_reshape(call, value, type->rank + 1, dims);
+}
+
+/* Rows by one matrix: where the batch is among them does not matter, as long as they keep their columns. */
+static agate_value *rows_by_matrix(agate_call *call, const agate_view_work *work)
+{
+    agate_value *b = work->operands[1];
+    agate_frame frame;
+    if (!agate_view_frame(call, work->operands, 1, &work->type, 1, &frame))
+        return NULL;
+    agate_value *a = agate_view_bring(call, work->operands[0], &frame, 2);
+    b = agate_lower_reshape(call, b, 2, b->type.dims + b->type.rank - 2);
+    return agate_view_leave(call, agate_lower2(call, work->op, a, b), &frame, &work->type);
+}
+
+/* Rows, among them the batch, by stacked matrices: each row becomes a matrix of its own in the stack. */
+static agate_value *rows_by_stack(agate_call *call, const agate_view_work *work)
+{
+    agate_value *a = with_one(call, work->operands[0], 1), *b = with_one(call, work->operands[1], 2);
+    return agate_lower_reshape(call, agate_lower2(call, work->op, a, b), work->type.rank, work->type.dims);
+}
+
+/* By where the batch is: among the stacked matrices, the rows of the left or the columns of the right one. */
 static agate_value *matmul(agate_call *call, const agate_view_work *work)
 {
     agate_value *a = work->operands[0], *b = work->operands[1];
     const int32_t behind = work->type.rank - 1 - agate_batch_axis(&work->type);
     agate_frame frame;
-    if (a->type.rank < 2 || b->type.rank < 2 || behind < 1)
-        return NULL;
-    const int32_t tail = behind == 1 ? 1 : 2;
-    if ((behind == 1 && agate_batch_axis(&b->type) >= 0) ||
-        !agate_view_frame(call, work->operands, 2, &work->type, tail, &frame))
+    if (a->type.rank < 2 || b->type.rank < 2)
         return NULL;
     if (behind > 1)
-        return lower_in(call, work, &frame, NULL, 2);
-    a = agate_view_bring(call, a, &frame, 2);
-    b = as_matrix(call, b);
-    return agate_view_leave(call, agate_lower2(call, work->op, a, b), &frame, &work->type);
+        return agate_view_frame(call, work->operands, 2, &work->type, 2, &frame)
+                   ? lower_in(call, work, &frame, NULL, 2)
+                   : NULL;
+    if (agate_batch_axis(behind == 1 ? &b->type : &a->type) >= 0)
+        return NULL;
+    if (behind == 0)
+        return swap_last(call, agate_lower2(call, work->op, swap_last(call, b), swap_last(call, a)));
+    return is_matrix(&b->type) ? rows_by_matrix(call, work) : rows_by_stack(call, work);
+}
+
+/* ---- what keeps the outermost dimension apart ------------------------------------------------------------
+ */
+
+/* Ops that take whatever their outermost dimension counts one by one: images [T*N,C,H,W] are taken in the
+ * order [N*T,C,H,W]. */
+static agate_value *one_by_one(agate_call *call, const agate_view_work *work)
+{
+    agate_spread spread;
+    agate_dim dims[AGATE_MAX_RANK];
+    int64_t perm[AGATE_MAX_RANK];
+    agate_value *x = work->operands[0];
+    for (int32_t i = 1; i < work->operand_count; i++)
+        if (agate_batch_axis(&work->operands[i]->type) >= 0)
+            return NULL;
+    if (agate_batch_axis(&x->type) != 0 || !agate_view_spread(call, x, &spread) || spread.fold != 0 ||
+        work->type.rank == AGATE_MAX_RANK)
+        return NULL;
+    /* The batch in front of its factor, then both as one dimension. */
+    for (int32_t i = 0; i < spread.rank; i++)
+        perm[i] = spread.perm[i < 2 ? 1 - i : i];
+    dims[0] = spread.base->type.dims[0];
+    dims[1] = spread.base->type.dims[spread.perm[0]];
+    agate_value *base = agate_lower_transpose(call, spread.base, perm);
+    base = agate_lower_reshape(call, base, x->type.rank, x->type.dims);
+    agate_value **operands = AGATE_NEW_N(call->importer->arena, agate_value *, work->operand_count);
+    for (int32_t i = 0; i < work->operand_count; i++)
+        operands[i] = i ? work->operands[i] : base;
+    base = agate_lower(call, work->op, work->attrs, operands, work->operand_count);
+    for (int32_t i = 1; i < work->type.rank; i++)
+        dims[i + 1] = work->type.dims[i];
+    base = agate_lower_reshape(call, base, work->type.rank + 1, dims);
+    for (int32_t i = 0; i <= work->type.rank; i++)
+        perm[i] = i < 2 ? 1 - i : i;
+    return agate_view_make(call, base, perm, &work->type);
 }
 
 /* ---- the table -------------------------------------------------------------------------------------------
@@ -283,15 +359,18 @@ static agate_value *matmul(agate_call *call, const agate_view_work *work)
 agate_view_rule agate_view_rule_of(agate_op op)
 {
     static const agate_view_rule rules[AGATE_OP_COUNT] = {
-        [AGATE_OP_matmul] = matmul,      [AGATE_OP_reduce_sum] = reduce,
-        [AGATE_OP_reduce_mean] = reduce, [AGATE_OP_reduce_max] = reduce,
-        [AGATE_OP_reduce_min] = reduce,  [AGATE_OP_reduce_prod] = reduce,
-        [AGATE_OP_softmax] = along_axis, [AGATE_OP_log_softmax] = along_axis,
-        [AGATE_OP_arg_max] = arg,        [AGATE_OP_arg_min] = arg,
-        [AGATE_OP_cast] = elementwise,   [AGATE_OP_transpose] = transpose,
-        [AGATE_OP_slice] = slice,        [AGATE_OP_pad] = pad,
-        [AGATE_OP_concat] = concat,      [AGATE_OP_expand] = expand,
-        [AGATE_OP_gather] = gather,      [AGATE_OP_reshape] = reshape,
+        [AGATE_OP_matmul] = matmul,       [AGATE_OP_reduce_sum] = reduce,
+        [AGATE_OP_reduce_mean] = reduce,  [AGATE_OP_reduce_max] = reduce,
+        [AGATE_OP_reduce_min] = reduce,   [AGATE_OP_reduce_prod] = reduce,
+        [AGATE_OP_softmax] = along_axis,  [AGATE_OP_log_softmax] = along_axis,
+        [AGATE_OP_arg_max] = arg,         [AGATE_OP_arg_min] = arg,
+        [AGATE_OP_cast] = elementwise,    [AGATE_OP_transpose] = transpose,
+        [AGATE_OP_slice] = slice,         [AGATE_OP_pad] = pad,
+        [AGATE_OP_concat] = concat,       [AGATE_OP_expand] = expand,
+        [AGATE_OP_gather] = gather,       [AGATE_OP_reshape] = reshape,
+        [AGATE_OP_conv] = one_by_one,     [AGATE_OP_max_pool] = one_by_one,
+        [AGATE_OP_avg_pool] = one_by_one, [AGATE_OP_batch_norm] = one_by_one,
+
     };
     return agate_op_table[op].family == AGATE_FAMILY_pointwise ? elementwise : rules[op];
 }

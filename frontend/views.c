@@ -26,6 +26,12 @@ static int32_t inner_batch(const agate_type *type)
     return 0;
 }
 
+static void add_help(const agate_importer *importer, agate_text *text)
+{
+    agate_text_add(text, "; fix the batch (--dim %s=1), or export the model with a batch of fixed size",
+                   importer->batch_name ? importer->batch_name : "NAME");
+}
+
 void agate_view_explain(const agate_importer *importer, const agate_type *type, agate_text *text)
 {
     const int32_t inner = inner_batch(type);
@@ -33,8 +39,7 @@ void agate_view_explain(const agate_importer *importer, const agate_type *type, 
                    inner ? "dimension %d follows the batch, which only the outermost one can"
                          : "dimension %d holds the batch within another dimension",
                    inner);
-    agate_text_add(text, "; fix the batch (--dim %s=1), or export the model with a batch of fixed size",
-                   importer->batch_name ? importer->batch_name : "NAME");
+    add_help(importer, text);
 }
 
 /* ---- shapes ----------------------------------------------------------------------------------------------
@@ -355,17 +360,19 @@ static bool follows_once(const agate_type *type)
     return count == 1;
 }
 
-/* Speaks of the result where that has the batch inside, else of the first view. */
-static void refuse(agate_call *call, const agate_view_work *work, bool typed)
+/* Says what inference did, if that failed: the batch may well be why. Else speaks of the result where that
+ * has the batch inside, or of the first view. */
+static void refuse(agate_call *call, const agate_view_work *work, agate_text *fault)
 {
-    const agate_type *type = typed && inner_batch(&work->type) ? &work->type : NULL;
+    const agate_type *type = inner_batch(&work->type) ? &work->type : NULL;
     for (int32_t i = 0; i < work->operand_count && !type; i++)
         if (agate_is_view(work->operands[i]))
             type = &work->operands[i]->type;
-    agate_text text = {0};
-    agate_view_explain(call->importer, type, &text);
-    agate_call_unsupported(call, "%s", agate_text_c(&text));
-    agate_text_deinit(&text);
+    if (fault->size_bytes)
+        add_help(call->importer, fault);
+    else
+        agate_view_explain(call->importer, type, fault);
+    agate_call_unsupported(call, "%s", agate_text_c(fault));
 }
 
 bool agate_view_lower(agate_call *call, agate_op op, const agate_attrs *attrs, agate_value *const *operands,
@@ -382,13 +389,11 @@ bool agate_view_lower(agate_call *call, agate_op op, const agate_attrs *attrs, a
     const agate_view_rule rule = agate_view_rule_of(op);
     const bool typed = infer(call, &work, &filled, &fault);
     const bool concerned = viewed || (typed && inner_batch(&work.type));
-    if (concerned && !typed && rule)
-        agate_call_invalid(call, "%s", agate_text_c(&fault));
-    agate_text_deinit(&fault);
     work.attrs = &filled;
     if (concerned && typed && rule && follows_once(&work.type))
         *out_value = rule(call, &work);
     if (concerned && !*out_value && !call->faulty)
-        refuse(call, &work, typed);
+        refuse(call, &work, &fault);
+    agate_text_deinit(&fault);
     return concerned;
 }

@@ -97,14 +97,19 @@ def wider(graph, t):
 
 
 def product(graph, t):
-    """By a matrix, or by others of the same stack where the batch is in that."""
-    if t.rank < 2 or isinstance(t.shape[-1], Batch):
+    """By a matrix from either side, by a stack of them, or by others of the same stack where the batch is in that."""
+    if t.rank < 2:
         return None
+    if isinstance(t.shape[-1], Batch):
+        rows, inner = graph.pick((1, 3, 8)), t.shape[-2]
+        left = graph.weights_of(t.dtype, graph.pick(([], [*t.shape[:-2]])) + [rows, inner])
+        return graph.tame(graph.put('MatMul', [left, t], t.dtype, t.shape[:-2] + [rows, t.shape[-1]], False))
     if place(t) < t.rank - 2 and graph.chance(.5):
         other = turned(graph, t, [*range(t.rank - 2), t.rank - 1, t.rank - 2])
         return graph.tame(graph.put('MatMul', [t, other], t.dtype, t.shape[:-1] + [t.shape[-2]], False))
     columns = graph.pick((1, 3, 8))
-    right = graph.weights_of(t.dtype, [t.shape[-1], columns])
+    stack = [1 if isinstance(d, Batch) else d for d in t.shape[:-2]] if graph.chance(.3) else []
+    right = graph.weights_of(t.dtype, [*stack, t.shape[-1], columns])
     return graph.tame(graph.put('MatMul', [t, right], t.dtype, t.shape[:-1] + [columns], False))
 
 
