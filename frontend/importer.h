@@ -9,6 +9,8 @@
  * reference kernels. So shape arithmetic disappears while it is imported. Where the batch N takes part in it
  * (Shape of an input), a const carries beside it what each element is in terms of N: a symbolic constant.
  * Only shapes may use one.
+ *
+ * Where a model moves the batch inwards, a value is a view, which agate_lower resolves (views.h).
  */
 #ifndef AGATE_IMPORTER_H
 #define AGATE_IMPORTER_H

@@ -228,9 +228,10 @@ static agate_value *gather(agate_call *call, const agate_view_work *work)
     return agate_view_make(call, agate_lower(call, work->op, &attrs, operands, 2), perm, &work->type);
 }
 
-/* ---- concat ----------------------------------------------------------------------------------------------
+/* ---- several values side by side ------------------------------------------------------------------------
  */
 
+/* Concat and interleave. */
 static agate_value *concat(agate_call *call, const agate_view_work *work)
 {
     agate_attrs attrs = *work->attrs;
@@ -359,18 +360,18 @@ static agate_value *one_by_one(agate_call *call, const agate_view_work *work)
 agate_view_rule agate_view_rule_of(agate_op op)
 {
     static const agate_view_rule rules[AGATE_OP_COUNT] = {
-        [AGATE_OP_matmul] = matmul,       [AGATE_OP_reduce_sum] = reduce,
-        [AGATE_OP_reduce_mean] = reduce,  [AGATE_OP_reduce_max] = reduce,
-        [AGATE_OP_reduce_min] = reduce,   [AGATE_OP_reduce_prod] = reduce,
-        [AGATE_OP_softmax] = along_axis,  [AGATE_OP_log_softmax] = along_axis,
-        [AGATE_OP_arg_max] = arg,         [AGATE_OP_arg_min] = arg,
-        [AGATE_OP_cast] = elementwise,    [AGATE_OP_transpose] = transpose,
+        [AGATE_OP_cast] = elementwise,    [AGATE_OP_expand] = expand,
+        [AGATE_OP_reshape] = reshape,     [AGATE_OP_transpose] = transpose,
         [AGATE_OP_slice] = slice,         [AGATE_OP_pad] = pad,
-        [AGATE_OP_concat] = concat,       [AGATE_OP_expand] = expand,
-        [AGATE_OP_gather] = gather,       [AGATE_OP_reshape] = reshape,
-        [AGATE_OP_conv] = one_by_one,     [AGATE_OP_max_pool] = one_by_one,
-        [AGATE_OP_avg_pool] = one_by_one, [AGATE_OP_batch_norm] = one_by_one,
-
+        [AGATE_OP_gather] = gather,       [AGATE_OP_concat] = concat,
+        [AGATE_OP_interleave] = concat,   [AGATE_OP_matmul] = matmul,
+        [AGATE_OP_softmax] = along_axis,  [AGATE_OP_log_softmax] = along_axis,
+        [AGATE_OP_reduce_sum] = reduce,   [AGATE_OP_reduce_mean] = reduce,
+        [AGATE_OP_reduce_max] = reduce,   [AGATE_OP_reduce_min] = reduce,
+        [AGATE_OP_reduce_prod] = reduce,  [AGATE_OP_arg_max] = arg,
+        [AGATE_OP_arg_min] = arg,         [AGATE_OP_conv] = one_by_one,
+        [AGATE_OP_max_pool] = one_by_one, [AGATE_OP_avg_pool] = one_by_one,
+        [AGATE_OP_resample] = one_by_one, [AGATE_OP_batch_norm] = one_by_one,
     };
     return agate_op_table[op].family == AGATE_FAMILY_pointwise ? elementwise : rules[op];
 }

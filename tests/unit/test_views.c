@@ -381,6 +381,11 @@ START_TEST(images)
         "node m MaxPool q -> o ; kernel_shape=[2,2]\nnode s Reshape o b -> w\n"
         "node e Transpose w -> y ; perm=[1,0,2]\noutput y";
     holds(film);
+    holds("opset 17\ninput x f32 N 3 2 4 4\nweight k f32 2 3 2 2\nlist f i64 -1 2 4 4\nlist b i64 3 -1 192\n"
+          "list z f32 1 1 2 2\nnode a Transpose x -> v ; perm=[1,0,2,3,4]\nnode r Reshape v f -> u\n"
+          "node d ConvTranspose u k -> p ; strides=[2,2]\nnode n Resize p _ z -> q ; mode=linear\n"
+          "node m AveragePool q -> o ; kernel_shape=[2,2] strides=[2,2]\nnode s Reshape o b -> w\n"
+          "node e Transpose w -> y ; perm=[1,0,2]\noutput y");
 }
 END_TEST
 
