@@ -1,4 +1,4 @@
-/* widen: what computes f16 or bf16 computes f32 and rounds its result, as models kept in half precision say it.
+/* widen: what computes f16 or bf16 computes f32 and rounds its result, as a model in half precision says.
  *
  *     %1 = conv %x, %w : f16[N,64,56,56]          %a = cast %x : f32[N,64,56,56]
  *     %2 = relu %1 : f16[N,64,56,56]        ==>   %b = cast %w : f32[64,64,3,3]
@@ -7,10 +7,10 @@
  *                                                 %e = relu %d : f32[N,64,56,56]
  *                                                 %2 = cast %e : f16[N,64,56,56]
  *
- * Every value of 16 bits gets a twin of f32 that holds the same numbers, and what reads it reads the twin. So
- * convolutions and all else are those of f32, and their roundings scalar ops behind them; none is left out, as
- * results would be nearer then but others. An op whose result is one of its operands' numbers, or one less its
- * sign, needs none. Casts stay at the graph's edges. Needs types; breaks nothing.
+ * Every value of 16 bits gets a twin of f32 that holds the same numbers, and what reads it reads the twin.
+ * So convolutions and all else are those of f32, and their roundings scalar ops behind them; none is left out,
+ * as results would be nearer then, but others. An op whose result is one of its operands' numbers, or one less
+ * its sign, needs none. Casts stay at the graph's edges. Needs types; breaks nothing.
  */
 #include "ir/narrow.h"
 #include "passes/rewrite.h"
