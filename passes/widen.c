@@ -7,10 +7,10 @@
  *                                                 %e = relu %d : f32[N,64,56,56]
  *                                                 %2 = cast %e : f16[N,64,56,56]
  *
- * Every value of 16 bits gets a twin of f32 that holds the same numbers, and what reads it reads the twin.
- * So convolutions and all else are those of f32, and their roundings scalar ops behind them; none is left out,
- * as results would be nearer then, but others. An op whose result is one of its operands' numbers, or one less
- * its sign, needs none. Casts stay at the graph's edges. Needs types; breaks nothing.
+ * Every value of 16 bits gets a twin of f32 that holds the same numbers, and what reads it reads the twin:
+ * convolutions and all else are those of f32, and their roundings scalar ops behind them. None is left out,
+ * for results would be nearer then, but others. An op whose result is one of its operands' numbers, or one
+ * less its sign, needs none. Casts stay at the graph's edges. Needs types; breaks nothing.
  */
 #include "ir/narrow.h"
 #include "passes/rewrite.h"
