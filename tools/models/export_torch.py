@@ -35,7 +35,7 @@ FIXED = ['resnet18', 'resnet50', 'cifar20']
 DEEP = ['resnet34', 'resnet101', 'resnet152', 'resnet50v2', 'plain34']
 TESTED_FIXED = ['resnet18_b1', 'resnet50_bn_b1', 'cifar20_b1']
 # These have no BatchNorm that could be kept.
-NORMLESS = ['alexnet', 'vgg16', 'vgg19', 'squeezenet1_1', 'convnext_tiny']
+NORMLESS = ['alexnet', 'vgg16', 'vgg19', 'squeezenet1_1', 'convnext_tiny', 'conv_tasnet', 'wavenet', 'style_transfer']
 
 
 def catalogue():
@@ -53,13 +53,14 @@ def is_tested(name, network, variant):
 
 
 def pictures(count, seed, kind):
-    """Normalized pictures: smooth colour fields with some grain, as photos have."""
-    size, channels_last = KINDS[kind]
+    """Normalized pictures: smooth colour fields with some grain, as photos have. Lines and volumes likewise."""
+    (channels, *extents), channels_last = KINDS[kind]
     generator = torch.Generator().manual_seed(seed)
-    fields = sum(nn.functional.interpolate(torch.randn(count, 3, cells, cells, generator=generator), size,
-                                           mode='bilinear', align_corners=False) / (level + 1)
+    mode = {1: 'linear', 2: 'bilinear', 3: 'trilinear'}[len(extents)]
+    fields = sum(nn.functional.interpolate(torch.randn(count, channels, *[cells] * len(extents), generator=generator),
+                                           tuple(extents), mode=mode, align_corners=False) / (level + 1)
                  for level, cells in enumerate((4, 12, 40)))
-    fields = fields + 0.1 * torch.randn(count, 3, size, size, generator=generator)
+    fields = fields + 0.1 * torch.randn(count, channels, *extents, generator=generator)
     return (fields.permute(0, 2, 3, 1) if channels_last else fields).contiguous()
 
 
@@ -76,7 +77,7 @@ def give_statistics(model, seed, kind):
     def uniform(like, low, high):
         return torch.rand(like.shape, generator=generator) * (high - low) + low
 
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d))]
     with torch.no_grad():
         for norm in norms:
             norm.weight.copy_(uniform(norm.weight, 0.4, 1.2))
@@ -159,7 +160,8 @@ def main():
     parser.add_argument('--output-dir', default=os.path.normpath(os.path.join(root, 'models')), help='default: models/')
     parser.add_argument('--group', default='family', choices=[*GROUPS, 'tested', 'all'],
                         help='family: ResNets and plain ones (default); cifar: the deeper ones for CIFAR-10; beside: the '
-                        'other classifiers; pixels: segmentation; tested: of the family, what tools/test.sh runs')
+                        'other classifiers; pixels: segmentation; others: sound, films, pictures that are made; tested: of '
+                        'the family, what tools/test.sh runs')
     parser.add_argument('--only', nargs='+', metavar='NAME',
                         help='these models only, of any group, by the names of --list --group all')
     parser.add_argument('--missing', action='store_true', help='leave alone what an earlier run has written')

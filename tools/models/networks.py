@@ -6,9 +6,12 @@ from torchvision.models import segmentation
 
 import resnets
 import unets
+from others import KIND_OF_OTHERS, OTHERS
 
-# Kinds of input: the size of its pictures, and whether channels come last. Networks not named take the first.
-KINDS = {'imagenet': (224, False), 'cifar': (32, False), 'imagenet_nhwc': (224, True), 'inception': (299, False)}
+# Kinds of input: channels and extents, and whether channels come last. Networks not named take the first.
+KINDS = {'imagenet': ((3, 224, 224), False), 'cifar': ((3, 32, 32), False), 'imagenet_nhwc': ((3, 224, 224), True),
+         'inception': ((3, 299, 299), False), 'thumbnail': ((3, 64, 64), False), 'sound': ((1, 8000), False),
+         'film': ((3, 8, 64, 64), False)}
 
 RESIDUAL = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152']
 CIFAR_DEPTHS = {'cifar20': 3, 'cifar32': 5, 'cifar44': 7, 'cifar56': 9, 'cifar110': 18, 'cifar1202': 200}
@@ -59,10 +62,12 @@ GROUPS = {
     'cifar': [name for name in CIFAR_DEPTHS if name != 'cifar20'],
     'beside': list(BESIDE),
     'pixels': list(SEGMENTERS),
+    'others': list(OTHERS),
 }
 NETWORKS = [name for names in GROUPS.values() for name in names]
 
-KIND_OF = {'resnet18_tf': 'imagenet_nhwc', 'inception_v3': 'inception', **{name: 'cifar' for name in CIFAR_DEPTHS}}
+KIND_OF = {'resnet18_tf': 'imagenet_nhwc', 'inception_v3': 'inception', **{name: 'cifar' for name in CIFAR_DEPTHS},
+           **KIND_OF_OTHERS}
 
 
 def build(network):
@@ -72,7 +77,7 @@ def build(network):
     elif network in RESIDUAL:
         model = getattr(torchvision.models, network)(weights=None)
     else:
-        model = (OURS | SEGMENTERS)[network]()
+        model = (OURS | SEGMENTERS | OTHERS)[network]()
     for module in model.modules():
         # Training starts with blocks that hardly count; trained ones do.
         if hasattr(module, 'layer_scale'):

@@ -133,20 +133,20 @@ def convolve(node, attributes, x, weights, bias=None):
 @op('ConvTranspose')
 def convolve_transposed(node, attributes, x, weights, bias=None):
     strides, dilations, front, behind = window(node, attributes, x, list(weights.shape[2:]))
-    need(front == behind and 'output_shape' not in attributes and x.dim() == 4, node, 'uneven pads or another rank')
-    return functional.conv_transpose2d(x, weights, bias, strides, front, attributes.get('output_padding', 0),
-                                       attributes.get('group', 1), dilations)
+    need(front == behind and 'output_shape' not in attributes, node, 'uneven pads')
+    function = {3: functional.conv_transpose1d, 4: functional.conv_transpose2d, 5: functional.conv_transpose3d}[x.dim()]
+    return function(x, weights, bias, strides, front, attributes.get('output_padding', 0), attributes.get('group', 1), dilations)
 
 
 @op('MaxPool')
 def max_pool(node, attributes, x):
     kernel = attributes['kernel_shape']
     strides, dilations, front, behind = window(node, attributes, x, kernel)
-    need(x.dim() == 4, node, 'other than two dimensions')
     # Torch pads both ends alike, and by half a window at most.
     if front != behind or any(2 * pad > size for pad, size in zip(front, kernel)):
         x, front = padded(x, front, behind, -float('inf')), 0
-    return functional.max_pool2d(x, kernel, strides, front, dilations, bool(attributes.get('ceil_mode', 0)))
+    pool = {3: functional.max_pool1d, 4: functional.max_pool2d, 5: functional.max_pool3d}[x.dim()]
+    return pool(x, kernel, strides, front, dilations, bool(attributes.get('ceil_mode', 0)))
 
 
 @op('AveragePool')
@@ -154,14 +154,15 @@ def average_pool(node, attributes, x):
     kernel = attributes['kernel_shape']
     strides, dilations, front, behind = window(node, attributes, x, kernel)
     counted, ceil = bool(attributes.get('count_include_pad', 0)), bool(attributes.get('ceil_mode', 0))
-    need(x.dim() == 4 and set(dilations) == {1}, node, 'other than two dimensions, or dilations')
+    need(set(dilations) == {1}, node, 'dilations')
+    pool = {3: functional.avg_pool1d, 4: functional.avg_pool2d, 5: functional.avg_pool3d}[x.dim()]
     if front == behind:
-        return functional.avg_pool2d(x, kernel, strides, front, ceil, counted)
+        return pool(x, kernel, strides, front, ceil, counted)
     need(not ceil, node, 'ceil_mode with uneven pads')
-    total = functional.avg_pool2d(padded(x, front, behind), kernel, strides)
+    total = pool(padded(x, front, behind), kernel, strides)
     if counted:
         return total
-    return total / functional.avg_pool2d(padded(torch.ones_like(x[:1, :1]), front, behind), kernel, strides)
+    return total / pool(padded(torch.ones_like(x[:1, :1]), front, behind), kernel, strides)
 
 
 @op('GlobalAveragePool')
@@ -363,7 +364,7 @@ def resize(node, attributes, x, *operands):
         _, scales, sizes, *_ = (*operands, None, None, None)
         coordinates = attributes.get('coordinate_transformation_mode', b'half_pixel').decode()
     extent = numbers(sizes) if sizes is not None else [int(n * float(s)) for n, s in zip(x.shape, scales)]
-    need(extent[:2] == list(x.shape[:2]) and len(extent) == 4, node, 'other than two dimensions')
+    need(extent[:2] == list(x.shape[:2]), node, 'of channels')
     mode = attributes.get('mode', b'nearest').decode()
     if mode == 'nearest':
         rounding = attributes.get('nearest_mode', b'round_prefer_floor').decode()
@@ -374,7 +375,8 @@ def resize(node, attributes, x, *operands):
         return functional.interpolate(x, extent[2:], mode='nearest')
     need(mode == 'linear' and coordinates in ('half_pixel', 'pytorch_half_pixel', 'align_corners'), node,
          f'{mode}, {coordinates}')
-    return functional.interpolate(x, extent[2:], mode='bilinear', align_corners=coordinates == 'align_corners')
+    mode = {3: 'linear', 4: 'bilinear', 5: 'trilinear'}[x.dim()]
+    return functional.interpolate(x, extent[2:], mode=mode, align_corners=coordinates == 'align_corners')
 
 
 # ---- networks ------------------------------------------------------------------------------------------------
