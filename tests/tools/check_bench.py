@@ -136,7 +136,7 @@ def check_publish(out, scratch):
     again.write_text(json.dumps(later))
     subprocess.run([BENCH / "report.py", out / "bench.json", "--again", again, "--output-dir", scratch], check=True)
     text = (scratch / "bench.md").read_text()
-    expect("\ndigits: measured anew in a run of another day, commit abc.\n" in text, "nothing says what was measured anew")
+    expect("\ndigits: measured in a run of another day, commit abc.\n" in text, "nothing says what was measured anew")
     expect(text.count("\n| digits") == page.count("\n| digits"), "what was measured anew stands beside what was before")
 
 

@@ -76,8 +76,9 @@ def draw_ratios(result, path):
             axis.set_title(f"{results.plural(threads, 'thread')}, batch {batch}", fontsize=9)
     if peers and figure.axes:
         figure.axes[0].legend(fontsize=7)
-    figure.supxlabel(f"{results.title(base)}'s time over a peer's: beyond 1, the peer is faster", fontsize=9)
-    figure.tight_layout()
+    line = 0.25 / sum(tall)  # a quarter of an inch, however tall the figure
+    figure.supxlabel(f"{results.title(base)}'s time over a peer's: beyond 1, the peer is faster", fontsize=9, y=line / 2)
+    figure.tight_layout(rect=(0, line, 1, 1))
     finish(figure, path)
 
 

@@ -161,16 +161,13 @@ def machine_lines(result):
             f"{', '.join(versions)}. {plural(result['settings']['rounds'], 'round')}, {result['settings']['seconds']:g} s a peer.",
             f"Measured peaks: {'; '.join(peaks)}. Load average before and after: {load}. "
             f"\\* others took more than {100 * NOISE:.0f} % of the cores.",
-            *(f"{', '.join(again['networks'])}: measured anew in a run of {again['when']}, commit {again['commit']}."
+            *(f"{', '.join(again['networks'])}: measured in a run of {again['when']}, commit {again['commit']}."
               for again in result.get('again', []))]
 
 
 def take_again(result, later):
-    """Puts the cells of a later run's networks in the place of those that `result` has of them, and says so in it."""
+    """Puts the cells of a later run's networks in the place of those that `result` has of them, if any, and says so in it."""
     networks = sorted({cell['network'] for cell in later['cells']})
-    known = {cell['network'] for cell in result['cells']}
-    if unknown := [name for name in networks if name not in known]:
-        sys.exit(f"report: the first run has no {', '.join(unknown)}")
     others = [cell for cell in result['cells'] if cell['network'] not in networks]
     result['cells'] = sorted(others + later['cells'], key=lambda cell: cell['network'])
     result.setdefault('again', []).append({key: later[key] for key in ('when', 'commit')} | {'networks': networks})
@@ -219,7 +216,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('result', help='bench.json')
     parser.add_argument('--again', action='append', default=[], metavar='FILE',
-                        help='bench.json of a later run, whose networks take the place of the same ones; the report says which')
+                        help='bench.json of a later run, whose networks are added or take the place of the same ones; the report says '
+                        'which')
     parser.add_argument('--output-dir', metavar='DIR')
     parser.add_argument('--publish', action='store_true')
     parser.add_argument('--root', default=machine.ROOT, help='of the tree that --publish changes')
