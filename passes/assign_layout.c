@@ -476,12 +476,7 @@ bool agate_pass_assign_layout(agate_pass *pass, agate_graph *graph)
         .graph = graph,
         .blocked = {.kind = AGATE_LAYOUT_channel, .block = (uint16_t)agate_machine_lanes(pass->machine)}};
 
-    for (int32_t i = 0; i < graph->param_count; i++)
-        graph->params[i]->scratch = 0;
-    AGATE_EACH_NODE (node, graph)
-        for (int32_t i = 0; i < node->result_count; i++)
-            node->results[i].scratch = 0;
-
+    agate_clear_scratch(graph);
     AGATE_EACH_NODE (node, graph) {
         if (node->op == AGATE_OP_kernel) {
             assign_kernel(&a, node);

@@ -20,6 +20,16 @@ static inline agate_family agate_node_family(const agate_node *node)
     return agate_op_table[node->op].family;
 }
 
+/* Sets `scratch` of every parameter and result to 0. */
+static inline void agate_clear_scratch(const agate_graph *graph)
+{
+    for (int32_t i = 0; i < graph->param_count; i++)
+        graph->params[i]->scratch = 0;
+    AGATE_EACH_NODE (node, graph)
+        for (int32_t i = 0; i < node->result_count; i++)
+            node->results[i].scratch = 0;
+}
+
 /* The node that made `value`, if it is of this op; else NULL. */
 static inline agate_node *agate_made_by(const agate_value *value, agate_op op)
 {

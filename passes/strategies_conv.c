@@ -6,9 +6,8 @@
 typedef struct conv_shape {
     int64_t vectors; /* of output channels */
     int64_t part_vectors[AGATE_MAX_PARTS];
-    int32_t part_count; /* tiles do not reach from part to part */
-    int64_t height,
-        width; /* of the result; flat: one row. Rows of all planes of an image of three dimensions */
+    int32_t part_count;    /* tiles do not reach from part to part */
+    int64_t height, width; /* rows of all planes of the result; flat: one row */
     int64_t kernel_width;
     int64_t input_bytes; /* of one image; what strides leave out counts: its cache sets hold nothing else */
     int64_t weight_bytes;
@@ -485,10 +484,10 @@ bool agate_few_filters_pay(const agate_machine *machine, const agate_node *conv)
     int64_t width = y->dims[w->rank - 1].offset;
     for (int32_t i = 2; i < w->rank; i++)
         taps *= w->dims[i].offset;
-    /* Lanes at work: filters of `lanes`, or `width` of those of whole vectors. */
+    /* Tiles at edges have code of their own. */
     int64_t reach = (w->dims[w->rank - 1].offset - 1) * conv->attrs.conv.dilations.v[w->rank - 3];
-    reach =
-        agate_max(reach, conv->attrs.conv.pads.v[w->rank - 3]); /* tiles at edges have code of their own */
+    reach = agate_max(reach, conv->attrs.conv.pads.v[w->rank - 3]);
+    /* Lanes at work: filters of `lanes`, or `width` of those of whole vectors. */
     return conv->attrs.conv.strides.v[w->rank - 3] == 1 && taps >= ROW_TAPS && reach < MAX_KERNEL_WIDTH &&
            width >= 2 * filters * agate_ceil_div(width, lanes);
 }

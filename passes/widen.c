@@ -148,11 +148,7 @@ bool agate_pass_widen(agate_pass *pass, agate_graph *graph)
 {
     bool changed = false;
 
-    for (int32_t i = 0; i < graph->param_count; i++)
-        graph->params[i]->scratch = 0;
-    AGATE_EACH_NODE (node, graph)
-        for (int32_t i = 0; i < node->result_count; i++)
-            node->results[i].scratch = 0;
+    agate_clear_scratch(graph);
     AGATE_EACH_NODE (node, graph) {
         if (is_wanted(node) && agate_pass_spend(pass, node, "widen")) {
             widen(pass, node);
