@@ -1,7 +1,7 @@
 /* widen: what computes f16 or bf16 computes f32 and rounds its result, as a model in half precision says.
  *
  *     %1 = conv %x, %w : f16[N,64,56,56]          %a = cast %x : f32[N,64,56,56]
- *     %2 = relu %1 : f16[N,64,56,56]        ==>   %b = cast %w : f32[64,64,3,3]
+ *     %2 = relu %1 : f16[N,64,56,56]        ==>   %b = weight "w" : f32[64,64,3,3]
  *                                                 %c = conv %a, %b : f32[N,64,56,56]
  *                                                 %d = round_f16 %c : f32[N,64,56,56]
  *                                                 %e = relu %d : f32[N,64,56,56]
@@ -12,6 +12,9 @@
  * for results would be nearer then, but others. An op whose result is one of its operands' numbers, or one
  * less its sign, needs none. Casts stay at the graph's edges. Needs types; breaks nothing.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "ir/narrow.h"
 #include "passes/rewrite.h"
 
@@ -41,17 +44,59 @@ static agate_value *rounded(agate_node *before, agate_value *value, uint16_t dty
     return agate_rebuild(before, op, NULL, &value, 1);
 }
 
+/* Writes a piece of the f32s that the source's numbers are: these are read into its second half, and none is
+ * written over before its turn. */
+static bool make_wide(const agate_data *data, size_t first_bytes, size_t size_bytes, void *out)
+{
+    const agate_dtype from = *(const agate_dtype *)data->owner;
+    const size_t count = size_bytes / sizeof(float);
+    char *wide = out, *narrow = wide + count * sizeof(uint16_t);
+
+    if (!agate_data_read(data->source, first_bytes / 2, size_bytes / 2, narrow))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        uint16_t bits;
+        memcpy(&bits, narrow + i * sizeof bits, sizeof bits);
+        const float number = from == AGATE_F16 ? agate_f16_to_f32(bits) : agate_bf16_to_f32(bits);
+        memcpy(wide + i * sizeof number, &number, sizeof number);
+    }
+    return true;
+}
+
+/* A constant's numbers as f32s, which are made when they are packed. NULL where memory is short. */
+static agate_value *wide_constant(agate_value *value)
+{
+    agate_node *node = value->node;
+    agate_dtype *from = malloc(sizeof *from);
+    agate_type type = value->type;
+    agate_data *data =
+        from ? agate_data_create_deferred(2 * node->data->size_bytes, make_wide, node->data, from) : NULL;
+
+    if (!data) {
+        free(from);
+        return NULL;
+    }
+    *from = (agate_dtype)type.dtype;
+    type.dtype = AGATE_F32;
+    agate_value *wide = agate_build_constant(node->graph, node, &type, data, node->label);
+    wide->node->origin = node->origin;
+    return wide;
+}
+
 /* The f32 value of the same numbers as `value`, which `reader` asks for. */
 static agate_value *twin_of(agate_value *value, agate_node *reader)
 {
     const agate_node *maker = value->node;
+    agate_value *twin = get_twin(value);
 
-    if (!get_twin(value)) {
-        bool narrows = maker && maker->op == AGATE_OP_cast && maker->operands[0]->type.dtype == AGATE_F32;
-        set_twin(value, narrows ? rounded(reader, maker->operands[0], value->type.dtype)
-                                : cast_to(reader, value, AGATE_F32));
-    }
-    return get_twin(value);
+    if (!twin && agate_is_constant(value) && maker->data)
+        twin = wide_constant(value);
+    if (!twin && maker && maker->op == AGATE_OP_cast && maker->operands[0]->type.dtype == AGATE_F32)
+        twin = rounded(reader, maker->operands[0], value->type.dtype);
+    if (!twin)
+        twin = cast_to(reader, value, AGATE_F32);
+    set_twin(value, twin);
+    return twin;
 }
 
 /* Are the numbers of the result numbers of the operands, but for their signs, or whole? */
