@@ -372,5 +372,9 @@ AGATE_API agate_status agate_model_load_memory(const void *data, size_t size_byt
         .data = data ? data : "", .size_bytes = size_bytes, .directory = directory};
     agate_cache_outcome outcome = {0};
 
+    *out_model = NULL;
+    if (!data && size_bytes > 0)
+        return agate_error_make(AGATE_CODE_INVALID_ARGUMENT, "the model's bytes are NULL, their count is %zu",
+                                size_bytes);
     return load_source(&source, &driver, &outcome, out_model);
 }

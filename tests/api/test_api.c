@@ -219,6 +219,11 @@ START_TEST(what_is_no_model_is_refused)
     ck_assert_int_eq(agate_status_code(status), AGATE_CODE_INVALID_MODEL);
     agate_status_release(status);
 
+    status = agate_model_load_memory(NULL, 5, NULL, NULL, &model);
+    ck_assert_int_eq(agate_status_code(status), AGATE_CODE_INVALID_ARGUMENT);
+    ck_assert_ptr_null(model);
+    agate_status_release(status);
+
     const agate_compile_options options = {.isa = "avx9000"};
     status = agate_model_load_memory(bytes, size_bytes, NULL, &options, &model);
     ck_assert_int_ne(agate_status_code(status), AGATE_CODE_OK);
