@@ -62,7 +62,7 @@ agate_difference agate_tensor_difference(const agate_tensor *got, const agate_te
 {
     agate_difference d = {.element_count = 1};
     bool is_float = agate_is_float(want->dtype);
-    agate_dtype grid = options->grid ? options->grid : want->dtype;
+    agate_dtype grid = options->grid && want->dtype == AGATE_F32 ? options->grid : want->dtype;
     bool is_half = grid == AGATE_F16 || grid == AGATE_BF16;
 
     for (int32_t i = 0; i < want->rank; i++)

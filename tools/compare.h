@@ -10,8 +10,8 @@ typedef struct agate_compare_options {
     /* hold results against a whole run by reference, not against the reference kernel with the very operands
      * that the compiled one had */
     bool accumulated;
-    /* F16 or BF16: what is compared was rounded to that, though kept as f32, and its neighbours pass; 0:
-     * as the tensors' own type says */
+    /* F16 or BF16: f32s that are compared were rounded to that, and its neighbours pass; 0: as the tensors'
+     * own type says */
     agate_dtype grid;
     bool regrid; /* what it was made of was rounded, too, and may have been larger */
 } agate_compare_options;

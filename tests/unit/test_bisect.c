@@ -135,6 +135,9 @@ START_TEST(integers)
     b.data = want;
     ck_assert_int_eq(
         agate_tensor_difference(&a, &b, &(agate_compare_options){.rtol = 1, .atol = 1}).wrong_count, 1);
+    /* ... also where the kernel that makes them rounds floats */
+    ck_assert_int_eq(agate_tensor_difference(&a, &b, &(agate_compare_options){.grid = AGATE_F16}).wrong_count,
+                     1);
 }
 END_TEST
 
