@@ -37,7 +37,7 @@ static void measure(few *f, const agate_node *kernel)
     agate_conv *c = &f->conv;
     agate_conv_measure(c, kernel, agate_emit_anchor_of(kernel), tiles, true);
     int64_t rows = agate_max(1, c->z.out * c->y.out), filters = agate_max(1, c->filters);
-    f->lanes = (int32_t)agate_max(1, tiles->v);
+    f->lanes = (int32_t)agate_max(4, tiles->v); /* no machine has shorter vectors */
     f->vectors = (int32_t)agate_max(1, agate_min(agate_ceil_div(tiles->ow, f->lanes), AGATE_MAX_VECTORS));
     f->vectors = (int32_t)agate_max(1, agate_min(f->vectors, AGATE_MAX_CARRIED / filters));
     f->taps = agate_kernel_row_count(c) * c->x.taps;
