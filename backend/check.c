@@ -106,7 +106,7 @@ static const char *refuse_pool_tiles(const agate_node *kernel, const agate_node 
 
     if (kernel->tiles.ow == 0)
         return NULL;
-    if (x->node || x->type.rank < 3 || x->type.rank > 5 || pool->operands[0]->type.dtype != AGATE_F32 ||
+    if (x->node || !agate_is_image(&x->type) || pool->operands[0]->type.dtype != AGATE_F32 ||
         x->type.layout.kind != AGATE_LAYOUT_channel ||
         !agate_layout_equal(x->type.layout, pool->results[0].type.layout))
         return "tiles of pixels are for pools of blocked f32 images that are operands";

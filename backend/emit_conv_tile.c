@@ -8,9 +8,6 @@
 
 #define LINE 16 /* floats in a cache line */
 
-/* Totals lie on the stack of a thread, which must have room for them. */
-#define MOST_TOTALS_BYTES (INT64_C(1) << 18)
-
 /* Where the tile, or a part of it, reads: weights, inputs, and the weights to prefetch. */
 typedef struct bases {
     LLVMValueRef weights, inputs, ahead;
@@ -194,7 +191,7 @@ bool agate_conv_by_parts(const agate_conv *c, int64_t rows)
 {
     int64_t most = blocks_of_part(c);
     return c->tiles.order == 2 && c->channels % c->block == 0 && most > 0 && c->channels / c->block > most &&
-           totals_of(c, rows) * c->lanes * 4 <= MOST_TOTALS_BYTES;
+           totals_of(c, rows) * c->lanes * 4 <= AGATE_MOST_TOTALS_BYTES;
 }
 
 void agate_conv_keep_totals(agate_conv *c, int64_t rows)
@@ -223,11 +220,9 @@ static void finish_totals(agate_conv *c)
     agate_conv_finish(c, &tile);
 }
 
-/* Blocks of a part: as agate_tile_parts_begin cuts them. */
 static int64_t blocks_of_even_part(const agate_conv *c)
 {
-    int64_t blocks = blocks_of_group(c);
-    return agate_ceil_div(blocks, agate_ceil_div(blocks, blocks_of_part(c)));
+    return agate_tile_even_part(blocks_of_group(c), blocks_of_part(c));
 }
 
 /* Where the tile prefetches: its share of the next part's weights, of each vector in turn; behind the last

@@ -13,9 +13,6 @@
 #include "backend/emit_conv.h"
 #include "backend/llvm_shim.h"
 
-/* Totals lie on the stack of a thread, which must have room for them. */
-#define MOST_TOTALS_BYTES (INT64_C(1) << 18)
-
 typedef struct few {
     agate_conv conv; /* the axes, and where the loops stand: image, row.at, pixel.at */
     int32_t lanes, vectors;
@@ -243,7 +240,7 @@ static void keep_totals(few *f)
 {
     agate_conv *c = &f->conv;
     int64_t vectors = f->band * f->tiles * f->vectors * c->filters;
-    if (f->part > 0 && c->channels > f->part && vectors * f->lanes * 4 <= MOST_TOTALS_BYTES)
+    if (f->part > 0 && c->channels > f->part && vectors * f->lanes * 4 <= AGATE_MOST_TOTALS_BYTES)
         f->totals =
             agate_emit_reserve(c->e, agate_emit_type(c->e, AGATE_F32, f->lanes), vectors, f->lanes * 4);
 }
@@ -288,7 +285,7 @@ static void walk_by_parts(few *f)
 {
     agate_conv *c = &f->conv;
     agate_emitter *e = c->e;
-    int64_t part = agate_ceil_div(c->channels, agate_ceil_div(c->channels, f->part));
+    int64_t part = agate_tile_even_part(c->channels, f->part);
     LLVMValueRef channels = agate_emit_int(e, c->channels);
     walk(f, start_totals);
     agate_loop parts = agate_loop_begin(e, agate_emit_int(e, 0), channels, part, NULL, 0);

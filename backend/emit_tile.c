@@ -269,7 +269,7 @@ agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int6
     agate_tile_parts parts = {.lo = agate_emit_int(e, 0), .hi = agate_emit_int(e, steps)};
     if (most <= 0 || steps <= most)
         return parts;
-    int64_t part = agate_ceil_div(steps, agate_ceil_div(steps, most));
+    int64_t part = agate_tile_even_part(steps, most);
 
     parts.totals = agate_tile_set_aside(e, tile);
     parts.loop = agate_loop_begin(e, parts.lo, parts.hi, part, NULL, 0);

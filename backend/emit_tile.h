@@ -87,9 +87,18 @@ typedef struct agate_tile_parts {
     agate_loop loop;
 } agate_tile_parts;
 
+/* Steps of each part but the last, where `steps` are cut into parts of at most `most` (not 0). */
+static inline int64_t agate_tile_even_part(int64_t steps, int64_t most)
+{
+    return agate_ceil_div(steps, agate_ceil_div(steps, most));
+}
+
 /* Cuts 0 <= step < `steps` into parts of at most `most` steps (0: no cut), as even as they can be. */
 agate_tile_parts agate_tile_parts_begin(agate_emitter *e, agate_tile *tile, int64_t steps, int64_t most);
 void agate_tile_parts_end(agate_emitter *e, agate_tile *tile, agate_tile_parts *parts);
+
+/* What totals of a task's tiles may take of the stack of a thread. */
+#define AGATE_MOST_TOTALS_BYTES (INT64_C(1) << 18)
 
 /* Totals of a tile, one vector after the other from `totals` on. */
 void agate_tile_store(agate_emitter *e, const agate_tile *tile, LLVMValueRef totals);

@@ -1,5 +1,6 @@
 /* lower.c: building core nodes for an ONNX node. */
 #include "frontend/views.h"
+#include "ir/narrow.h"
 
 #include <inttypes.h>
 
@@ -160,8 +161,7 @@ agate_value *agate_lower_cast(agate_call *call, agate_value *value, agate_dtype 
 
 agate_value *agate_lower_widened(agate_call *call, agate_value *value)
 {
-    const bool half = value && (value->type.dtype == AGATE_F16 || value->type.dtype == AGATE_BF16);
-    return half ? agate_lower_cast(call, value, AGATE_F32) : value;
+    return value && agate_is_half(value) ? agate_lower_cast(call, value, AGATE_F32) : value;
 }
 
 agate_value *agate_lower_reduce(agate_call *call, agate_op op, agate_value *value, const agate_ints *axes,

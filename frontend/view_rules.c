@@ -87,30 +87,31 @@ static agate_value *leave_without(agate_call *call, agate_value *base, const aga
     return agate_view_make(call, base, perm, type);
 }
 
+/* An op along the axis that `axis`, in `attrs`, names; `takes`: the result lacks it. */
+static agate_value *on_axis(agate_call *call, const agate_view_work *work, const agate_attrs *attrs,
+                            int64_t *axis, bool takes)
+{
+    agate_spread spread;
+    if (!agate_view_spread(call, work->operands[0], &spread))
+        return NULL;
+    *axis = agate_view_axis(&spread, *axis);
+    if (*axis < 0)
+        return NULL;
+    return leave_without(call, agate_lower(call, work->op, attrs, &spread.base, 1), &spread,
+                         takes ? 1U << *axis : 0, &work->type);
+}
+
 /* Softmax and its like. */
 static agate_value *along_axis(agate_call *call, const agate_view_work *work)
 {
     agate_attrs attrs = *work->attrs;
-    agate_spread spread;
-    if (!agate_view_spread(call, work->operands[0], &spread))
-        return NULL;
-    attrs.axis.axis = agate_view_axis(&spread, attrs.axis.axis);
-    if (attrs.axis.axis < 0)
-        return NULL;
-    return leave_without(call, agate_lower(call, work->op, &attrs, &spread.base, 1), &spread, 0, &work->type);
+    return on_axis(call, work, &attrs, &attrs.axis.axis, false);
 }
 
 static agate_value *arg(agate_call *call, const agate_view_work *work)
 {
     agate_attrs attrs = *work->attrs;
-    agate_spread spread;
-    if (!agate_view_spread(call, work->operands[0], &spread))
-        return NULL;
-    attrs.arg.axis = agate_view_axis(&spread, attrs.arg.axis);
-    if (attrs.arg.axis < 0)
-        return NULL;
-    return leave_without(call, agate_lower(call, work->op, &attrs, &spread.base, 1), &spread,
-                         attrs.arg.keep ? 0 : 1U << attrs.arg.axis, &work->type);
+    return on_axis(call, work, &attrs, &attrs.arg.axis, !attrs.arg.keep);
 }
 
 static agate_value *reduce(agate_call *call, const agate_view_work *work)

@@ -64,6 +64,21 @@ int64_t agate_type_channel_offset(const agate_type *type, int64_t channel);
 /* All dimensions fixed? */
 bool agate_type_is_fixed(const agate_type *type);
 
+/* A batch of channels of one, two or three dimensions? */
+static inline bool agate_is_image(const agate_type *type)
+{
+    return type->rank >= 3 && type->rank <= 5;
+}
+
+/* Rows of an image's channel, whose last dimension is a row: of all planes where there are some. */
+static inline int64_t agate_image_rows(const agate_type *type)
+{
+    int64_t rows = 1;
+    for (int32_t i = 2; i < type->rank - 1; i++)
+        rows *= type->dims[i].offset;
+    return rows;
+}
+
 /* Product of the logical dimensions. Returns false on overflow, or where it is no linear function of the
  * batch. */
 bool agate_type_count(const agate_type *type, agate_dim *out_count);

@@ -121,12 +121,6 @@ static agate_value *as_channel_shape(agate_value *value, int32_t rank, agate_nod
     return agate_build(before->graph, before, AGATE_OP_reshape, &attrs, &value, 1);
 }
 
-/* A batch of channels of one, two or three dimensions? */
-static bool is_image(const agate_type *type)
-{
-    return type->rank >= 3 && type->rank <= 5;
-}
-
 /* ---- what a kernel wants ------------------------------------------------------------------------------- */
 
 static const char *conv_refuses(const agate_node *kernel, const agate_node *conv)
@@ -136,7 +130,7 @@ static const char *conv_refuses(const agate_node *kernel, const agate_node *conv
 
     if (x->dtype != AGATE_F32)
         return "its type is not f32";
-    if (!is_image(x))
+    if (!agate_is_image(x))
         return "it is of more than three dimensions";
     if (!weights || !weights->node || !agate_node_has(weights->node, AGATE_CONSTANT))
         return "its weights are not constant";
@@ -154,7 +148,7 @@ static const char *conv_refuses(const agate_node *kernel, const agate_node *conv
 /* An image of f32s with fixed channels: can the blocked layout hold it? */
 static bool can_block(const agate_type *type)
 {
-    return is_image(type) && type->dtype == AGATE_F32 && agate_dim_is_fixed(type->dims[1]);
+    return agate_is_image(type) && type->dtype == AGATE_F32 && agate_dim_is_fixed(type->dims[1]);
 }
 
 /* Reductions that leave batch and channels alone: global pools and their like. */

@@ -151,18 +151,16 @@ agate_tiles agate_pool_plan(const agate_candidate *c)
     const agate_value *x = agate_unwidened(c->anchor->operands[0]);
     const agate_type *y = &c->anchor->results[0].type;
 
-    if (x->node || x->type.rank < 3 || x->type.rank > 5 || x->type.layout.block != tiles.v ||
+    if (x->node || !agate_is_image(&x->type) || x->type.layout.block != tiles.v ||
         c->anchor->attrs.pool.kernel.v[y->rank - 3] > WRITTEN_OUT)
         return tiles;
-    int64_t blocks = agate_max(1, agate_ceil_div(y->dims[1].offset, tiles.v)), height = 1;
+    int64_t blocks = agate_max(1, agate_ceil_div(y->dims[1].offset, tiles.v));
     int64_t width = agate_max(1, y->dims[y->rank - 1].offset);
     int32_t points = agate_depthwise_points(c->machine, width);
-    for (int32_t i = 2; i < y->rank - 1; i++)
-        height *= y->dims[i].offset;
     if (!tiles_pay(c, points))
         return tiles;
     tiles.ow = points;
-    int64_t rows = agate_conv_rows(height, width, points);
+    int64_t rows = agate_conv_rows(agate_image_rows(y), width, points);
     tiles.oh = (int32_t)agate_max(1, agate_ceil_div(rows, agate_ceil_div(POOL_TASKS, blocks)));
     tiles.ocs = 1;
     return tiles;

@@ -25,18 +25,13 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
     const agate_type *y = &conv->results[0].type;
     const agate_attrs_conv *attrs = &conv->attrs.conv;
     int32_t last = x->rank - 1;
-    int64_t taps = 1, pixels = 1, rows = 1;
-    for (int32_t i = 2; i <= last; i++) {
-        taps *= w->dims[i].offset;
-        pixels *= x->dims[i].offset;
-        rows *= i < last ? y->dims[i].offset : 1;
-    }
+    int64_t taps = agate_image_rows(w) * w->dims[last].offset;
     agate_dtype dtype = (agate_dtype)agate_unwidened(conv->operands[0])->type.dtype;
     int32_t bytes = (int32_t)agate_dtype_size(dtype);
     conv_shape s = {.vectors = agate_ceil_div(w->dims[0].offset, lanes),
                     .dtype = dtype,
                     .bytes = bytes,
-                    .height = rows,
+                    .height = agate_image_rows(y),
                     .width = y->dims[last].offset,
                     .kernel_width = w->dims[last].offset,
                     .weight_bytes = bytes * w->dims[0].offset * w->dims[1].offset * taps,
@@ -47,7 +42,7 @@ static conv_shape shape_of(const agate_node *conv, int32_t lanes)
     s.part_count = agate_conv_parts(conv, parts);
     for (int32_t i = 0; i < s.part_count; i++)
         s.part_vectors[i] = agate_ceil_div(parts[i].channels, lanes);
-    s.input_bytes = bytes * x->dims[1].offset * pixels;
+    s.input_bytes = bytes * x->dims[1].offset * agate_image_rows(x) * x->dims[last].offset;
     s.flat = taps == 1 && agate_ints_are(&attrs->strides, 1) && agate_ints_are(&attrs->pads, 0) && s.blocked;
     if (s.flat) {
         s.width *= s.height;
@@ -75,7 +70,7 @@ static const char *not_blocked_conv(const agate_candidate *c)
     if (!c->anchor || c->anchor->op != AGATE_OP_conv)
         return "no convolution";
     const agate_type *w = &c->anchor->operands[1]->type;
-    if (w->rank < 3 || w->rank > 5)
+    if (!agate_is_image(w))
         return "of more than three dimensions";
     if (c->anchor->results[0].type.layout.kind != AGATE_LAYOUT_channel)
         return "not in blocked layout";
@@ -477,19 +472,17 @@ agate_tiles agate_grouped_conv_plan(const agate_candidate *c)
 bool agate_few_filters_pay(const agate_machine *machine, const agate_node *conv)
 {
     const agate_type *w = &conv->operands[1]->type, *y = &conv->results[0].type;
-    int64_t lanes = agate_machine_lanes(machine), filters = w->dims[0].offset, taps = 1;
+    int64_t lanes = agate_machine_lanes(machine), filters = w->dims[0].offset;
 
-    if (conv->attrs.conv.group != 1 || w->rank < 3 || w->rank > 5 || filters < 1)
+    if (conv->attrs.conv.group != 1 || !agate_is_image(w) || filters < 1)
         return false;
-    int64_t width = y->dims[w->rank - 1].offset;
-    for (int32_t i = 2; i < w->rank; i++)
-        taps *= w->dims[i].offset;
+    int64_t width = y->dims[w->rank - 1].offset, columns = w->dims[w->rank - 1].offset;
     /* Tiles at edges have code of their own. */
-    int64_t reach = (w->dims[w->rank - 1].offset - 1) * conv->attrs.conv.dilations.v[w->rank - 3];
+    int64_t reach = (columns - 1) * conv->attrs.conv.dilations.v[w->rank - 3];
     reach = agate_max(reach, conv->attrs.conv.pads.v[w->rank - 3]);
     /* Lanes at work: filters of `lanes`, or `width` of those of whole vectors. */
-    return conv->attrs.conv.strides.v[w->rank - 3] == 1 && taps >= ROW_TAPS && reach < MAX_KERNEL_WIDTH &&
-           width >= 2 * filters * agate_ceil_div(width, lanes);
+    return conv->attrs.conv.strides.v[w->rank - 3] == 1 && agate_image_rows(w) * columns >= ROW_TAPS &&
+           reach < MAX_KERNEL_WIDTH && width >= 2 * filters * agate_ceil_div(width, lanes);
 }
 
 static bool is_plain_f32(const agate_value *value)

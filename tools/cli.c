@@ -25,15 +25,10 @@ int agate_cli_usage(const agate_cli_verb *verb, const char *format, ...)
     return AGATE_EXIT_USAGE;
 }
 
-static bool is_control(char c)
-{
-    return (unsigned char)c < ' ' || c == 0x7f;
-}
-
 void agate_cli_put(const char *text)
 {
     for (; *text; text++)
-        putchar(is_control(*text) ? '?' : *text);
+        putchar(agate_cli_is_control(*text) ? '?' : *text);
 }
 
 int agate_cli_fail(agate_status status)
@@ -41,7 +36,7 @@ int agate_cli_fail(agate_status status)
     fprintf(stderr, "agate: ");
     /* Of several causes, each has a line. */
     for (const char *text = agate_status_message(status); *text; text++)
-        putc(is_control(*text) && *text != '\n' ? '?' : *text, stderr);
+        putc(agate_cli_is_control(*text) && *text != '\n' ? '?' : *text, stderr);
     putc('\n', stderr);
     agate_status_release(status);
     return AGATE_EXIT_FAILED;

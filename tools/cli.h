@@ -55,6 +55,12 @@ int agate_cli_parse(const agate_cli_verb *verb, int argc, char **argv, void *set
 
 void agate_cli_help(const agate_cli_verb *verb);
 
+/* Would a terminal obey it? */
+static inline bool agate_cli_is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
 /* Prints text from a model, with '?' in place of what a terminal would obey. */
 void agate_cli_put(const char *text);
 

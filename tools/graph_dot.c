@@ -1,6 +1,7 @@
 /* graph_dot.c: a graph as a Graphviz digraph. */
 #include "ir/map.h"
 #include "ir/text.h"
+#include "tools/cli.h"
 #include "tools/graph_formats.h"
 
 /* Node numbers by agate_node *, 1 and up, and the graph's parameters by agate_value *. */
@@ -32,7 +33,7 @@ static void add_label(agate_text *text, const char *label)
             agate_text_add(text, "\\l");
         else
             agate_text_add(text, *label == '"' || *label == '\\' ? "\\%c" : "%c",
-                           (unsigned char)*label < ' ' || *label == 0x7f ? '?' : *label);
+                           agate_cli_is_control(*label) ? '?' : *label);
     }
     if (many)
         agate_text_add(text, "\\l");

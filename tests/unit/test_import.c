@@ -2,20 +2,9 @@
 /* test_import.c: what models become, as text, and what is said of bad ones. */
 #include <unistd.h>
 
-#include "frontend/import.h"
 #include "ir/text.h"
-#include "tests/unit/onnx_text.h"
+#include "tests/unit/import_lines.h"
 #include "tests/suite.h"
-
-static agate_status import_lines(const char *lines, const agate_import_options *options,
-                                 agate_graph **out_graph)
-{
-    size_t size;
-    uint8_t *bytes = onnx_text_pack(lines, &size);
-    agate_status status = agate_import(bytes, size, options, out_graph);
-    free(bytes);
-    return status;
-}
 
 /* The body of the imported graph, without its last brace, must be `wanted`. */
 static void expect_with(const char *lines, const agate_import_options *options, const char *wanted)

@@ -2,9 +2,8 @@
 /* test_import_values.c: what imported operators compute, as types and numbers. */
 #include <inttypes.h>
 
-#include "frontend/import.h"
 #include "ir/interpret.h"
-#include "tests/unit/onnx_text.h"
+#include "tests/unit/import_lines.h"
 #include "tests/suite.h"
 
 /* "f32[2]: 1 2.5" */
@@ -26,12 +25,9 @@ static void print_tensor(const agate_tensor *tensor, agate_text *text)
 static void expect_values(const char *lines, const char *wanted)
 {
     enum { MOST = 4 };
-    size_t size;
-    uint8_t *bytes = onnx_text_pack(lines, &size);
     agate_graph *graph;
-    agate_status status = agate_import(bytes, size, NULL, &graph);
+    agate_status status = import_lines(lines, NULL, &graph);
     ck_assert_msg(status == AGATE_OK, "%s", agate_status_message(status));
-    free(bytes);
 
     agate_tensor results[MOST];
     agate_text text = {0};
@@ -51,25 +47,36 @@ static void expect_values(const char *lines, const char *wanted)
 
 static void expect_refused(const char *lines, const char *part)
 {
-    size_t size;
-    uint8_t *bytes = onnx_text_pack(lines, &size);
     agate_graph *graph;
-    agate_status status = agate_import(bytes, size, NULL, &graph);
-    free(bytes);
+    agate_status status = import_lines(lines, NULL, &graph);
     ck_assert_int_eq(agate_status_code(status), AGATE_CODE_UNSUPPORTED);
     ck_assert_msg(strstr(agate_status_message(status), part), "%s", agate_status_message(status));
     agate_status_release(status);
 }
 
+/* The same of a model that has `word` where it says %s. */
+static void expect_values_with(const char *model, const char *word, const char *wanted)
+{
+    agate_text lines = {0};
+    agate_text_add(&lines, model, word);
+    expect_values(agate_text_c(&lines), wanted);
+    agate_text_deinit(&lines);
+}
+
+static void expect_refused_with(const char *model, const char *word, const char *part)
+{
+    agate_text lines = {0};
+    agate_text_add(&lines, model, word);
+    expect_refused(agate_text_c(&lines), part);
+    agate_text_deinit(&lines);
+}
+
 /* The first result of a model that may have inputs. */
 static void expect_type(const char *lines, const char *wanted)
 {
-    size_t size;
-    uint8_t *bytes = onnx_text_pack(lines, &size);
     agate_graph *graph;
-    agate_status status = agate_import(bytes, size, NULL, &graph);
+    agate_status status = import_lines(lines, NULL, &graph);
     ck_assert_msg(status == AGATE_OK, "%s", agate_status_message(status));
-    free(bytes);
     agate_text text = {0};
     agate_type_print(&graph->last->operands[0]->type, &text);
     ck_assert_str_eq(agate_text_c(&text), wanted);
@@ -178,13 +185,8 @@ START_TEST(products_of_integers)
 {
     const char *model = "opset 11\nlist flat i32 1 2 3 4\nlist s i64 2 2\nnode r Reshape flat s -> x\n"
                         "node g Gemm x x x -> y ; alpha=%s\noutput y";
-    agate_text lines = {0};
-    agate_text_add(&lines, model, "2.0");
-    expect_values(agate_text_c(&lines), "i32[2,2]: 15 22 33 48");
-    agate_text_deinit(&lines);
-    agate_text_add(&lines, model, "0.5");
-    expect_refused(agate_text_c(&lines), "broken");
-    agate_text_deinit(&lines);
+    expect_values_with(model, "2.0", "i32[2,2]: 15 22 33 48");
+    expect_refused_with(model, "0.5", "broken");
 }
 END_TEST
 
@@ -209,20 +211,10 @@ START_TEST(long_integers)
                       "node n Pad x p c -> y\noutput y";
     const char *range = "opset 13\nscalar one i64 1\nnode a Constant -> a ; value_int=%s\n"
                         "node b Add a one -> b\nnode n Range a b one -> y\noutput y";
-    agate_text lines = {0};
-
-    agate_text_add(&lines, pad, "-9223372036854775808");
-    expect_values(agate_text_c(&lines), "i64[2]: -9.223e+18 5");
-    agate_text_deinit(&lines);
-    agate_text_add(&lines, pad, "9223372036854775807");
-    expect_refused(agate_text_c(&lines), "constant_value");
-    agate_text_deinit(&lines);
-    agate_text_add(&lines, range, "9007199254740991");
-    expect_values(agate_text_c(&lines), "i64[1]: 9.007e+15");
-    agate_text_deinit(&lines);
-    agate_text_add(&lines, range, "9007199254740993");
-    expect_refused(agate_text_c(&lines), "start");
-    agate_text_deinit(&lines);
+    expect_values_with(pad, "-9223372036854775808", "i64[2]: -9.223e+18 5");
+    expect_refused_with(pad, "9223372036854775807", "constant_value");
+    expect_values_with(range, "9007199254740991", "i64[1]: 9.007e+15");
+    expect_refused_with(range, "9007199254740993", "start");
 }
 END_TEST
 
@@ -235,10 +227,7 @@ START_TEST(pools_rounded_up)
     static const char *const strides[] = {"2", "3", "5"};
     static const char *const wanted[] = {"f32[1,1,3]: 3 7 5", "f32[1,1,2]: 3 9", "f32[1,1,1]: 3"};
     for (size_t i = 0; i < AGATE_COUNT(wanted); i++) {
-        agate_text lines = {0};
-        agate_text_add(&lines, model, strides[i]);
-        expect_values(agate_text_c(&lines), wanted[i]);
-        agate_text_deinit(&lines);
+        expect_values_with(model, strides[i], wanted[i]);
     }
 }
 END_TEST

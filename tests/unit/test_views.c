@@ -3,24 +3,13 @@
  * same model with a batch of fixed size does. */
 #include <math.h>
 
-#include "frontend/import.h"
 #include "ir/interpret.h"
 #include "ir/text.h"
 #include "ir/verify.h"
-#include "tests/unit/onnx_text.h"
+#include "tests/unit/import_lines.h"
 #include "tests/suite.h"
 
 enum { BATCH = 3, MOST_RESULTS = 4 };
-
-static agate_status import_lines(const char *lines, const agate_import_options *options,
-                                 agate_graph **out_graph)
-{
-    size_t size;
-    uint8_t *bytes = onnx_text_pack(lines, &size);
-    agate_status status = agate_import(bytes, size, options, out_graph);
-    free(bytes);
-    return status;
-}
 
 /* Contents of the one parameter, whose first dimension is N or 3: 0, 1, ... 6, 0, ... - 3, or indices. */
 static agate_tensor input_of(const agate_type *type)
