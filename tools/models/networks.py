@@ -1,5 +1,4 @@
 """The networks that export_torch.py knows: torchvision's, and those of ours that it does not have."""
-import torch
 import torchvision
 from torch import nn
 from torchvision.models import segmentation

@@ -8,7 +8,6 @@ FLOATS = ('float32', 'float64', 'float16')
 INTEGERS = ('int64', 'int32', 'uint8', 'int8', 'int16', 'uint16', 'uint32', 'uint64')
 EXTENTS = (1, 1, 2, 3, 3, 4, 5, 7, 8, 9, 15, 16, 17, 20, 31, 33)
 MOST_ELEMENTS = 1 << 13  # of a tensor, for each row of a batch
-PROBE = 5                # a batch for which sizes are compared where nothing else decides
 
 
 class Batch:
@@ -24,7 +23,7 @@ class Batch:
         return self.scale * n + self.offset
 
 
-def at(dim, n=PROBE):
+def at(dim, n):
     return dim.at(n) if isinstance(dim, Batch) else dim
 
 
